@@ -1,0 +1,40 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Warnings become errors only where `Scripts/check` asks for it: a newer compiler's new warning
+// must never break the build of somebody who depends on this package.
+let warnings: [SwiftSetting] =
+  Context.environment["UVLOOP_WARNINGS_AS_ERRORS"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
+let settings: [SwiftSetting] =
+  [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .strictMemorySafety(),
+  ] + warnings
+
+let package = Package(
+  name: "UVLoop",
+  products: [
+    .library(name: "UVLoop", targets: ["UVLoop"]),
+    .executable(name: "uv-hello", targets: ["uv-hello"]),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CLibUV",
+      pkgConfig: "libuv",
+      providers: [.apt(["libuv1-dev"]), .brew(["libuv"]), .yum(["libuv-devel"])]
+    ),
+    .target(name: "UVLoop", dependencies: ["CLibUV"], swiftSettings: settings),
+    .executableTarget(name: "uv-hello", dependencies: ["UVLoop"], swiftSettings: settings),
+    .testTarget(
+      name: "UVLoopTests",
+      dependencies: ["UVLoop", "CLibUV"],
+      swiftSettings: settings
+    ),
+  ],
+  swiftLanguageModes: [.v6]
+)
