@@ -1,10 +1,51 @@
-// What Swift's importer cannot see of libuv, and the only place that tests its version.
+// What Swift's importer cannot see, and the only place that tests libuv's version.
 #ifndef CLIBUV_SHIM_H
 #define CLIBUV_SHIM_H
 
 #include <uv.h>
 
+#if defined(__linux__)
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 // UV_VERSION_HEX is built from other macros, which Swift does not import.
 static inline unsigned int clibuv_compiled_version(void) { return UV_VERSION_HEX; }
+
+// The number under which the kernel, `ps -L`, gdb and perf know the calling thread. `gettid` hides
+// behind _GNU_SOURCE and `syscall` is variadic, so neither is imported.
+static inline uint64_t clibuv_kernel_thread_id(void) {
+#if defined(__linux__)
+  return (uint64_t)syscall(SYS_gettid);
+#elif defined(__APPLE__)
+  uint64_t id = 0;
+  pthread_threadid_np(NULL, &id);
+  return id;
+#else
+  return (uint64_t)(uintptr_t)pthread_self();
+#endif
+}
+
+// The kernel's name of the calling thread. Linux keeps 15 bytes; `pthread_setname_np` too hides behind _GNU_SOURCE, and
+// `prctl` is variadic.
+static inline void clibuv_set_thread_name(const char *name) {
+#if defined(__linux__)
+  prctl(PR_SET_NAME, name, 0, 0, 0);
+#elif defined(__APPLE__)
+  pthread_setname_np(name);
+#endif
+}
+
+// Writes at most `size` bytes with the terminating zero; `size` is at least 64.
+static inline void clibuv_get_thread_name(char *name, size_t size) {
+  name[0] = 0;
+#if defined(__linux__)
+  prctl(PR_GET_NAME, name, 0, 0, 0);
+#elif defined(__APPLE__)
+  pthread_getname_np(pthread_self(), name, size);
+#endif
+}
 
 #endif

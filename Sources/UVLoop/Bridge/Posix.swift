@@ -1,0 +1,55 @@
+import CLibUV
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The few calls of the C library whose names our own types use too, or that differ between systems.
+enum Posix {
+  static var errno: Int32 {
+    get {
+      #if canImport(Glibc)
+        Glibc.errno
+      #elseif canImport(Musl)
+        Musl.errno
+      #else
+        Darwin.errno
+      #endif
+    }
+    set {
+      #if canImport(Glibc)
+        Glibc.errno = newValue
+      #elseif canImport(Musl)
+        Musl.errno = newValue
+      #else
+        Darwin.errno = newValue
+      #endif
+    }
+  }
+
+  static func close(_ descriptor: Int32) {
+    #if canImport(Glibc)
+      _ = Glibc.close(descriptor)
+    #elseif canImport(Musl)
+      _ = Musl.close(descriptor)
+    #else
+      _ = Darwin.close(descriptor)
+    #endif
+  }
+
+  /// Writes a line and does not care whether anybody reads it.
+  static func write(_ line: String, to descriptor: Int32) {
+    let bytes = Array(line.utf8)
+    #if canImport(Glibc)
+      _ = unsafe Glibc.write(descriptor, bytes, bytes.count)
+    #elseif canImport(Musl)
+      _ = unsafe Musl.write(descriptor, bytes, bytes.count)
+    #else
+      _ = unsafe Darwin.write(descriptor, bytes, bytes.count)
+    #endif
+  }
+}

@@ -1,0 +1,273 @@
+// Every pending deadline of a loop, in one heap of ours behind one timer of libuv's.
+//
+// Why not a `uv_timer_t` each: it is cut to milliseconds, fires early by up to one, and costs four times as much.
+//
+// An entry is in one of three states:
+//   pending   in the heap, ordered by deadline and, among equal deadlines, by order of submission
+//   taken     due when the current pass began, and in line for delivery; it can still be removed or moved
+//   gone      delivered, removed or never there: its token is stale, its slot is free for the next entry
+//
+// A pass is a run of calls of `popDue`. Its first call takes everything that is due out of the heap, the others deliver
+// it. Taking all at once is what keeps a pass both complete and finite: an entry that is inserted or moved by one of
+// the payloads delivered goes to the heap, where it waits for the next pass, and however early its deadline is it
+// cannot stand in front of those in line. So a zero delay that re-arms itself never holds the loop, and deadlines are
+// kept as they were given, which orders late ones among themselves too.
+//
+// The heap is 4-ary: half as deep as a binary one, and the four children share two cache lines. A node is 24 bytes and
+// moves without touching a reference count, since the payloads stay in their slots.
+
+/// Names one entry of a ``TimerQueue``; stale once that entry is gone, and then never valid again.
+struct TimerToken: Hashable, Sendable {
+  fileprivate let slot: UInt32
+  fileprivate let generation: UInt32
+}
+
+/// A priority queue of deadlines whose entries can be removed and moved by token, in O(log n).
+///
+/// A payload is released by whoever gets it: the queue holds none back. It must not be inserted into from a payload's
+/// `deinit` that runs inside one of its own calls; none does, since each call hands the payloads out.
+struct TimerQueue<Payload> {
+  private var heap: ContiguousArray<Node> = []
+  /// The entries in line for delivery. Those before `nextInLine` are done; that one, if there is one, is still wanted.
+  private var line: ContiguousArray<Node> = []
+  private var nextInLine = 0
+  /// Apart from the payloads, so that a sift touches 8 bytes an entry.
+  private var slots: ContiguousArray<Slot> = []
+  private var payloads: ContiguousArray<Payload?> = []
+  private var freeSlot = Position.none
+
+  /// How many entries are pending or in line.
+  private(set) var count = 0
+  /// The sequence number that the next entry gets, inserted or moved; bounds a pass, see ``popDue(at:before:)``.
+  private(set) var nextSequence: UInt64 = 0
+
+  init() {}
+
+  /// Whether nothing is pending or in line.
+  var isEmpty: Bool { count == 0 }
+
+  /// The earliest deadline, also of an entry that an unfinished pass left in line; `nil` if the queue is empty.
+  var earliest: Int64? {
+    guard nextInLine < line.count else { return heap.first?.deadline }
+    guard let pending = heap.first else { return line[nextInLine].deadline }
+    return min(pending.deadline, line[nextInLine].deadline)
+  }
+
+  /// Adds an entry. Any deadline is legal: a past one is due in the next pass, `Int64.max` practically never. O(log n).
+  mutating func insert(_ payload: consuming Payload, at deadline: Int64) -> TimerToken {
+    let slot = claimSlot(for: payload)
+    count += 1
+    push(makeNode(slot: slot, deadline: deadline))
+    return TimerToken(slot: slot, generation: slots[Int(slot)].generation)
+  }
+
+  /// Takes an entry out, also one in line for delivery, and hands out its payload; `nil` for a stale token. O(log n).
+  mutating func remove(_ token: TimerToken) -> Payload? {
+    guard isCurrent(token) else { return nil }
+    withdraw(token.slot)
+    return releaseSlot(token.slot)
+  }
+
+  /// Gives an entry another deadline and, as if it were new, the last place among equals; `false` if stale. O(log n).
+  ///
+  /// One in line for delivery leaves the line: it is delivered at its new deadline, in a later pass.
+  mutating func move(_ token: TimerToken, to deadline: Int64) -> Bool {
+    guard isCurrent(token) else { return false }
+    let node = makeNode(slot: token.slot, deadline: deadline)
+    let position = slots[Int(token.slot)].position
+    if position < Position.inLine {
+      place(node, at: Int(position))
+    } else {
+      withdraw(token.slot)
+      push(node)
+    }
+    return true
+  }
+
+  /// The deadline as it was given; `nil` for a stale token.
+  func deadline(of token: TimerToken) -> Int64? {
+    guard isCurrent(token) else { return nil }
+    let position = slots[Int(token.slot)].position
+    return position < Position.inLine ? heap[Int(position)].deadline : line[Int(position - Position.inLine)].deadline
+  }
+
+  /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end.
+  ///
+  /// A pass reads the time and `nextSequence` once, then calls with these same two until it gets `nil`; it delivers
+  /// what was due and present at its start, and nothing else. A pass may stop early: what it left in line is counted,
+  /// can be removed, and comes first in the next pass.
+  ///
+  /// - Parameters:
+  ///   - now: The time of the pass; an entry is due if its deadline is not after it.
+  ///   - sequence: `nextSequence` at the start of the pass.
+  /// - Complexity: O(log n) an entry; the first call of a pass pays for all of them.
+  mutating func popDue(at now: Int64, before sequence: UInt64) -> Payload? {
+    if nextInLine == line.count { lineUp(at: now, before: sequence) }
+    guard nextInLine < line.count else { return nil }
+    let slot = line[nextInLine].slot
+    let payload = releaseSlot(slot)
+    skipUnwanted()
+    return payload
+  }
+
+  /// Empties the queue and hands out all payloads, by deadline and then by submission. All tokens become stale.
+  ///
+  /// - Complexity: O(n log n).
+  mutating func removeAll() -> [Payload] {
+    var all = heap
+    for index in nextInLine..<line.count where isWanted(index) { all.append(line[index]) }
+    all.sort(by: <)
+    heap = []
+    line = []
+    nextInLine = 0
+    return all.compactMap { releaseSlot($0.slot) }
+  }
+}
+
+// MARK: - Slots
+
+private struct Slot {
+  /// Counts the entries that this slot has held, and so tells a stale token from a current one.
+  var generation: UInt32
+  /// Where the entry is, see `Position`; while the slot is free, the next free one.
+  var position: UInt32
+}
+
+/// A number below `inLine` is an index in the heap, one from there on an index in the line.
+private enum Position {
+  static var inLine: UInt32 { 1 << 31 }
+  /// Nowhere, and the end of the free list.
+  static var none: UInt32 { .max }
+}
+
+extension TimerQueue {
+  @inline(__always)
+  private func isCurrent(_ token: TimerToken) -> Bool {
+    Int(token.slot) < slots.count && slots[Int(token.slot)].generation == token.generation
+  }
+
+  private mutating func claimSlot(for payload: consuming Payload) -> UInt32 {
+    let slot = freeSlot
+    if slot != Position.none {
+      freeSlot = slots[Int(slot)].position
+      payloads[Int(slot)] = payload
+      return slot
+    }
+    precondition(slots.count < Int(Position.inLine) - 1, "a TimerQueue holds fewer than 2^31 entries")
+    slots.append(Slot(generation: 0, position: Position.none))
+    payloads.append(payload)
+    return UInt32(slots.count - 1)
+  }
+
+  private mutating func releaseSlot(_ slot: UInt32) -> Payload? {
+    let index = Int(slot)
+    count -= 1
+    slots[index].generation += 1
+    slots[index].position = freeSlot
+    // A slot whose generations are used up stays unused for ever, so that no token comes twice.
+    if slots[index].generation < .max { freeSlot = slot }
+    return payloads[index].take()
+  }
+}
+
+// MARK: - The line
+
+extension TimerQueue {
+  /// Begins a pass: moves what is due from the heap to the line.
+  ///
+  /// When a pass asks again at its end, only entries newer than its bound can still be due, so the first of them ends
+  /// the search.
+  private mutating func lineUp(at now: Int64, before sequence: UInt64) {
+    line.removeAll(keepingCapacity: true)
+    nextInLine = 0
+    while let first = heap.first, first.deadline <= now, first.sequence < sequence {
+      removeNode(at: 0)
+      slots[Int(first.slot)].position = Position.inLine + UInt32(line.count)
+      line.append(first)
+    }
+  }
+
+  /// Whether the entry in line at an index was neither delivered nor removed nor moved: its slot still points here.
+  private func isWanted(_ index: Int) -> Bool {
+    slots[Int(line[index].slot)].position == Position.inLine + UInt32(index)
+  }
+
+  private mutating func skipUnwanted() {
+    while nextInLine < line.count, !isWanted(nextInLine) { nextInLine += 1 }
+  }
+
+  /// Takes a current entry out of wherever it waits; its slot stays claimed, and points nowhere.
+  private mutating func withdraw(_ slot: UInt32) {
+    let position = slots[Int(slot)].position
+    slots[Int(slot)].position = Position.none
+    if position < Position.inLine { removeNode(at: Int(position)) } else { skipUnwanted() }
+  }
+}
+
+// MARK: - The heap
+
+private struct Node {
+  var deadline: Int64
+  var sequence: UInt64
+  var slot: UInt32
+
+  @inline(__always)
+  static func < (left: Node, right: Node) -> Bool {
+    left.deadline < right.deadline || (left.deadline == right.deadline && left.sequence < right.sequence)
+  }
+}
+
+extension TimerQueue {
+  private mutating func makeNode(slot: UInt32, deadline: Int64) -> Node {
+    defer { nextSequence += 1 }
+    return Node(deadline: deadline, sequence: nextSequence, slot: slot)
+  }
+
+  private mutating func push(_ node: Node) {
+    heap.append(node)
+    rise(node, from: heap.count - 1)
+  }
+
+  private mutating func removeNode(at index: Int) {
+    let last = heap.removeLast()
+    if index < heap.count { place(last, at: index) }
+  }
+
+  /// Puts a node in the place of the one at an index, and then where it belongs.
+  private mutating func place(_ node: Node, at index: Int) {
+    if index > 0, node < heap[(index - 1) / 4] { rise(node, from: index) } else { sink(node, from: index) }
+  }
+
+  // Both percolate a hole and write the node once, at the end: one write a level where a swap makes two.
+
+  private mutating func rise(_ node: Node, from start: Int) {
+    var hole = start
+    while hole > 0 {
+      let parent = (hole - 1) / 4
+      guard node < heap[parent] else { break }
+      fill(hole, with: heap[parent])
+      hole = parent
+    }
+    fill(hole, with: node)
+  }
+
+  private mutating func sink(_ node: Node, from start: Int) {
+    var hole = start
+    while true {
+      let child = hole * 4 + 1
+      guard child < heap.count else { break }
+      var least = child
+      for other in child + 1..<min(child + 4, heap.count) where heap[other] < heap[least] { least = other }
+      guard heap[least] < node else { break }
+      fill(hole, with: heap[least])
+      hole = least
+    }
+    fill(hole, with: node)
+  }
+
+  @inline(__always)
+  private mutating func fill(_ index: Int, with node: Node) {
+    heap[index] = node
+    slots[Int(node.slot)].position = UInt32(truncatingIfNeeded: index)
+  }
+}

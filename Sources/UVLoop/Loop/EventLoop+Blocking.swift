@@ -1,0 +1,85 @@
+// Bridges from plain threads: these calls block the caller, and refuse to where that could never end.
+
+extension EventLoop {
+  /// Runs `body` on the loop and blocks the calling thread until it has ended.
+  ///
+  /// For plain threads: a main program without `async`, a thread of a C library, an offloaded call. On a loop's thread,
+  /// this one's or another's, it would stop that loop, and is refused before anything is queued.
+  ///
+  /// Not detected: a main thread that waits for a `body` which awaits `MainActor`. Give such a call a `timeout`.
+  ///
+  /// - Parameters:
+  ///   - timeout: How long to wait, measured to the nanosecond on the monotonic clock; nil waits for ever. When it is
+  ///     over `body` is cancelled and its late result is dropped. With zero or less `body` does not start.
+  /// - Throws: What `body` throws, unchanged; ``UVError/Code/timedOut``; ``UVError/Code/wouldDeadlock`` on a loop's
+  ///   thread; ``UVError/Code/loopClosed`` once shutdown has begun, also to a thread that already waits.
+  ///
+  /// > Isolation: Not available in asynchronous code, where it would block a thread that others need.
+  ///
+  /// > Cancellation: Shutdown cancels `body`.
+  @available(*, noasync, message: "It would block a thread of Swift's pool: use `await loop.run { loop in … }`.")
+  public nonisolated func runBlocking<R>(
+    timeout: Duration? = nil, _ body: @Sendable @escaping (isolated EventLoop) async throws -> sending R
+  ) throws -> sending R {
+    core.requireOwnProcess()
+    try core.requireRunning("runBlocking")
+    try core.refuseToBlock("runBlocking", instead: "`try await loop.run { loop in … }`")
+    if let timeout, timeout <= .zero { throw Self.timedOut(timeout) }
+    let deadline = timeout.map { MonotonicClock.now(plus: $0) }
+
+    let call = BlockingCall<R>()
+    let core = core
+    let closed = core.closedError("runBlocking")
+    guard let id = core.tasks.enter("runBlocking", .blocking(release: { call.finish(.failure(closed)) })) else {
+      throw closed
+    }
+    defer { core.tasks.leave(id) }
+
+    let holder = Occupants.current
+    let task = Occupants.$chain.withValue(Occupants.chain + (holder.map { [$0] } ?? [])) {
+      LoopTasks.$chain.withValue(LoopTasks.chain + [id]) {
+        Task(executorPreference: taskExecutor) {
+          do {
+            call.finish(.success(Transfer(try await body(self))))
+          } catch is CancellationError where core.life != .running {
+            // Nobody but shutdown cancels a body whose caller still waits.
+            call.finish(.failure(closed))
+          } catch {
+            call.finish(.failure(error))
+          }
+        }
+      }
+    }
+    core.tasks.attach(id) { task.cancel() }
+
+    holder?.block()
+    let outcome = call.wait(until: deadline)
+    holder?.unblock()
+    guard let outcome else {
+      task.cancel()
+      throw Self.timedOut(timeout ?? .zero)
+    }
+    return try outcome.get().take()
+  }
+
+  private static func timedOut(_ limit: Duration) -> UVError {
+    UVError(
+      .timedOut, call: "runBlocking",
+      "The body had not ended after the \(limit) given to runBlocking(timeout:). It was cancelled; a late result is lost."
+    )
+  }
+}
+
+extension LoopCore {
+  /// A loop's thread must not wait for a loop: its own could never answer, and another's may be waiting for it.
+  func refuseToBlock(_ call: String, instead: String) throws(UVError) {
+    guard let holder = LoopCore.current ?? LoopCore.isolating else { return }
+    let reason =
+      holder === self
+      ? "it would wait for loop \"\(name)\", which runs on this very thread"
+      : "it would wait for loop \"\(name)\" on \(threadText) and stop loop \"\(holder.name)\", which runs here"
+    throw UVError(
+      .wouldDeadlock, call: call,
+      "\(call) was called on \(ThreadIdentity.current): \(reason). Use \(instead) instead.")
+  }
+}

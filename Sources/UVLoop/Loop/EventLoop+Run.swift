@@ -1,0 +1,108 @@
+// Reaching the loop from anywhere: post, run, task.
+
+extension EventLoop {
+  /// Runs `work` on the loop, soon and in order, and does not wait for it.
+  ///
+  /// Never inline: on the loop's own thread `work` starts after the current callback has returned. Calls of one thread
+  /// keep their order, and so do calls of one task that moves between threads. Between two turns the loop runs what was
+  /// posted within a budget, so that work which posts itself again cannot starve timers and descriptors.
+  ///
+  /// A closure that throws does not compile: nobody would get its error.
+  ///
+  /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; then `work` is released and never runs. Work that
+  ///   was accepted runs before `shutdown` returns.
+  ///
+  /// > Isolation: Call it from any thread. `work` is nonisolated to the compiler; take the loop as a parameter
+  /// (`post { loop in … }`) to create handles there.
+  ///
+  /// > Ownership: `work` is kept until it has run, and released before anything else runs.
+  public nonisolated func post(_ work: sending @escaping () -> Void) throws(UVError) {
+    try core.post("post", work)
+  }
+
+  /// Runs `body` on the loop and returns what it returns.
+  ///
+  /// On the loop itself this is a plain call: it causes no wake and no hop. The result may be of a type that is not
+  /// `Sendable`, if the loop keeps nothing of it.
+  ///
+  /// After shutdown `body` still runs, on Swift's global pool, and its first call to the loop throws.
+  ///
+  /// - Throws: What `body` throws, unchanged.
+  ///
+  /// > Isolation: Call it from anywhere; the result arrives on the caller's isolation.
+  ///
+  /// > Cancellation: `body` sees `Task.isCancelled` of the calling task. Nothing else happens.
+  public func run<R, E>(_ body: @Sendable (isolated EventLoop) throws(E) -> sending R) async throws(E) -> sending R {
+    try body(self)
+  }
+
+  /// Runs an asynchronous `body` on the loop and returns what it returns.
+  ///
+  /// After each `await` in `body` the code is on the loop's thread again. For the length of `body` the task prefers the
+  /// loop (see ``LoopTaskExecutor``), so that waits which the loop itself ends never leave its thread.
+  ///
+  /// - Throws: What `body` throws, unchanged.
+  ///
+  /// > Isolation: Call it from anywhere; the result arrives on the caller's isolation.
+  ///
+  /// > Cancellation: `body` sees the cancellation of the calling task.
+  public func run<R, E>(
+    _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
+  ) async throws(E) -> sending R {
+    let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
+      Transfer(try await body(self))
+    }
+    return result.take()
+  }
+
+  /// Starts a task that belongs to the loop.
+  ///
+  /// It runs on the loop's thread, prefers the loop (see ``LoopTaskExecutor``), and ends with it: `shutdown` cancels it
+  /// and waits for it. Once shutdown has begun `operation` does not start, and the task ends with
+  /// ``UVError/Code/loopClosed``.
+  ///
+  /// - Parameters:
+  ///   - name: `Task.name` inside, and its name in a ``ShutdownReport``.
+  ///   - priority: The task's priority. The loop runs jobs in the order of their arrival whatever it is.
+  ///
+  /// > Isolation: Call it from any thread.
+  ///
+  /// > Cancellation: `operation` starts even when the task is cancelled before, as any task does.
+  ///
+  /// > Ownership: The task keeps the loop until it ends. An error that `operation` throws is kept for `task.value`.
+  @discardableResult
+  public nonisolated func task<R: Sendable>(
+    name: String? = nil, priority: TaskPriority? = nil,
+    operation: @Sendable @escaping (isolated EventLoop) async throws -> R
+  ) -> Task<R, any Error> {
+    core.requireOwnProcess()
+    let id = core.tasks.enter(name, .task)
+    let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
+      guard let id else { throw self.core.closedError("task") }
+      defer { self.core.tasks.leave(id) }
+      return try await LoopTasks.$chain.withValue(LoopTasks.chain + [id]) { try await operation(self) }
+    }
+    if let id { core.tasks.attach(id) { task.cancel() } }
+    return task
+  }
+
+  /// Starts a task that belongs to the loop and cannot fail.
+  ///
+  /// Like the throwing form, but once shutdown has begun `operation` does run, cancelled from the start, on Swift's
+  /// global pool if the loop has ended: a task that cannot fail has no other way to end.
+  @discardableResult
+  public nonisolated func task<R: Sendable>(
+    name: String? = nil, priority: TaskPriority? = nil,
+    operation: @Sendable @escaping (isolated EventLoop) async -> R
+  ) -> Task<R, Never> {
+    core.requireOwnProcess()
+    let id = core.tasks.enter(name, .task)
+    let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
+      guard let id else { return await operation(self) }
+      defer { self.core.tasks.leave(id) }
+      return await LoopTasks.$chain.withValue(LoopTasks.chain + [id]) { await operation(self) }
+    }
+    if let id { core.tasks.attach(id) { task.cancel() } } else { task.cancel() }
+    return task
+  }
+}

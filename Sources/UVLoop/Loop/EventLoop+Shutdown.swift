@@ -1,0 +1,100 @@
+import CLibUV
+
+extension EventLoop {
+  /// Ends the loop, and returns when it has ended.
+  ///
+  /// In this order: new work is refused with ``UVError/Code/loopClosed``; what was accepted runs, queued offloads too;
+  /// the loop's tasks are cancelled and awaited; every sleeper and every other wait is resumed with `loopClosed`, and
+  /// calls that are scheduled but not due are dropped; the ``onShutdown(isolation:_:)`` bodies run; the handles close;
+  /// the thread ends. Nothing that was accepted is lost: it ran, or whoever waits for it gets an error.
+  ///
+  /// Call it as often as you like, from several places at once, and from the loop itself: everyone gets the same
+  /// report. A task of the loop that asks for the shutdown is not waited for.
+  ///
+  /// - Parameter limit: How long to wait, in whole milliseconds rounded up; nil waits for as long as it takes. When it
+  ///   is over, offloads that have not begun are cancelled, and what still runs is named in the report. The thread then
+  ///   stays behind until nothing uses the loop any more. Of several calls the shortest limit counts.
+  /// - Returns: What was left behind.
+  ///
+  /// > Isolation: Call it from anywhere. This is the one wait that is not ended by the loop, which is gone by then: a
+  /// task that was on the loop goes on on Swift's global pool.
+  ///
+  /// > Cancellation: Ignored. A cancelled task waits for the end all the same.
+  ///
+  /// > libuv: `uv_close`, `uv_cancel`, `uv_loop_close`, which must and does return 0. Handles that C code put on the
+  /// loop are never closed: their owners close them, and a second close would abort the process.
+  @discardableResult
+  public nonisolated func shutdown(within limit: Duration? = nil) async -> ShutdownReport {
+    core.requestStop(within: limit)
+    return await withCheckedContinuation { waiter in
+      core.ending.whenDelivered { waiter.resume(returning: $0) }
+    }
+  }
+
+  /// Ends the loop, and blocks the calling thread until it has ended; see ``shutdown(within:)``.
+  ///
+  /// - Throws: ``UVError/Code/wouldDeadlock`` on a loop's thread, this one's or another's; nothing is stopped then.
+  ///
+  /// > Isolation: Not available in asynchronous code. In an offloaded call it is allowed; the shutdown does not wait
+  /// for that call.
+  @available(*, noasync, message: "It would block a thread of Swift's pool: use `await loop.shutdown()`.")
+  @discardableResult
+  public nonisolated func shutdownBlocking(within limit: Duration? = nil) throws(UVError) -> ShutdownReport {
+    core.requireOwnProcess()
+    try core.refuseToBlock("shutdownBlocking", instead: "`await loop.shutdown()`")
+    core.requestStop(within: limit)
+    let call = BlockingCall<ShutdownReport>()
+    core.ending.whenDelivered { call.finish(.success(Transfer($0))) }
+    // Neither fails nor times out: the report always comes.
+    guard case .success(let report) = call.wait(until: nil) else { return ShutdownReport() }
+    return report.take()
+  }
+
+  /// Registers `body` to run on the loop when it shuts down: once, last in, first out, after the loop's tasks have ended
+  /// and before its handles close.
+  ///
+  /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/notOnLoop`` from an actor of another
+  ///   loop.
+  ///
+  /// > Isolation: On the loop only; does not compile elsewhere.
+  ///
+  /// > Ownership: `body` is kept until shutdown. If it captures its loop, the loop is not ended by being dropped.
+  public func onShutdown(
+    isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
+  ) throws(UVError) {
+    try core.requireOnLoop("onShutdown")
+    core.hooks.append(body)
+  }
+
+  /// Lends the `uv_loop_t` to C code.
+  ///
+  /// ```swift
+  /// try loop.withUnsafeLoop { redisLibuvAttach(context, $0.assumingMemoryBound(to: uv_loop_t.self)) }
+  /// ```
+  ///
+  /// What C code puts on the loop stays its own: `shutdown` reports it and never closes it. `loop->data` is free for C
+  /// code. After shutdown the pointer is still given, so that owners can close; it is valid for as long as anything
+  /// keeps the loop. Do not run, stop or close the loop.
+  ///
+  /// - Throws: What `body` throws, unchanged.
+  ///
+  /// > Isolation: On the loop only; does not compile elsewhere. From an actor of another loop it traps.
+  public func withUnsafeLoop<R, E>(
+    isolation: isolated any LoopActor = #isolation, _ body: (UnsafeMutableRawPointer) throws(E) -> R
+  ) throws(E) -> R {
+    core.requireOwnProcess()
+    if !core.isIsolating { core.trapOffLoop("withUnsafeLoop", "Call it from code that is isolated to that loop.") }
+    return try unsafe body(UnsafeMutableRawPointer(core.machinery.loop))
+  }
+}
+
+extension LoopCore {
+  /// The last `EventLoop` is gone. Its tasks would have kept it, so that there is nothing to wait for but handles and
+  /// offloaded calls.
+  func stopAfterDrop() {
+    requestStop(within: nil)
+    let line =
+      "UVLoop: event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.\n"
+    Posix.write(line, to: STDERR_FILENO)
+  }
+}

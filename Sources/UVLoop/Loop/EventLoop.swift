@@ -1,0 +1,126 @@
+/// A libuv event loop on a thread of its own, as an actor.
+///
+/// The loop answers on which thread it runs and whether the caller is on it, and it makes the compiler answer first:
+/// code that is isolated to the loop, or to a ``LoopActor`` that lives on it, runs on its thread, and handles can be
+/// created nowhere else.
+///
+/// ```swift
+/// try await withEventLoop { loop in
+///   try await loop.sleep(for: .seconds(1))
+///   print(loop.isCurrent)     // true: after each await the code is on the loop's thread again
+/// }
+/// ```
+///
+/// ## Life
+///
+/// ``init(_:)`` starts the thread and returns once it runs. ``shutdown(within:)`` ends it. A loop that is dropped
+/// without shutdown is ended too, and says so in one line on standard error, the only thing that this library ever
+/// prints unasked.
+///
+/// ## Fork
+///
+/// In the child of a `fork` no loop of the parent is current, and using one traps. A new loop can be made there. Only
+/// synchronous calls work (`init`, `post`, `shutdownBlocking`), since Swift's global pool does not survive a fork; end
+/// the child with `_exit` or `exec`.
+///
+/// > libuv: `uv_loop_t`, `uv_run`.
+public actor EventLoop: LoopActor {
+  /// Where a loop is in its life. It only ever moves forward.
+  public enum State: String, Sendable {
+    /// It accepts work.
+    case running
+    /// Shutdown has begun: what was accepted runs, what comes is refused.
+    case stopping
+    /// The thread has ended, or stays behind only for those who still use the `uv_loop_t`.
+    case stopped
+  }
+
+  /// Starts a loop on a new thread, and returns once that thread runs and ``thread`` is recorded.
+  ///
+  /// - Parameter options: Its name, and more to come.
+  /// - Throws: ``UVError/Code/invalidArgument`` for a bad option, which the message names;
+  ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (a loop needs up to seven);
+  ///   ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is left behind then.
+  ///
+  /// > Isolation: Call it anywhere. It blocks the caller for the start of a thread, about 100 µs.
+  ///
+  /// > libuv: `uv_loop_init`.
+  public init(_ options: Options = .init()) throws(UVError) {
+    try options.validate()
+    let core = try LoopCore(name: options.name)
+    let executor = LoopTaskExecutor(core)
+    thread = try core.start(executor)
+    name = options.name
+    taskExecutor = executor
+    self.core = core
+    core.owner = self
+  }
+
+  deinit {
+    if core.life == .running && core.isOwnProcess { core.stopAfterDrop() }
+  }
+
+  nonisolated let core: LoopCore
+
+  /// The name from ``Options``, whole. The kernel's name of the thread is its first 15 bytes, cut where a character
+  /// ends.
+  public nonisolated let name: String
+
+  /// The loop's thread, recorded by itself when it started.
+  ///
+  /// `loop.thread == .current` asks the question of ``isCurrent`` more slowly, and goes on answering after the loop has
+  /// ended.
+  ///
+  /// > libuv: `uv_thread_self`.
+  public nonisolated let thread: ThreadIdentity
+
+  /// Runs tasks on the loop's thread; see ``LoopTaskExecutor``.
+  public nonisolated let taskExecutor: LoopTaskExecutor
+
+  /// This loop.
+  public nonisolated var loop: EventLoop { self }
+
+  /// The executor of every actor that lives on this loop.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe core.asUnownedSerialExecutor() }
+
+  /// Whether the calling code runs on this loop's thread, right now.
+  ///
+  /// False as soon as the loop has ended, even on the thread that still serves its C neighbours. Costs 3 ns.
+  ///
+  /// > Isolation: Ask from anywhere.
+  public nonisolated var isCurrent: Bool { core.isCurrent }
+
+  /// The loop whose thread this is, or nil.
+  ///
+  /// > Isolation: Ask from anywhere.
+  public static var current: EventLoop? { LoopCore.current?.owner }
+
+  /// The loop whose thread this is.
+  ///
+  /// - Throws: ``UVError/Code/notOnLoop`` on any other thread; the message names it.
+  public static func running() throws(UVError) -> EventLoop {
+    if let loop = current { return loop }
+    throw UVError(
+      .notOnLoop, call: "EventLoop.running",
+      """
+      No event loop runs on \(ThreadIdentity.current). Call this from code that runs on a loop, as in `loop.run { … }`, \
+      or ask `EventLoop.current`, which is nil here.
+      """)
+  }
+
+  /// Where the loop is in its life. It may have moved on when the caller looks at the answer.
+  ///
+  /// > Isolation: Ask from anywhere.
+  public nonisolated var state: State {
+    switch core.life {
+    case .running: .running
+    case .stopping: .stopping
+    case .stopped: .stopped
+    }
+  }
+}
+
+extension EventLoop: CustomStringConvertible {
+  /// Name, state and thread in one line.
+  public nonisolated var description: String { "EventLoop \"\(name)\", \(state.rawValue), on \(thread)" }
+}

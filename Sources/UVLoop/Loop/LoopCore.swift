@@ -1,0 +1,367 @@
+import CLibUV
+import Synchronization
+
+// What belongs to whom:
+//   any thread       name, inbox, tasks, ending, lifeState
+//   the loop thread  local, residents, waits, hooks, stop, counters: no lock, since nobody else comes here; after the
+//                    thread has ended, whoever drains the loop's late jobs, one at a time
+//
+// Who keeps the core alive: its thread, `EventLoop`, the task executor, and everything that can send to the loop. The
+// core keeps none of them: it has only a weak reference to its `EventLoop`.
+
+/// The loop behind ``EventLoop``: its queue, its turn, its end. Serial executor of every actor that lives on it.
+@safe final class LoopCore: @unchecked Sendable {  // Holds because of the table above.
+  let name: String
+  let machinery: LoopMachinery
+  let inbox: LoopInbox
+  let tasks = LoopTasks()
+  let ending = LoopEnding()
+  let drainer = LoopDrainer()
+
+  /// Both are set before the loop is handed out, and never changed.
+  weak var owner: EventLoop?
+  private(set) var thread: ThreadIdentity?
+
+  private let generation = ProcessGeneration.join()
+  private let lifeState = Atomic<UInt8>(0)
+  private let currentSlot = ThreadSlot.current
+  private let isolatingSlot = ThreadSlot.isolating
+
+  /// Unowned, since the executor owns the core. Whoever has a job for it owns it: the loop's thread, or the task.
+  private var taskExecutor: UnownedTaskExecutor?
+
+  var local = WorkQueue()
+  var counters = LoopCounters()
+  var waits: [ObjectIdentifier: Gate] = [:]
+  var hooks: [() -> Void] = []
+  var stop: LoopStop?
+  private(set) var residents: [any LoopResident] = []
+  private var slots: [(any LoopResident)?] = [nil, nil, nil]
+  private var idle: UnsafeMutablePointer<uv_idle_t>?
+  private var isIdling = false
+
+  init(name: String) throws(UVError) {
+    self.name = name
+    machinery = try LoopMachinery()
+    do throws(UVError) {
+      inbox = LoopInbox(wake: try LoopWake())
+    } catch {
+      machinery.close()
+      throw error
+    }
+    do throws(UVError) {
+      try assemble()
+    } catch {
+      machinery.close()
+      throw error
+    }
+  }
+
+  /// Makes the internal handles. All but the wake are unreferenced.
+  private func assemble() throws(UVError) {
+    try inbox.wake.attach(to: machinery)
+    let this = unsafe Unmanaged.passUnretained(self).toOpaque()
+
+    let prepare = unsafe try machinery.open(UV_PREPARE, as: uv_prepare_t.self, "uv_prepare_init") {
+      unsafe uv_prepare_init($0, $1)
+    }
+    unsafe prepare.pointee.data = this
+    unsafe try check(
+      uv_prepare_start(prepare) { handle in
+        if let this = unsafe handle?.pointee.data {
+          unsafe Unmanaged<LoopCore>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.beforePoll() }
+        }
+      }, "uv_prepare_start")
+    unsafe uv_unref(UnsafeMutableRawPointer(prepare).assumingMemoryBound(to: uv_handle_t.self))
+
+    let check = unsafe try machinery.open(UV_CHECK, as: uv_check_t.self, "uv_check_init") {
+      unsafe uv_check_init($0, $1)
+    }
+    unsafe check.pointee.data = this
+    unsafe try UVLoop.check(
+      uv_check_start(check) { handle in
+        if let this = unsafe handle?.pointee.data {
+          unsafe Unmanaged<LoopCore>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.afterPoll() }
+        }
+      }, "uv_check_start")
+    unsafe uv_unref(UnsafeMutableRawPointer(check).assumingMemoryBound(to: uv_handle_t.self))
+
+    unsafe idle = try machinery.open(UV_IDLE, as: uv_idle_t.self, "uv_idle_init") { unsafe uv_idle_init($0, $1) }
+  }
+
+  /// Starts the thread; returns once it runs.
+  func start(_ executor: LoopTaskExecutor) throws(UVError) -> ThreadIdentity {
+    unsafe taskExecutor = executor.asUnownedTaskExecutor()
+    do throws(UVError) {
+      let identity = try LoopThread.start(self, executor)
+      thread = identity
+      return identity
+    } catch {
+      machinery.close()
+      throw error
+    }
+  }
+}
+
+// MARK: - Where am I
+
+extension LoopCore {
+  private var address: UInt { UInt(bitPattern: unsafe Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// On this loop's thread, while the loop is a loop.
+  @inline(__always)
+  var isCurrent: Bool { currentSlot.word == address }
+
+  /// Where this loop's isolation holds: its thread, its reaper, or whoever drains its late jobs.
+  @inline(__always)
+  var isIsolating: Bool { isolatingSlot.word == address }
+
+  /// Marks the calling thread. `false` for both when the thread stops being one of this loop.
+  func mark(current isCurrent: Bool, isolating isIsolating: Bool) {
+    currentSlot.word = isCurrent ? address : 0
+    isolatingSlot.word = isIsolating ? address : 0
+  }
+
+  /// The core whose loop runs on the calling thread.
+  static var current: LoopCore? { core(at: ThreadSlot.current) }
+
+  /// The core whose jobs the calling thread runs.
+  static var isolating: LoopCore? { core(at: ThreadSlot.isolating) }
+
+  private static func core(at slot: ThreadSlot) -> LoopCore? {
+    guard let this = unsafe UnsafeRawPointer(bitPattern: slot.word) else { return nil }
+    return unsafe Unmanaged<LoopCore>.fromOpaque(this).takeUnretainedValue()
+  }
+
+  /// For calls that only unsafe code can make in the wrong place.
+  @inline(__always)
+  func requireCurrent(_ what: @autoclosure () -> String, instead: @autoclosure () -> String) {
+    if !isCurrent { trapOffLoop(what(), instead()) }
+  }
+
+  func trapOffLoop(_ what: String, _ instead: String) -> Never {
+    fatalError(
+      """
+      UVLoop: \(what) was called off its loop. It belongs to loop "\(name)" on \(threadText); the call came from \
+      \(ThreadIdentity.current). \(instead)
+      """)
+  }
+
+  /// Traps in the child of a fork, where the loop's thread does not exist and its epoll set is the parent's.
+  @inline(__always)
+  func requireOwnProcess() {
+    if !isOwnProcess {
+      fatalError(
+        """
+        UVLoop: loop "\(name)" belongs to the parent of this process. After a fork its thread does not exist here, and \
+        touching it would disturb the parent. Make a new EventLoop in the child, or exec.
+        """)
+    }
+  }
+
+  @inline(__always)
+  var isOwnProcess: Bool { generation == ProcessGeneration.current }
+
+  var threadText: String { thread.map(String.init(describing:)) ?? "a thread that has not started" }
+}
+
+// MARK: - Life
+
+extension LoopCore {
+  enum Life: UInt8 {
+    case running
+    case stopping
+    case stopped
+  }
+
+  var life: Life {
+    get { Life(rawValue: lifeState.load(ordering: .acquiring)) ?? .stopped }
+    set { lifeState.store(newValue.rawValue, ordering: .releasing) }
+  }
+
+  func closedError(_ call: String) -> UVError {
+    UVError(.loopClosed, call: call, "Loop \"\(name)\" has been shut down, or is about to be, and refused \(call).")
+  }
+
+  /// Refuses a call once shutdown has begun.
+  @inline(__always)
+  func requireRunning(_ call: @autoclosure () -> String) throws(UVError) {
+    if lifeState.load(ordering: .acquiring) != Life.running.rawValue { throw closedError(call()) }
+  }
+
+  /// Guards calls that need no `await` on the loop: throws where the loop has ended, and where an actor of another loop
+  /// calls.
+  func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) {
+    try requireRunning(call())
+    if isCurrent { return }
+    requireOwnProcess()
+    throw UVError(
+      .notOnLoop, call: call(),
+      """
+      \(call()) must be called on the thread of loop "\(name)", \(threadText), and was called on \
+      \(ThreadIdentity.current). Use `await loop.run { loop in … }` or `loop.post { … }`.
+      """)
+  }
+}
+
+// MARK: - Work
+
+extension LoopCore {
+  /// A closure of a user: refused once shutdown has begun.
+  @inline(__always)
+  func post(_ call: @autoclosure () -> String, _ body: @escaping () -> Void) throws(UVError) {
+    if isCurrent {
+      try requireRunning(call())
+      local.append(.call(body))
+      return
+    }
+    requireOwnProcess()
+    if inbox.add(.call(body), .whileRunning) != .accepted { throw closedError(call()) }
+  }
+
+  /// A message of the library to the loop: runs for as long as the loop turns and is dropped after that, when every
+  /// handle is closed and every wait has ended. In a forked child there is no loop to send it to.
+  func tell(_ body: @escaping () -> Void) {
+    if isCurrent {
+      local.append(.call(body))
+    } else if isOwnProcess {
+      _ = inbox.add(.call(body), .whileTurning)
+    }
+  }
+
+  @inline(__always)
+  func enqueue(_ job: UnownedJob) { accept(.job(job)) }
+
+  /// Jobs are never refused: somebody awaits them.
+  @inline(__always)
+  func accept(_ work: consuming Work) {
+    if isCurrent {
+      local.append(work)
+    } else {
+      acceptFromAfar(work)
+    }
+  }
+
+  private func acceptFromAfar(_ work: Work) {
+    requireOwnProcess()
+    if inbox.add(work, .whileTurning) == .ended { drainer.add(work, for: self) }
+  }
+
+  @inline(__always)
+  func run(_ work: consuming Work) {
+    switch consume work {
+    case .call(let body):
+      body()
+    case .job(let job):
+      unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+    case .taskJob(let job):
+      guard let taskExecutor = unsafe taskExecutor else { return }
+      unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: taskExecutor)
+    }
+  }
+}
+
+extension LoopCore: SerialExecutor {
+  func enqueue(_ job: consuming ExecutorJob) { accept(.job(UnownedJob(job))) }
+
+  func isIsolatingCurrentContext() -> Bool? { isIsolating }
+
+  func checkIsolated() {
+    if !isIsolating {
+      fatalError(
+        """
+        UVLoop: this code must run on loop "\(name)", \(threadText), and runs on \(ThreadIdentity.current). Reach the \
+        loop with `await loop.run { loop in … }` or `loop.post { … }`.
+        """)
+    }
+  }
+}
+
+// MARK: - The turn
+
+extension LoopCore {
+  /// At most this much of the queue is run in one go: neither a chain that always posts its next link nor a flood from
+  /// outside may keep timers and descriptors waiting.
+  private static let drainCount = 4_096
+  private static let drainTime: Int64 = 1_000_000
+
+  /// Runs the queue within the budget; true if it is empty.
+  private func drain() -> Bool {
+    var count = 0
+    var end: Int64 = 0
+    while let work = local.popFirst() {
+      run(work)
+      count += 1
+      if count & 7 == 0 {
+        let now = MonotonicClock.now()
+        if end == 0 { end = now + LoopCore.drainTime }
+        if now > end || count >= LoopCore.drainCount { break }
+      }
+    }
+    counters.jobs &+= count
+    return local.isEmpty
+  }
+
+  fileprivate func beforePoll() {
+    counters.turns &+= 1
+    var mayBlock = drain()
+    if let stop, stop.advance() { mayBlock = false }
+    for resident in residents where resident.beforePoll() { mayBlock = false }
+    if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: &local) }
+    keepTurning(!mayBlock)
+  }
+
+  fileprivate func afterPoll() {
+    inbox.take(into: &local)
+    for resident in residents { resident.afterPoll() }
+    _ = drain()
+  }
+
+  /// With an active idle handle libuv polls without waiting.
+  private func keepTurning(_ shouldTurn: Bool) {
+    if shouldTurn == isIdling { return }
+    isIdling = shouldTurn
+    let status = unsafe shouldTurn ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)
+    if status != 0 { fatalError("UVLoop: uv_idle_start or uv_idle_stop answered \(status).") }
+    if shouldTurn, let idle = unsafe idle {
+      unsafe uv_unref(UnsafeMutableRawPointer(idle).assumingMemoryBound(to: uv_handle_t.self))
+    }
+  }
+
+  /// The thread's main part: returns when the stop sequence has ended and the loop is closed.
+  func turnUntilEnded() {
+    // `uv_run` also returns when a C neighbour calls `uv_stop`: our own state decides.
+    while stop?.hasEnded != true { unsafe uv_run(machinery.loop, UV_RUN_DEFAULT) }
+    // The idle handle goes with the machinery: nothing may start it any more.
+    isIdling = false
+    mark(current: false, isolating: true)
+    // What is left are jobs, for the drainer, and messages of the library to handles and waits that have ended.
+    inbox.end(into: &local) { if $0.isJob { drainer.add($0, for: self) } }
+    residents.removeAll()
+    slots = [nil, nil, nil]
+    inbox.wake.detach()
+    machinery.close()
+    mark(current: false, isolating: false)
+    drainer.open(for: self)
+  }
+}
+
+// MARK: - Residents
+
+extension LoopCore {
+  /// The resident of a slot, made at its first use. Each slot has one type of resident.
+  func resident<Resident: LoopResident>(_ slot: ResidentSlot, _ make: (LoopCore) throws(UVError) -> Resident)
+    throws(UVError) -> Resident
+  {
+    if let resident = slots[slot.rawValue] { return unsafe unsafeDowncast(resident, to: Resident.self) }
+    let resident = try make(self)
+    slots[slot.rawValue] = resident
+    residents.append(resident)
+    return resident
+  }
+
+  /// The resident of a slot, if it has moved in.
+  func residentIfAny<Resident: LoopResident>(_ slot: ResidentSlot, as: Resident.Type) -> Resident? {
+    slots[slot.rawValue].map { unsafe unsafeDowncast($0, to: Resident.self) }
+  }
+}

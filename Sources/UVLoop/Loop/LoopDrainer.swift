@@ -1,0 +1,48 @@
+/// Runs the jobs that reach a loop after it has ended.
+///
+/// An executor cannot refuse a job, and somebody awaits it: it runs here, once, in order, one at a time, on Swift's
+/// global pool. A task is spawned when the first comes, and ends when none is left.
+///
+/// Nothing runs before ``open(for:)``: until then the loop's own thread may still be closing the loop.
+final class LoopDrainer: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+  private let lock = Lock()
+  private var queue = WorkQueue(capacity: 4)
+  private var isOpen = false
+  private var isDraining = false
+
+  func add(_ work: consuming Work, for core: LoopCore) {
+    lock.lock()
+    queue.append(work)
+    let mustSpawn = isOpen && !isDraining
+    if mustSpawn { isDraining = true }
+    lock.unlock()
+    if mustSpawn { spawn(core) }
+  }
+
+  func open(for core: LoopCore) {
+    let mustSpawn = lock.withLock {
+      isOpen = true
+      isDraining = !queue.isEmpty
+      return isDraining
+    }
+    if mustSpawn { spawn(core) }
+  }
+
+  private func spawn(_ core: LoopCore) { Task.detached { self.drain(core) } }
+
+  private func drain(_ core: LoopCore) {
+    // The pool's thread may itself be in the middle of a job for another ended loop.
+    let outer = ThreadSlot.isolating.word
+    core.mark(current: false, isolating: true)
+    while let work = next() { core.run(work) }
+    ThreadSlot.isolating.word = outer
+  }
+
+  private func next() -> Work? {
+    lock.withLock {
+      let work = queue.popFirst()
+      isDraining = work != nil
+      return work
+    }
+  }
+}

@@ -1,0 +1,26 @@
+// A loop has two executor identities on one thread. A job that came through the serial executor runs as that; a job
+// that came because its task prefers the loop runs as both at once, so that calls from it to actors of the loop need
+// no hop. One class for both costs an extra enqueue for each isolated call.
+
+/// Runs the tasks that prefer a loop on that loop's thread.
+///
+/// ```swift
+/// Task(executorPreference: loop.taskExecutor) { … }
+/// await withTaskExecutorPreference(loop.taskExecutor) { … }
+/// ```
+///
+/// Everything in such a task that has no other place to be runs on the loop: code after an `await`, child tasks,
+/// `async let`, methods of default actors. That is cheap for code that talks to the loop, and wrong for code that
+/// computes: CPU work belongs into `EventLoop.offload`. A `Task { }` made inside does not inherit the preference.
+///
+/// > Ownership: Holds the loop's core, not the `EventLoop`. After shutdown its tasks still run, one job at a time, on
+/// Swift's global pool.
+public final class LoopTaskExecutor: TaskExecutor {
+  private let core: LoopCore
+
+  init(_ core: LoopCore) { self.core = core }
+
+  public func enqueue(_ job: consuming ExecutorJob) { core.accept(.taskJob(UnownedJob(job))) }
+
+  public func asUnownedTaskExecutor() -> UnownedTaskExecutor { unsafe UnownedTaskExecutor(ordinary: self) }
+}

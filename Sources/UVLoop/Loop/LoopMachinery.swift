@@ -1,0 +1,77 @@
+import CLibUV
+
+/// The `uv_loop_t` and the handles that make it a loop of ours: the wake, the hooks before and after the poll, the
+/// timer that drives the clock.
+///
+/// Everything here is used by the loop's creator until its thread starts, and by that thread alone from then on. The
+/// memory of the `uv_loop_t` lives as long as this object, since C neighbours may still hold the pointer.
+@safe final class LoopMachinery {
+  let loop: UnsafeMutablePointer<uv_loop_t>
+  private var handles: [UnsafeMutablePointer<uv_handle_t>]
+
+  init() throws(UVError) {
+    unsafe handles = []
+    try LoopMachinery.requireDescriptors()
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_loop_size(), alignment: 16)
+    unsafe loop = memory.bindMemory(to: uv_loop_t.self, capacity: 1)
+    do throws(UVError) {
+      unsafe try check(uv_loop_init(loop), "uv_loop_init")
+    } catch {
+      unsafe memory.deallocate()
+      throw error
+    }
+  }
+
+  deinit { unsafe UnsafeMutableRawPointer(loop).deallocate() }
+
+  /// The first `uv_loop_init` of a process makes a pipe for its signal handlers and aborts where it gets none.
+  private static func requireDescriptors() throws(UVError) {
+    var ends: (Int32, Int32) = (-1, -1)
+    let status = unsafe withUnsafeMutablePointer(to: &ends) { pointer in
+      unsafe pointer.withMemoryRebound(to: Int32.self, capacity: 2) { unsafe pipe($0) }
+    }
+    if status != 0 {
+      throw UVError(
+        status: -Posix.errno, call: "EventLoop.init", hint: "A loop needs five descriptors; see `ulimit -n`.")
+    }
+    Posix.close(ends.0)
+    Posix.close(ends.1)
+  }
+
+  /// Allocates and initialises an internal handle. Where `initialise` fails, the memory is freed and nothing is left.
+  func open<Handle>(
+    _ type: uv_handle_type, as: Handle.Type, _ call: StaticString,
+    _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutablePointer<Handle>) -> Int32
+  ) throws(UVError) -> UnsafeMutablePointer<Handle> {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_handle_size(type), alignment: 16)
+    let handle = unsafe memory.bindMemory(to: Handle.self, capacity: 1)
+    do throws(UVError) {
+      unsafe try check(initialise(loop, handle), "\(call)")
+    } catch {
+      unsafe memory.deallocate()
+      throw error
+    }
+    unsafe handles.append(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self))
+    return unsafe handle
+  }
+
+  /// Whether the handle is one of these.
+  func owns(_ handle: UnsafeMutablePointer<uv_handle_t>) -> Bool { unsafe handles.contains(handle) }
+
+  /// Closes the internal handles, turns the loop until they are gone, and closes the loop.
+  ///
+  /// Called when nothing else is left on the loop. `uv_loop_close` refuses only if something is; going on would free
+  /// memory in use, and there is nobody to tell.
+  func close() {
+    for unsafehandle in unsafe handles {
+      unsafe uv_close(handle) { unsafe UnsafeMutableRawPointer($0)?.deallocate() }
+    }
+    unsafe handles.removeAll()
+    while unsafe uv_run(loop, UV_RUN_DEFAULT) != 0 {}
+    let status = unsafe uv_loop_close(loop)
+    if status != 0 {
+      fatalError(
+        "UVLoop: uv_loop_close answered \(UVError(status: status, call: "uv_loop_close")) at the end of a loop.")
+    }
+  }
+}

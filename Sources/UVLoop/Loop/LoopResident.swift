@@ -1,0 +1,47 @@
+/// What lives on a loop and takes part in its turns and its end, without the core knowing what it is.
+///
+/// All calls come on the loop's thread.
+protocol LoopResident: AnyObject {
+  /// Before each poll. True if something is due, so that the poll must not wait.
+  func beforePoll() -> Bool
+  /// After each poll.
+  func afterPoll()
+  /// Shutdown, first part: resumes every wait with `loopClosed` and drops what will not happen.
+  func releaseWaits()
+  /// Shutdown, second part: closes what it owns.
+  func close()
+  /// Whether what shutdown waits for has ended.
+  var isSettled: Bool { get }
+  /// Whether nothing is left that uses the loop's memory.
+  var isEmpty: Bool { get }
+  /// The time that shutdown was given is over: cancels what has not begun.
+  func expire()
+  /// Adds what is left.
+  func report(into report: inout ShutdownReport)
+}
+
+extension LoopResident {
+  func beforePoll() -> Bool { false }
+  func afterPoll() {}
+  func releaseWaits() {}
+  func close() {}
+  var isSettled: Bool { true }
+  var isEmpty: Bool { true }
+  func expire() {}
+  func report(into report: inout ShutdownReport) {}
+}
+
+/// Where residents live. One of each at most.
+enum ResidentSlot: Int {
+  case handles
+  case timers
+  case work
+}
+
+/// What a loop has done so far. Written on its thread.
+struct LoopCounters: Sendable {
+  /// Passes of libuv's loop, each with one poll.
+  var turns = 0
+  /// Closures and jobs run.
+  var jobs = 0
+}

@@ -1,0 +1,130 @@
+import CLibUV
+
+/// Ends a loop, step by step, on its own thread. ``StopSequence`` knows the order; this does the work.
+@safe final class LoopStop {
+  private unowned let core: LoopCore
+  private var sequence = StopSequence()
+  private var timer: UnsafeMutablePointer<uv_timer_t>?
+
+  init(_ core: LoopCore) { self.core = core }
+
+  var hasEnded: Bool { sequence.phase == .ended }
+
+  /// Takes the next step if it is due; true if it took one, so that the loop must look again before it waits.
+  func advance() -> Bool {
+    switch sequence.next(conditions()) {
+    case .wait:
+      return false
+    case .releaseWaits:
+      for resident in core.residents { resident.releaseWaits() }
+      let waits = core.waits.values
+      core.waits = [:]
+      for gate in waits { gate.fire(.closed) }
+      core.tasks.releaseBlocked()
+    case .closeHandles:
+      while let hook = core.hooks.popLast() { hook() }
+      for resident in core.residents { resident.close() }
+    case .expire:
+      for resident in core.residents { resident.expire() }
+    case .report:
+      // From here on the thread is the reaper: not the loop's thread any more, but the place of its isolation.
+      core.ending.compose(report())
+      core.mark(current: false, isolating: true)
+      core.ending.deliver(core)
+    case .end:
+      core.ending.compose(report())
+      unsafe uv_stop(core.machinery.loop)
+    }
+    return true
+  }
+
+  /// Makes the loop look again when the time that the callers gave is over.
+  func armDeadline() {
+    guard let deadline = core.ending.deadline, deadline != .max else { return }
+    if unsafe timer == nil {
+      unsafe timer = try? core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") {
+        unsafe uv_timer_init($0, $1)
+      }
+    }
+    unsafe uv_update_time(core.machinery.loop)
+    let left = max(0, deadline - MonotonicClock.now())
+    // One millisecond more than rounding up asks for: the loop's own time is cut to milliseconds.
+    _ = unsafe uv_timer_start(timer, { _ in }, UInt64(left) / 1_000_000 + 2, 0)
+  }
+
+  private func conditions() -> StopSequence.Conditions {
+    var now = StopSequence.Conditions()
+    now.isExpired = core.ending.deadline.map { $0 <= MonotonicClock.now() } ?? false
+    switch sequence.phase {
+    case .awaitingTasks:
+      now.tasks = core.tasks.awaitedCount
+    case .closingHandles, .reaping:
+      now.isSettled = core.residents.allSatisfy(\.isSettled)
+      now.isEmpty = core.residents.allSatisfy(\.isEmpty)
+      now.hasForeignHandles = !foreignHandles(includingClosing: true).isEmpty
+    case .releasingWaits, .ended:
+      break
+    }
+    return now
+  }
+
+  private func report() -> ShutdownReport {
+    var report = ShutdownReport()
+    for task in core.tasks.awaited {
+      report.unfinished.append(.init(kind: .task, label: task.name, age: task.age))
+    }
+    for resident in core.residents { resident.report(into: &report) }
+    report.foreignHandles = foreignHandles(includingClosing: false)
+    return report
+  }
+
+  /// What others have put on the loop. Our own handles are gone or closing when this is asked; a handle that is closing
+  /// is its owner's no more, but its memory is.
+  private func foreignHandles(includingClosing: Bool) -> [ShutdownReport.ForeignHandle] {
+    struct Walk {
+      let machinery: LoopMachinery
+      let includingClosing: Bool
+      var found: [ShutdownReport.ForeignHandle] = []
+    }
+    var walk = Walk(machinery: core.machinery, includingClosing: includingClosing)
+    unsafe withUnsafeMutablePointer(to: &walk) { walk in
+      unsafe uv_walk(
+        core.machinery.loop,
+        { handle, argument in
+          guard let handle = unsafe handle, let walk = unsafe argument?.assumingMemoryBound(to: Walk.self) else {
+            return
+          }
+          if unsafe walk.pointee.machinery.owns(handle) { return }
+          if unsafe !walk.pointee.includingClosing && uv_is_closing(handle) != 0 { return }
+          var descriptor: Int32 = -1
+          let status = unsafe uv_fileno(handle, &descriptor)
+          let kind = unsafe uv_handle_type_name(uv_handle_get_type(handle)).map { unsafe String(cString: $0) }
+          unsafe walk.pointee.found.append(
+            .init(kind: kind ?? "unknown", descriptor: status == 0 ? descriptor : nil))
+        }, walk)
+    }
+    return walk.found
+  }
+}
+
+extension LoopCore {
+  /// Begins the end, from any thread and as often as anybody likes. The shortest `within` counts.
+  func requestStop(within limit: Duration?) {
+    requireOwnProcess()
+    tasks.excuse(LoopTasks.chain)
+    for holder in Occupants.chain { holder.excuse() }
+    Occupants.current?.excuse()
+    ending.begin(within: limit)
+    if life == .running { life = .stopping }
+    tasks.close()
+    // Behind everything that was accepted: when this message runs, that has run.
+    let isFirst = inbox.stopAccepting(
+      then: .call {
+        let stop = LoopStop(self)
+        self.stop = stop
+        stop.armDeadline()
+        self.tasks.cancelAll()
+      })
+    if !isFirst { tell { self.stop?.armDeadline() } }
+  }
+}

@@ -1,0 +1,110 @@
+/// The tasks that belong to a loop: shutdown cancels them and waits for them.
+final class LoopTasks: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+  struct ID: Hashable, Sendable {
+    fileprivate let owner: ObjectIdentifier
+    fileprivate let number: UInt64
+  }
+
+  enum Kind {
+    /// Made with `EventLoop.task`: shutdown waits for it.
+    case task
+    /// The body of a `runBlocking`: the waiting thread is released, whatever the body does.
+    case blocking(release: @Sendable () -> Void)
+  }
+
+  private struct Entry {
+    let name: String?
+    let kind: Kind
+    let started: Int64
+    var cancel: (@Sendable () -> Void)?
+    var isAsker = false
+  }
+
+  /// The loops' tasks that the calling code belongs to, outermost first: seen also by their child tasks, by what they
+  /// offload, and by the bodies of a `runBlocking` in there.
+  @TaskLocal static var chain: [ID] = []
+
+  private let lock = Lock()
+  private var entries: [UInt64: Entry] = [:]
+  private var lastNumber: UInt64 = 0
+  private var isClosed = false
+  private var isCancelled = false
+
+  /// Enters a task before it exists; nil once shutdown has begun.
+  func enter(_ name: String?, _ kind: Kind) -> ID? {
+    lock.withLock {
+      if isClosed { return nil }
+      lastNumber += 1
+      entries[lastNumber] = Entry(name: name, kind: kind, started: MonotonicClock.now())
+      return ID(owner: ObjectIdentifier(self), number: lastNumber)
+    }
+  }
+
+  /// Says how to cancel it. Where it has ended already nothing happens; where shutdown came first it is cancelled now.
+  func attach(_ id: ID, cancel: @escaping @Sendable () -> Void) {
+    let isLate = lock.withLock {
+      if entries[id.number] == nil { return false }
+      entries[id.number]?.cancel = cancel
+      return isCancelled
+    }
+    if isLate { cancel() }
+  }
+
+  func leave(_ id: ID) {
+    // The entry is released outside the lock: it may hold the last reference to anything.
+    let entry = lock.withLock { entries.removeValue(forKey: id.number) }
+    _ = consume entry
+  }
+
+  /// Later tasks are refused.
+  func close() { lock.withLock { isClosed = true } }
+
+  /// A task that itself asked for the shutdown is not waited for.
+  func excuse(_ askers: [ID]) {
+    lock.withLock {
+      for id in askers where id.owner == ObjectIdentifier(self) { entries[id.number]?.isAsker = true }
+    }
+  }
+
+  func cancelAll() {
+    let cancels = lock.withLock {
+      isCancelled = true
+      return entries.values.compactMap(\.cancel)
+    }
+    for cancel in cancels { cancel() }
+  }
+
+  /// Lets the threads go that wait in `runBlocking`.
+  func releaseBlocked() {
+    let releases = lock.withLock {
+      entries.values.compactMap { entry -> (@Sendable () -> Void)? in
+        if case .blocking(let release) = entry.kind, !entry.isAsker { return release }
+        return nil
+      }
+    }
+    for release in releases { release() }
+  }
+
+  /// How many tasks shutdown waits for.
+  var awaitedCount: Int {
+    lock.withLock {
+      entries.values.count { entry in
+        if case .task = entry.kind { return !entry.isAsker }
+        return false
+      }
+    }
+  }
+
+  /// The tasks that shutdown waits for.
+  var awaited: [(name: String?, age: Duration)] {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      entries.sorted { $0.key < $1.key }.compactMap { _, entry in
+        if case .task = entry.kind, !entry.isAsker {
+          return (entry.name, .nanoseconds(now - entry.started))
+        }
+        return nil
+      }
+    }
+  }
+}

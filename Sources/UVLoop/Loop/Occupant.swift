@@ -1,0 +1,31 @@
+/// Something that holds a thread while others wait for that thread: an offloaded call on its worker.
+///
+/// The core needs to know of it in two places. A thread that blocks in `runBlocking` may be such a holder, and what it
+/// then waits for may need the very thread that it holds. And a shutdown that is asked for from inside such a call must
+/// not wait for it.
+protocol Occupant: AnyObject, Sendable {
+  /// Around a wait of the thread in `runBlocking`.
+  func block()
+  func unblock()
+  /// It asked for the shutdown of a loop.
+  func excuse()
+}
+
+enum Occupants {
+  /// The holders that wait for the calling code to end, outermost first. A `runBlocking` adds the one of its thread.
+  @TaskLocal static var chain: [any Occupant] = []
+
+  /// The holder of the calling thread.
+  static var current: (any Occupant)? {
+    guard let object = unsafe UnsafeRawPointer(bitPattern: ThreadSlot.occupant.word) else { return nil }
+    return unsafe Unmanaged<AnyObject>.fromOpaque(object).takeUnretainedValue() as? any Occupant
+  }
+
+  /// Runs `body` as a holder of the calling thread.
+  static func occupy(with holder: any Occupant, _ body: () -> Void) {
+    let outer = ThreadSlot.occupant.word
+    ThreadSlot.occupant.word = UInt(bitPattern: unsafe Unmanaged.passUnretained(holder as AnyObject).toOpaque())
+    body()
+    ThreadSlot.occupant.word = outer
+  }
+}

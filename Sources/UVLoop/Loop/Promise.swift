@@ -1,0 +1,87 @@
+/// A result that a callback gives and tasks await, once.
+///
+/// ```swift
+/// let answer = try Promise<Int>()
+/// try timer.start(after: .seconds(1)) { answer.resume(returning: 42) }
+/// print(try await answer.value())
+/// ```
+///
+/// A continuation would do it too, but resumes on Swift's global pool and hops back; a promise that is resumed on its
+/// loop resumes the tasks of that loop without leaving the thread. It may have several waiters, and a result before
+/// anybody waits.
+///
+/// > Isolation: Belongs to the loop on which it was made. Off the loop nothing of it compiles.
+///
+/// > Ownership: A promise that is dropped without a result leaves nobody waiting: who waits keeps it.
+public final class Promise<Value> {
+  private let core: LoopCore
+  private var result: Result<Value, any Error>?
+  private var waiters: [Gate] = []
+
+  /// A promise without a result.
+  ///
+  /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
+  public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
+    core = isolation.loop.core
+    try core.requireOnLoop("Promise.init")
+  }
+
+  /// Whether a result has been given.
+  public var isResumed: Bool { result != nil }
+
+  /// Gives the value. The first result wins; later calls return false and do nothing.
+  @discardableResult
+  public func resume(returning value: Value) -> Bool { resume(with: .success(value)) }
+
+  /// Gives an error. The first result wins; later calls return false and do nothing.
+  @discardableResult
+  public func resume(throwing error: any Error) -> Bool { resume(with: .failure(error)) }
+
+  /// Gives the result. The first one wins; later calls return false and do nothing.
+  @discardableResult
+  public func resume(with result: Result<Value, any Error>) -> Bool {
+    if !core.isIsolating { core.trapOffLoop("Promise.resume", "Resume it with `loop.post { … }`.") }
+    if self.result != nil { return false }
+    self.result = result
+    let waiters = waiters
+    self.waiters = []
+    for gate in waiters { gate.fire(.passed) }
+    return true
+  }
+
+  /// Waits for the result.
+  ///
+  /// - Throws: The error that was given; ``UVError/Code/loopClosed`` when the loop shuts down first.
+  ///
+  /// > Cancellation: Throws `CancellationError`; the other waiters go on.
+  public func value(isolation: isolated (any Actor)? = #isolation) async throws -> Value {
+    if let result { return try result.get() }
+    try Task.checkCancellation()
+    try core.requireRunning("Promise.value")
+    let gate = Gate(on: core)
+    waiters.append(gate)
+    core.waits[ObjectIdentifier(gate)] = gate
+    await withTaskCancellationHandler {
+      _ = isolation
+      await gate.pass()
+    } onCancel: {
+      gate.fire(.cancelled)
+    }
+    core.waits[ObjectIdentifier(gate)] = nil
+    waiters.removeAll { $0 === gate }
+    switch gate.outcome {
+    case .cancelled: throw CancellationError()
+    case .closed: throw core.closedError("Promise.value")
+    case .passed, nil: break
+    }
+    guard let result else { throw core.closedError("Promise.value") }
+    return try result.get()
+  }
+}
+
+extension Promise: CustomStringConvertible {
+  /// The loop, and whether there is a result.
+  public var description: String {
+    "Promise on loop \"\(core.name)\", \(isResumed ? "resumed" : "\(waiters.count) waiting")"
+  }
+}

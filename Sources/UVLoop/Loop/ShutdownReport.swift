@@ -1,0 +1,57 @@
+/// What a loop left behind when it ended.
+///
+/// After a clean end ``unfinished`` and ``foreignHandles`` are empty.
+public struct ShutdownReport: Sendable, CustomStringConvertible {
+  /// Something that had not ended when the time given by `within:` was over.
+  public struct Unfinished: Sendable, Hashable {
+    /// What it is.
+    public enum Kind: String, Sendable {
+      /// A task made with `EventLoop.task`. It was cancelled and still runs.
+      case task
+      /// An offloaded call that occupies a worker of the pool.
+      case offload
+    }
+
+    /// What it is.
+    public let kind: Kind
+    /// The name of the task, or the label of the offloaded call.
+    public let label: String?
+    /// For how long it has been there: since the task was made, since the call began.
+    public let age: Duration
+  }
+
+  /// A handle that C code put on the loop and has not closed.
+  public struct ForeignHandle: Sendable, Hashable {
+    /// libuv's name of its kind, such as `timer`, `poll` or `tcp`.
+    public let kind: String
+    /// Its descriptor, where it has one.
+    public let descriptor: Int32?
+  }
+
+  /// Tasks and offloaded calls that did not end in time. They go on: a task on Swift's global pool, a call on its
+  /// worker, for whose end the loop's thread stays behind.
+  public internal(set) var unfinished: [Unfinished] = []
+  /// How many scheduled calls were dropped because they were not yet due.
+  public internal(set) var droppedCalls = 0
+  /// The handles of C neighbours, which are never closed for them. The loop's thread stays behind until they are gone.
+  public internal(set) var foreignHandles: [ForeignHandle] = []
+  /// From the first call of `shutdown` to the report.
+  public internal(set) var duration: Duration = .zero
+
+  init() {}
+
+  /// One line for each thing that was left, or one that says that nothing was.
+  public var description: String {
+    var lines: [String] = []
+    for item in unfinished {
+      lines.append(
+        "unfinished \(item.kind.rawValue) \(item.label.map { "\"\($0)\"" } ?? "without a name"), age \(item.age)")
+    }
+    for handle in foreignHandles {
+      lines.append("foreign \(handle.kind) handle left open" + (handle.descriptor.map { ", descriptor \($0)" } ?? ""))
+    }
+    if droppedCalls > 0 { lines.append("\(droppedCalls) scheduled call\(droppedCalls == 1 ? "" : "s") dropped") }
+    let ending = lines.isEmpty ? "nothing left behind" : lines.joined(separator: "; ")
+    return "ended in \(duration): \(ending)"
+  }
+}

@@ -1,0 +1,79 @@
+// running ──▶ awaitingTasks ──▶ releasingWaits ──▶ closingHandles ──▶ ended
+//                                                        │               ▲
+//                                                        ▼               │
+//                                                     reaping ───────────┘
+//
+//   awaitingTasks   accepted work has run; the loop's tasks are cancelled and end
+//   releasingWaits  every wait was resumed with `loopClosed`; what that woke runs
+//   closingHandles  the hooks have run and our handles close; offloaded calls end
+//   reaping         the report is out; foreign handles or late jobs still use the loop
+//   ended           nothing uses the loop any more
+
+/// In which order a loop ends.
+struct StopSequence {
+  enum Phase { case awaitingTasks, releasingWaits, closingHandles, reaping, ended }
+
+  /// What the loop finds when it looks.
+  struct Conditions {
+    /// The time that the caller gave is over.
+    var isExpired = false
+    /// Tasks of the loop that have not ended.
+    var tasks = 0
+    /// Our handles are freed, and the offloaded calls that shutdown waits for have ended.
+    var isSettled = true
+    /// Our handles are freed, and no offloaded call is left on the loop at all.
+    var isEmpty = true
+    /// Handles of C neighbours are on the loop.
+    var hasForeignHandles = false
+  }
+
+  enum Action {
+    case wait
+    case releaseWaits
+    case closeHandles
+    /// Cancel what has not begun.
+    case expire
+    /// Tell the callers, and go on turning for those who still use the loop.
+    case report
+    case end
+  }
+
+  private(set) var phase = Phase.awaitingTasks
+  private var hasExpired = false
+
+  /// The next step. Anything but `.wait` is to be done before the next question.
+  mutating func next(_ now: Conditions) -> Action {
+    switch phase {
+    case .awaitingTasks:
+      if now.tasks > 0 && !now.isExpired { return .wait }
+      phase = .releasingWaits
+      return .releaseWaits
+    case .releasingWaits:
+      phase = .closingHandles
+      return .closeHandles
+    case .closingHandles:
+      if !now.isSettled {
+        if !now.isExpired { return .wait }
+        if !hasExpired {
+          hasExpired = true
+          return .expire
+        }
+      }
+      return leave(now)
+    case .reaping:
+      return leave(now)
+    case .ended:
+      return .wait
+    }
+  }
+
+  private mutating func leave(_ now: Conditions) -> Action {
+    if now.isEmpty && !now.hasForeignHandles {
+      phase = .ended
+      return .end
+    }
+    if phase == .reaping { return .wait }
+    phase = .reaping
+    return .report
+  }
+}

@@ -1,0 +1,35 @@
+import CLibUV
+
+/// One word of storage a thread.
+///
+/// C's `_Thread_local` cannot be declared from Swift; a pthread key costs 2 to 3 ns a read.
+struct ThreadSlot: Sendable {
+  private let key: pthread_key_t
+
+  /// The core whose loop runs on this thread and which has not ended: what `isCurrent` and `current` are made of.
+  static let current = ThreadSlot()
+  /// The core whose jobs this thread runs: the loop thread, its reaper, or whoever drains an ended loop.
+  static let isolating = ThreadSlot()
+  /// The serial number of this thread's identity.
+  static let serial = ThreadSlot()
+  /// What this thread holds that others wait for, an `Occupant`.
+  static let occupant = ThreadSlot()
+
+  private init() {
+    var key = pthread_key_t()
+    let status = unsafe pthread_key_create(&key, nil)
+    if status != 0 {
+      fatalError("UVLoop: pthread_key_create failed with errno \(status): the process has no key left.")
+    }
+    self.key = key
+  }
+
+  @inline(__always)
+  var word: UInt {
+    get { UInt(bitPattern: unsafe pthread_getspecific(key)) }
+    nonmutating set {
+      let status = unsafe pthread_setspecific(key, UnsafeRawPointer(bitPattern: newValue))
+      if status != 0 { fatalError("UVLoop: pthread_setspecific failed with errno \(status).") }
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import Testing
+
+@testable import UVLoop
+
+@Suite struct MillisecondsTests {
+  private let attosecond = Duration(secondsComponent: 0, attosecondsComponent: 1)
+  /// More seconds than an Int64 holds.
+  private let beyond = Duration.seconds(Int64.max) * 10
+
+  @Test func `zero is zero in both units`() {
+    #expect(Duration.zero.saturatingNanoseconds == 0)
+    #expect(Duration.zero.millisecondsRoundedUp == 0)
+  }
+
+  @Test func `whole nanoseconds are exact, of either sign`() {
+    #expect(Duration.nanoseconds(1).saturatingNanoseconds == 1)
+    #expect(Duration.nanoseconds(-1).saturatingNanoseconds == -1)
+    #expect(Duration.seconds(3).saturatingNanoseconds == 3_000_000_000)
+    #expect(Duration.nanoseconds(Int64.max).saturatingNanoseconds == .max)
+    #expect(Duration.nanoseconds(Int64.min).saturatingNanoseconds == .min)
+  }
+
+  @Test func `a fraction of a nanosecond rounds up`() {
+    #expect(attosecond.saturatingNanoseconds == 1)
+    #expect((Duration.nanoseconds(7) + attosecond).saturatingNanoseconds == 8)
+    #expect((Duration.nanoseconds(8) - attosecond).saturatingNanoseconds == 8)
+  }
+
+  @Test func `a negative fraction of a nanosecond rounds towards zero`() {
+    #expect((Duration.zero - attosecond).saturatingNanoseconds == 0)
+    #expect((Duration.nanoseconds(-7) - attosecond).saturatingNanoseconds == -7)
+  }
+
+  @Test func `nanoseconds saturate at both ends`() {
+    #expect((Duration.nanoseconds(Int64.max) + attosecond).saturatingNanoseconds == .max)
+    #expect((Duration.nanoseconds(Int64.min) - .nanoseconds(1)).saturatingNanoseconds == .min)
+    #expect(Duration.seconds(Int64.max).saturatingNanoseconds == .max)
+    #expect(Duration.seconds(Int64.min).saturatingNanoseconds == .min)
+    #expect(beyond.saturatingNanoseconds == .max)
+    #expect((Duration.zero - beyond).saturatingNanoseconds == .min)
+  }
+
+  @Test func `whole milliseconds are exact`() {
+    #expect(Duration.milliseconds(1).millisecondsRoundedUp == 1)
+    #expect(Duration.seconds(60).millisecondsRoundedUp == 60_000)
+  }
+
+  @Test func `a fraction of a millisecond rounds up`() {
+    #expect(attosecond.millisecondsRoundedUp == 1)
+    #expect((Duration.milliseconds(5) + attosecond).millisecondsRoundedUp == 6)
+    #expect((Duration.milliseconds(5) - attosecond).millisecondsRoundedUp == 5)
+  }
+
+  @Test func `negative durations are zero milliseconds`() {
+    #expect((Duration.zero - attosecond).millisecondsRoundedUp == 0)
+    #expect(Duration.milliseconds(-1).millisecondsRoundedUp == 0)
+    #expect((Duration.zero - beyond).millisecondsRoundedUp == 0)
+  }
+
+  @Test func `milliseconds saturate`() {
+    #expect(Duration.seconds(Int64.max).millisecondsRoundedUp == .max)
+    #expect(beyond.millisecondsRoundedUp == .max)
+  }
+
+  @Test func `the monotonic clock never goes back`() {
+    var last = MonotonicClock.now()
+    for _ in 0..<10_000 {
+      let now = MonotonicClock.now()
+      #expect(now >= last)
+      last = now
+    }
+  }
+}

@@ -1,0 +1,130 @@
+// The queue against a model that anyone can check by eye: an array, sorted at every question.
+
+import Testing
+
+@testable import UVLoop
+
+@Suite struct TimerQueueModelTests {
+  /// What the queue should hold, and the line of the pass under way.
+  private struct Model {
+    struct Entry {
+      let id: Int
+      let token: TimerToken
+      var deadline: Int64
+      var sequence: UInt64
+      var inLine = false
+    }
+
+    var entries: [Entry] = []
+
+    var sorted: [Entry] { entries.sorted { ($0.deadline, $0.sequence) < ($1.deadline, $1.sequence) } }
+
+    mutating func beginPass(at now: Int64) {
+      for index in entries.indices { entries[index].inLine = entries[index].deadline <= now }
+    }
+
+    mutating func popDue() -> Int? {
+      guard let first = sorted.first(where: \.inLine) else { return nil }
+      entries.removeAll { $0.id == first.id }
+      return first.id
+    }
+  }
+
+  private struct Generator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 | 1 }
+
+    mutating func below(_ bound: Int) -> Int {
+      state ^= state << 13
+      state ^= state >> 7
+      state ^= state << 17
+      return Int(state >> 33) % bound
+    }
+  }
+
+  /// The queue, its model, and random steps that both take.
+  private struct Comparison {
+    var queue = TimerQueue<Int>()
+    var model = Model()
+    var stale: [TimerToken] = []
+    var random: Generator
+    var now: Int64 = 0
+    var nextID = 0
+
+    /// Few different deadlines, so that equal ones are common; some past, some extreme.
+    mutating func someDeadline() -> Int64 {
+      switch random.below(20) {
+      case 0: .max
+      case 1: .min
+      default: now + Int64(random.below(60)) - 15
+      }
+    }
+
+    mutating func mutate() {
+      switch random.below(10) {
+      case 0..<5:
+        let deadline = someDeadline()
+        let sequence = queue.nextSequence
+        let token = queue.insert(nextID, at: deadline)
+        model.entries.append(.init(id: nextID, token: token, deadline: deadline, sequence: sequence))
+        nextID += 1
+      case 5..<7:
+        guard !model.entries.isEmpty else { return }
+        let entry = model.entries.remove(at: random.below(model.entries.count))
+        #expect(queue.remove(entry.token) == entry.id)
+        stale.append(entry.token)
+      case 7..<9:
+        guard !model.entries.isEmpty else { return }
+        let index = random.below(model.entries.count)
+        let deadline = someDeadline()
+        model.entries[index].sequence = queue.nextSequence
+        model.entries[index].deadline = deadline
+        model.entries[index].inLine = false
+        #expect(queue.move(model.entries[index].token, to: deadline) == true)
+      default:
+        guard !stale.isEmpty else { return }
+        let token = stale[random.below(stale.count)]
+        #expect(queue.remove(token) == nil)
+        #expect(queue.move(token, to: now) == false)
+        #expect(queue.deadline(of: token) == nil)
+      }
+    }
+
+    /// A whole pass, with mutations between its deliveries.
+    mutating func pass() {
+      now += Int64(random.below(10))
+      let bound = queue.nextSequence
+      model.beginPass(at: now)
+      while true {
+        let tokens = model.entries
+        let (got, expected) = (queue.popDue(at: now, before: bound), model.popDue())
+        #expect(got == expected)
+        guard let expected, got != nil else { return }
+        stale += tokens.filter { $0.id == expected }.map(\.token)
+        compare()
+        for _ in 0..<random.below(3) { mutate() }
+      }
+    }
+
+    func compare() {
+      #expect(queue.count == model.entries.count)
+      #expect(queue.isEmpty == model.entries.isEmpty)
+      #expect(queue.earliest == model.entries.map(\.deadline).min())
+      if let entry = model.entries.last { #expect(queue.deadline(of: entry.token) == entry.deadline) }
+    }
+  }
+
+  @Test(arguments: UInt64(1)...12)
+  func `random steps leave the queue and a sorted array alike`(seed: UInt64) {
+    var comparison = Comparison(random: Generator(seed: seed))
+    for _ in 0..<300 {
+      for _ in 0..<comparison.random.below(20) { comparison.mutate() }
+      comparison.compare()
+      comparison.pass()
+    }
+    for entry in comparison.model.entries {
+      #expect(comparison.queue.deadline(of: entry.token) == entry.deadline)
+    }
+    #expect(comparison.queue.removeAll() == comparison.model.sorted.map(\.id))
+  }
+}
