@@ -41,6 +41,12 @@ enum Posix {
     #endif
   }
 
+  /// Whether the number is that of an open descriptor.
+  static func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
+
+  /// Lets another thread have the CPU.
+  static func yield() { _ = sched_yield() }
+
   /// Writes a line and does not care whether anybody reads it.
   static func write(_ line: String, to descriptor: Int32) {
     let bytes = Array(line.utf8)

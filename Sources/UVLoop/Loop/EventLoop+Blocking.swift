@@ -35,7 +35,10 @@ extension EventLoop {
     }
     defer { core.tasks.leave(id) }
 
+    // Said before the body can run: what it offloads must find this thread blocked.
     let holder = Occupants.current
+    holder?.block()
+    defer { holder?.unblock() }
     let task = Occupants.$chain.withValue(Occupants.chain + (holder.map { [$0] } ?? [])) {
       LoopTasks.$chain.withValue(LoopTasks.chain + [id]) {
         Task(executorPreference: taskExecutor) {
@@ -52,10 +55,7 @@ extension EventLoop {
     }
     core.tasks.attach(id) { task.cancel() }
 
-    holder?.block()
-    let outcome = call.wait(until: deadline)
-    holder?.unblock()
-    guard let outcome else {
+    guard let outcome = call.wait(until: deadline) else {
       task.cancel()
       throw Self.timedOut(timeout ?? .zero)
     }

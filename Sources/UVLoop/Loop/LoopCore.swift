@@ -33,12 +33,13 @@ import Synchronization
   var local = WorkQueue()
   var counters = LoopCounters()
   var waits: [ObjectIdentifier: Gate] = [:]
+  var hasReleasedWaits = false
   var hooks: [() -> Void] = []
   var stop: LoopStop?
   private(set) var residents: [any LoopResident] = []
-  private var slots: [(any LoopResident)?] = [nil, nil, nil]
-  private var idle: UnsafeMutablePointer<uv_idle_t>?
-  private var isIdling = false
+  fileprivate var slots: [(any LoopResident)?] = [nil, nil, nil]
+  var idle: UnsafeMutablePointer<uv_idle_t>?
+  var isIdling = false
 
   init(name: String) throws(UVError) {
     self.name = name
@@ -220,13 +221,14 @@ extension LoopCore {
   }
 
   /// A message of the library to the loop: runs for as long as the loop turns and is dropped after that, when every
-  /// handle is closed and every wait has ended. In a forked child there is no loop to send it to.
-  func tell(_ body: @escaping () -> Void) {
+  /// handle is closed and every wait has ended. In a forked child there is no loop to send it to. False if dropped.
+  @discardableResult
+  func tell(_ body: @escaping () -> Void) -> Bool {
     if isCurrent {
       local.append(.call(body))
-    } else if isOwnProcess {
-      _ = inbox.add(.call(body), .whileTurning)
+      return true
     }
+    return isOwnProcess && inbox.add(.call(body), .whileTurning) == .accepted
   }
 
   @inline(__always)
@@ -246,6 +248,9 @@ extension LoopCore {
     requireOwnProcess()
     if inbox.add(work, .whileTurning) == .ended { drainer.add(work, for: self) }
   }
+
+  /// What must still happen after the loop has ended.
+  func runLate(_ body: @escaping () -> Void) { drainer.add(.call(body), for: self) }
 
   @inline(__always)
   func run(_ work: consuming Work) {
@@ -277,82 +282,13 @@ extension LoopCore: SerialExecutor {
   }
 }
 
-// MARK: - The turn
-
-extension LoopCore {
-  /// At most this much of the queue is run in one go: neither a chain that always posts its next link nor a flood from
-  /// outside may keep timers and descriptors waiting.
-  private static let drainCount = 4_096
-  private static let drainTime: Int64 = 1_000_000
-
-  /// Runs the queue within the budget; true if it is empty.
-  private func drain() -> Bool {
-    var count = 0
-    var end: Int64 = 0
-    while let work = local.popFirst() {
-      run(work)
-      count += 1
-      if count & 7 == 0 {
-        let now = MonotonicClock.now()
-        if end == 0 { end = now + LoopCore.drainTime }
-        if now > end || count >= LoopCore.drainCount { break }
-      }
-    }
-    counters.jobs &+= count
-    return local.isEmpty
-  }
-
-  fileprivate func beforePoll() {
-    counters.turns &+= 1
-    var mayBlock = drain()
-    if let stop, stop.advance() { mayBlock = false }
-    for resident in residents where resident.beforePoll() { mayBlock = false }
-    if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: &local) }
-    keepTurning(!mayBlock)
-  }
-
-  fileprivate func afterPoll() {
-    inbox.take(into: &local)
-    for resident in residents { resident.afterPoll() }
-    _ = drain()
-  }
-
-  /// With an active idle handle libuv polls without waiting.
-  private func keepTurning(_ shouldTurn: Bool) {
-    if shouldTurn == isIdling { return }
-    isIdling = shouldTurn
-    let status = unsafe shouldTurn ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)
-    if status != 0 { fatalError("UVLoop: uv_idle_start or uv_idle_stop answered \(status).") }
-    if shouldTurn, let idle = unsafe idle {
-      unsafe uv_unref(UnsafeMutableRawPointer(idle).assumingMemoryBound(to: uv_handle_t.self))
-    }
-  }
-
-  /// The thread's main part: returns when the stop sequence has ended and the loop is closed.
-  func turnUntilEnded() {
-    // `uv_run` also returns when a C neighbour calls `uv_stop`: our own state decides.
-    while stop?.hasEnded != true { unsafe uv_run(machinery.loop, UV_RUN_DEFAULT) }
-    // The idle handle goes with the machinery: nothing may start it any more.
-    isIdling = false
-    mark(current: false, isolating: true)
-    // What is left are jobs, for the drainer, and messages of the library to handles and waits that have ended.
-    inbox.end(into: &local) { if $0.isJob { drainer.add($0, for: self) } }
-    residents.removeAll()
-    slots = [nil, nil, nil]
-    inbox.wake.detach()
-    machinery.close()
-    mark(current: false, isolating: false)
-    drainer.open(for: self)
-  }
-}
-
 // MARK: - Residents
 
 extension LoopCore {
   /// The resident of a slot, made at its first use. Each slot has one type of resident.
-  func resident<Resident: LoopResident>(_ slot: ResidentSlot, _ make: (LoopCore) throws(UVError) -> Resident)
-    throws(UVError) -> Resident
-  {
+  func resident<Resident: LoopResident, Failure>(
+    _ slot: ResidentSlot, _ make: (LoopCore) throws(Failure) -> Resident
+  ) throws(Failure) -> Resident {
     if let resident = slots[slot.rawValue] { return unsafe unsafeDowncast(resident, to: Resident.self) }
     let resident = try make(self)
     slots[slot.rawValue] = resident
@@ -363,5 +299,11 @@ extension LoopCore {
   /// The resident of a slot, if it has moved in.
   func residentIfAny<Resident: LoopResident>(_ slot: ResidentSlot, as: Resident.Type) -> Resident? {
     slots[slot.rawValue].map { unsafe unsafeDowncast($0, to: Resident.self) }
+  }
+
+  /// At the end of the loop. Residents may refer to the core, and nobody calls them any more.
+  func evictResidents() {
+    residents.removeAll()
+    slots = [nil, nil, nil]
   }
 }

@@ -63,7 +63,7 @@ import CLibUV
   /// Called when nothing else is left on the loop. `uv_loop_close` refuses only if something is; going on would free
   /// memory in use, and there is nobody to tell.
   func close() {
-    for unsafehandle in unsafe handles {
+    unsafe handles.forEach { handle in
       unsafe uv_close(handle) { unsafe UnsafeMutableRawPointer($0)?.deallocate() }
     }
     unsafe handles.removeAll()

@@ -17,9 +17,7 @@ import CLibUV
       return false
     case .releaseWaits:
       for resident in core.residents { resident.releaseWaits() }
-      let waits = core.waits.values
-      core.waits = [:]
-      for gate in waits { gate.fire(.closed) }
+      core.releaseWaits()
       core.tasks.releaseBlocked()
     case .closeHandles:
       while let hook = core.hooks.popLast() { hook() }
@@ -40,7 +38,7 @@ import CLibUV
 
   /// Makes the loop look again when the time that the callers gave is over.
   func armDeadline() {
-    guard let deadline = core.ending.deadline, deadline != .max else { return }
+    guard !hasEnded, let deadline = core.ending.deadline, deadline != .max else { return }
     if unsafe timer == nil {
       unsafe timer = try? core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") {
         unsafe uv_timer_init($0, $1)

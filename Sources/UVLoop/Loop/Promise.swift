@@ -59,15 +59,14 @@ public final class Promise<Value> {
     try Task.checkCancellation()
     try core.requireRunning("Promise.value")
     let gate = Gate(on: core)
-    waiters.append(gate)
-    core.waits[ObjectIdentifier(gate)] = gate
+    if core.admit(gate) { waiters.append(gate) }
     await withTaskCancellationHandler {
       _ = isolation
       await gate.pass()
     } onCancel: {
       gate.fire(.cancelled)
     }
-    core.waits[ObjectIdentifier(gate)] = nil
+    core.dismiss(gate)
     waiters.removeAll { $0 === gate }
     switch gate.outcome {
     case .cancelled: throw CancellationError()

@@ -6,12 +6,6 @@ enum Work {
   case job(UnownedJob)
   /// A job for the loop as a task executor: code of a task that prefers the loop.
   case taskJob(UnownedJob)
-
-  /// Whether somebody awaits it, so that it must run even when its loop has ended.
-  var isJob: Bool {
-    if case .call = self { return false }
-    return true
-  }
 }
 
 /// First in, first out, in one growing block whose memory is kept.

@@ -1,0 +1,136 @@
+import CLibUV
+import Synchronization
+
+/// A `uv_async_t`: any thread, also a signal handler, makes the loop call back.
+///
+/// ```swift
+/// let wake = try AsyncHandle { print("somebody called") }
+/// let sender = wake.sender          // Sendable: give it to threads and C libraries
+/// sender.send()
+/// ```
+///
+/// Sends coalesce: any number of them before the callback begins give one callback, one that is made after it began
+/// gives another. A send carries no data; to hand something over use `post`.
+///
+/// > Isolation: Created and used on its loop only; nothing else compiles. Only ``Sender`` leaves it.
+///
+/// > Ownership: Open until `close`, shutdown, or until the last of handle and senders is gone. The loop keeps the
+/// callback until then; if it captures the handle, `close` ends that.
+///
+/// > libuv: `uv_async_t`, `uv_async_init`. Each wake walks all async handles of its loop (`async.c`).
+public final class AsyncHandle {
+  /// The way to the loop for other threads. Copies are equal.
+  public let sender: Sender
+
+  private let async: Async
+
+  /// An open handle that calls `callback` on the loop after a send.
+  ///
+  /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
+  public init(isolation: isolated any LoopActor = #isolation, _ callback: @escaping () -> Void) throws(UVError) {
+    async = try Async(on: isolation.loop.core, callback)
+    sender = Sender(lease: Lease(async))
+  }
+
+  /// Whether the handle has been closed, by `close` or by the loop's shutdown.
+  public var isClosed: Bool { async.state.isClosed }
+
+  /// Closes the handle: the callback never runs again and is released, and sends are false from now on. Twice is once.
+  ///
+  /// > libuv: `uv_close`. The memory is freed in the close callback, once no thread is inside `send`.
+  public func close() { async.close() }
+}
+
+extension AsyncHandle {
+  /// Makes the loop call back, from any thread.
+  ///
+  /// Make the sender before installing the signal handler that uses it: to send from there is allowed, to create one is
+  /// not.
+  public struct Sender: Sendable {
+    fileprivate let lease: Lease
+
+    /// Asks for a callback; true if it will come, unless the handle is closed before.
+    ///
+    /// False once the handle is closed, by whomever, and after shutdown. Never blocks, takes no lock, allocates
+    /// nothing, and leaves `errno` as it was.
+    ///
+    /// > Isolation: Call it from any thread and from signal handlers.
+    ///
+    /// > libuv: `uv_async_send`.
+    @discardableResult
+    public func send() -> Bool { lease.gate.send() }
+  }
+
+  /// Held by the handle and by all its senders: when it goes the last of them has gone.
+  fileprivate final class Lease: @unchecked Sendable {  // Holds because `async` is used on its loop only, by `abandon`.
+    let gate: SendGate
+    private let async: Async
+
+    init(_ async: Async) {
+      gate = async.gate
+      self.async = async
+    }
+
+    deinit { async.abandon() }
+  }
+}
+
+extension AsyncHandle: CustomStringConvertible {
+  /// Loop and state in one line.
+  public var description: String {
+    "AsyncHandle on loop \"\(async.core.name)\", \(isClosed ? "closed" : "open")"
+  }
+}
+
+/// Lets senders in while the handle is open, and tells when the last one is out.
+///
+/// One word: the top bit says closed, the rest counts the senders inside. `uv_async_send` touches the handle after the
+/// loop may already have been woken by it, so that the memory must outlive every sender inside; a test of *closed*
+/// apart from the count would leave a gap.
+// Holds because the pointer goes to nothing but `uv_async_send`, which any thread may call.
+@safe private final class SendGate: @unchecked Sendable {
+  private let word = Atomic<UInt>(0)
+  private let async: UnsafeMutablePointer<uv_async_t>
+  private static let closed: UInt = 1 << 63
+
+  init(_ async: UnsafeMutablePointer<uv_async_t>) { unsafe self.async = async }
+
+  func send() -> Bool {
+    let isOpen = word.add(1, ordering: .acquiringAndReleasing).oldValue & SendGate.closed == 0
+    if isOpen {
+      let saved = Posix.errno
+      _ = unsafe uv_async_send(async)
+      Posix.errno = saved
+    }
+    word.subtract(1, ordering: .acquiringAndReleasing)
+    return isOpen
+  }
+
+  func close() { word.bitwiseOr(SendGate.closed, ordering: .acquiringAndReleasing) }
+
+  /// A sender is inside for a few hundred nanoseconds, unless its thread lost the CPU: then it gets this one.
+  func waitUntilEmpty() {
+    while word.load(ordering: .acquiring) != SendGate.closed { Posix.yield() }
+  }
+}
+
+@safe private final class Async: Handle {
+  private var callback: (() -> Void)?
+  private(set) lazy var gate = unsafe SendGate(memory.assumingMemoryBound(to: uv_async_t.self))
+
+  init(on core: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
+    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: core) { loop, memory in
+      unsafe uv_async_init(loop, memory.bindMemory(to: uv_async_t.self, capacity: 1)) { handle in
+        unsafe Async.of(handle?.pointee.data)?.callback?()
+      }
+    }
+    self.callback = callback
+  }
+
+  override func willClose() {
+    gate.close()
+    callback = nil
+  }
+
+  override func willFree() { gate.waitUntilEmpty() }
+}

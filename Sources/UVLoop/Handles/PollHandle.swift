@@ -1,0 +1,205 @@
+import CLibUV
+
+/// A `uv_poll_t`: says when a descriptor that somebody else owns can be read or written.
+///
+/// For C libraries that do their own input and output and only want to be told when:
+///
+/// ```swift
+/// let poll = try PollHandle(descriptor: PQsocket(connection))
+/// try poll.start(for: .readable) { result in
+///   switch result {
+///   case .success: PQconsumeInput(connection)
+///   case .failure(let error): print(error)
+///   }
+/// }
+/// ```
+///
+/// The descriptor stays its owner's: closing the handle leaves it open. Close the handle, or stop it, before closing the
+/// descriptor.
+///
+/// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
+/// unsafe code traps, in release builds too.
+///
+/// > Ownership: While it is started the loop keeps it. The callback is released at `stop`, at `close`, and after a
+/// failure.
+///
+/// > libuv: `uv_poll_t`, `uv_poll_init`, which makes the descriptor non-blocking.
+public final class PollHandle {
+  private let poll: Poll
+
+  /// What to wait for, and what has come.
+  public struct Events: OptionSet, Hashable, Sendable, CustomStringConvertible {
+    /// libuv's bits.
+    public let rawValue: Int32
+
+    /// Events by libuv's bits.
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    /// There is something to read, or the end. `UV_READABLE`.
+    public static let readable = Events(rawValue: Int32(UV_READABLE.rawValue))
+    /// There is room to write. `UV_WRITABLE`.
+    public static let writable = Events(rawValue: Int32(UV_WRITABLE.rawValue))
+    /// The peer has closed, or ended its writing. Linux and BSD only. `UV_DISCONNECT`.
+    public static let disconnect = Events(rawValue: Int32(UV_DISCONNECT.rawValue))
+    /// There is urgent data, or a device has an interrupt. Linux only. `UV_PRIORITIZED`.
+    public static let prioritized = Events(rawValue: Int32(UV_PRIORITIZED.rawValue))
+
+    fileprivate static let all: Events = [.readable, .writable, .disconnect, .prioritized]
+
+    /// The names of the events.
+    public var description: String {
+      let names: [(Events, String)] = [
+        (.readable, "readable"), (.writable, "writable"), (.disconnect, "disconnect"), (.prioritized, "prioritized"),
+      ]
+      return "[" + names.filter { contains($0.0) }.map(\.1).joined(separator: ", ") + "]"
+    }
+  }
+
+  /// A handle for a descriptor, not yet started.
+  ///
+  /// - Parameter descriptor: A socket, pipe, terminal or other descriptor that the system can poll.
+  /// - Throws: ``UVError/Code/badFileDescriptor`` (`EBADF`) if it is not open; ``UVError/Code/notPermitted`` (`EPERM`)
+  ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) if the loop has a handle for it already;
+  ///   ``UVError/Code/loopClosed`` once shutdown has begun.
+  public init(descriptor: Int32, isolation: isolated any LoopActor = #isolation) throws(UVError) {
+    poll = try Poll(descriptor, on: isolation.loop.core)
+  }
+
+  deinit { poll.abandon() }
+
+  /// The descriptor that it watches.
+  public var descriptor: Int32 { poll.descriptor }
+
+  /// Calls `body` whenever one of `events` holds, for as long as it holds, once a turn.
+  ///
+  /// On a started handle it replaces events and callback. A failure (the descriptor was closed or reset behind the
+  /// handle) comes once and stops the handle; it is `EBADF`, the one code that libuv has for it.
+  ///
+  /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
+  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code polls
+  ///   it on this loop; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///
+  /// > libuv: `uv_poll_start`.
+  public func start(for events: Events, _ body: @escaping (Result<Events, UVError>) -> Void) throws(UVError) {
+    try poll.start(for: events, body)
+  }
+
+  /// Stops the handle and releases its callback. Twice, and on a closed handle, it does nothing.
+  ///
+  /// > libuv: `uv_poll_stop`.
+  public func stop() { poll.stop() }
+
+  /// Whether it has been started.
+  public var isActive: Bool { poll.state.isActive }
+
+  /// Whether the handle has been closed, by `close` or by the loop's shutdown.
+  public var isClosed: Bool { poll.state.isClosed }
+
+  /// Closes the handle, not the descriptor, which can be watched anew at once. Twice is once.
+  ///
+  /// > libuv: `uv_close`.
+  public func close() { poll.close() }
+}
+
+extension PollHandle: CustomStringConvertible {
+  /// Loop, descriptor and state in one line.
+  public var description: String {
+    let state = isClosed ? "closed" : isActive ? "active for \(poll.events)" : "inactive"
+    return "PollHandle for descriptor \(descriptor) on loop \"\(poll.core.name)\", \(state)"
+  }
+}
+
+@safe private final class Poll: Handle {
+  let descriptor: Int32
+  private(set) var events: PollHandle.Events = []
+  private var body: ((Result<PollHandle.Events, UVError>) -> Void)?
+
+  init(_ descriptor: Int32, on core: LoopCore) throws(UVError) {
+    try core.requireOnLoop("PollHandle.init")
+    if descriptor < 0 {
+      throw UVError(
+        status: Int32(UV_EBADF.rawValue), call: "PollHandle.init", hint: "Descriptor \(descriptor) is not one.")
+    }
+    if !core.handles.claim(descriptor) {
+      throw UVError(
+        status: Int32(UV_EEXIST.rawValue), call: "PollHandle.init",
+        hint: "Loop \"\(core.name)\" has a PollHandle for descriptor \(descriptor). Use that one, or close it first.")
+    }
+    self.descriptor = descriptor
+    do throws(UVError) {
+      try unsafe super.init(UV_POLL, "PollHandle", on: core) { loop, memory in
+        unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), descriptor)
+      }
+    } catch {
+      core.handles.release(descriptor)
+      throw error
+    }
+  }
+
+  private var uvPoll: UnsafeMutablePointer<uv_poll_t> { unsafe memory.assumingMemoryBound(to: uv_poll_t.self) }
+
+  func start(
+    for events: PollHandle.Events, _ body: @escaping (Result<PollHandle.Events, UVError>) -> Void
+  ) throws(UVError) {
+    try enter("start")
+    if events.isEmpty || !events.isSubset(of: .all) {
+      throw UVError(
+        status: Int32(UV_EINVAL.rawValue), call: "PollHandle.start",
+        hint: "Wait for at least one of readable, writable, disconnect, prioritized. To wait for none call stop().")
+    }
+    if !Posix.isOpen(descriptor) { throw closedBehind("PollHandle.start") }
+    unsafe try check(
+      uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
+        unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
+      }, "PollHandle.start")
+    self.events = events
+    self.body = body
+    activate()
+    core.handles.remind(self)
+  }
+
+  /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if it has been closed by then.
+  override func beforePoll() {
+    if !state.isActive || Posix.isOpen(descriptor) { return }
+    _ = unsafe uv_poll_stop(uvPoll)
+    fail(closedBehind("PollHandle"))
+  }
+
+  private func report(_ status: Int32, _ events: PollHandle.Events) {
+    if status < 0 {
+      // libuv has stopped the handle before it told.
+      fail(UVError(status: status, call: "PollHandle", hint: "The descriptor was closed or reset behind the handle."))
+    } else {
+      body?(.success(events))
+    }
+  }
+
+  private func fail(_ error: UVError) {
+    let body = body
+    self.body = nil
+    fired()
+    body?(.failure(error))
+    closeIfOrphan()
+  }
+
+  private func closedBehind(_ call: String) -> UVError {
+    UVError(
+      status: Int32(UV_EBADF.rawValue), call: call,
+      hint: "Descriptor \(descriptor) was closed behind the handle. Close the handle before its descriptor.")
+  }
+
+  func stop() {
+    if state.isClosed { return }
+    requireLoop("stop")
+    _ = unsafe uv_poll_stop(uvPoll)
+    let body = body
+    self.body = nil
+    deactivate()
+    withExtendedLifetime(body) {}
+  }
+
+  override func willClose() {
+    core.handles.release(descriptor)
+    body = nil
+  }
+}

@@ -1,0 +1,64 @@
+import CLibUV
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// What the process did about a signal before a loop watched it.
+///
+/// libuv installs its handler when the first watcher of a signal starts, and sets the default when the last one stops
+/// (`signal.c`): whatever the program had installed before is lost. Here it is kept and put back.
+final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` is guarded by `lock`.
+  private struct Entry {
+    var watchers: Int
+    let before: sigaction
+  }
+
+  private let lock = Lock()
+  private var saved: [Int32: Entry] = [:]
+
+  static let process = SignalDisposition()
+
+  /// Runs `start`, which makes libuv watch the signal, and keeps what was there if it is the first watcher.
+  func watch(_ signal: Int32, _ start: () throws(UVError) -> Void) throws(UVError) {
+    try lock.withLock { () throws(UVError) in
+      var before = sigaction()
+      if saved[signal] == nil {
+        unsafe try check(sigaction(signal, nil, &before) == 0 ? 0 : -Posix.errno, "sigaction")
+      }
+      try start()
+      saved[signal, default: Entry(watchers: 0, before: before)].watchers += 1
+    }
+  }
+
+  /// Runs `stop`, which makes libuv let go, and puts back what was there if it was the last watcher. Where C code still
+  /// watches the signal through libuv, the handler stays.
+  func unwatch(_ signal: Int32, _ stop: () -> Void) {
+    lock.withLock {
+      stop()
+      guard var entry = saved[signal] else { return }
+      entry.watchers -= 1
+      saved[signal] = entry.watchers == 0 ? nil : entry
+      if entry.watchers > 0 { return }
+      var now = sigaction()
+      if unsafe sigaction(signal, nil, &now) == 0 && isDefault(now) && !isDefault(entry.before) {
+        var before = entry.before
+        _ = unsafe sigaction(signal, &before, nil)
+      }
+    }
+  }
+
+  private func isDefault(_ action: sigaction) -> Bool {
+    #if canImport(Darwin)
+      unsafe action.__sigaction_u.__sa_handler == nil
+    #elseif canImport(Musl)
+      unsafe action.__sa_handler.sa_handler == nil
+    #else
+      unsafe action.__sigaction_handler.sa_handler == nil
+    #endif
+  }
+}

@@ -1,0 +1,147 @@
+extension EventLoop {
+  /// The signals that the process gets, one after the other.
+  ///
+  /// ```swift
+  /// for try await signal in try loop.signals(.interrupt, .terminate) {
+  ///   print("ending because of \(signal)")
+  ///   break
+  /// }
+  /// ```
+  ///
+  /// Watching begins with the iteration, at once on the loop and within a turn elsewhere, and ends with the iterator:
+  /// then the signals do what they did before. A signal that comes while the loop's body is busy is kept, once for each
+  /// number, as the kernel does. Each iteration sees all signals.
+  ///
+  /// - Throws: ``UVError/Code/invalidArgument`` for none at all, or for one that `SignalHandle` refuses.
+  ///
+  /// > Isolation: Call it from anywhere and iterate anywhere; on the loop no signal causes a hop.
+  ///
+  /// > Cancellation: Ends the iteration. At shutdown `next` throws ``UVError/Code/loopClosed``.
+  public nonisolated func signals(_ signals: Signal...) throws(UVError) -> Signals {
+    if signals.isEmpty {
+      throw UVError(
+        .invalidArgument, call: "EventLoop.signals", "Name at least one signal, as in signals(.interrupt).")
+    }
+    for signal in signals { try signal.requireWatchable("EventLoop.signals") }
+    return Signals(core: core, signals: signals)
+  }
+}
+
+/// What `EventLoop.signals` gives.
+public struct Signals: AsyncSequence, Sendable {
+  /// A signal.
+  public typealias Element = Signal
+
+  fileprivate let core: LoopCore
+  fileprivate let signals: [Signal]
+
+  /// Begins to watch.
+  public func makeAsyncIterator() -> AsyncIterator {
+    AsyncIterator(subscription: Subscription(core, signals))
+  }
+
+  /// Ends watching when it goes away.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    fileprivate let subscription: Subscription
+
+    /// The next signal, or nil when the task is cancelled.
+    ///
+    /// - Throws: ``UVError/Code/loopClosed`` when the loop has shut down.
+    public mutating func next() async throws -> Signal? { try await next(isolation: nil) }
+
+    /// The next signal, or nil when the task is cancelled.
+    ///
+    /// - Throws: ``UVError/Code/loopClosed`` when the loop has shut down.
+    public mutating func next(isolation: isolated (any Actor)?) async throws -> Signal? {
+      try await subscription.next(isolation: isolation)
+    }
+  }
+}
+
+extension Signals {
+  /// The watchers of one iteration. Its variables belong to the loop's thread.
+  fileprivate final class Subscription: @unchecked Sendable {  // Holds because of the line above.
+    private let core: LoopCore
+    private let watch: Watch
+
+    /// What the watchers' callbacks keep, so that they do not keep the subscription.
+    private final class Watch {
+      var watchers: [SignalWatcher] = []
+      var pending: [Signal] = []
+      var demand: Demand?
+      var error: UVError?
+
+      func come(_ signal: Signal) {
+        if let demand {
+          self.demand = nil
+          demand.signal = signal
+          if demand.gate.fire(.passed) { return }
+        }
+        if !pending.contains(signal) { pending.append(signal) }
+      }
+    }
+
+    /// One `next` that waits. `signal` is written before the gate is fired and read after it has opened.
+    private final class Demand: @unchecked Sendable {  // Holds because the gate orders the one write and the read.
+      let gate: Gate
+      var signal: Signal?
+      var error: UVError?
+
+      init(_ core: LoopCore) { gate = Gate(on: core) }
+    }
+
+    init(_ core: LoopCore, _ signals: [Signal]) {
+      self.core = core
+      let watch = Watch()
+      self.watch = watch
+      core.onLoop {
+        do throws(UVError) {
+          for signal in signals {
+            let watcher = try SignalWatcher(signal, on: core)
+            watch.watchers.append(watcher)
+            try watcher.start(once: false) { watch.come(signal) }
+          }
+        } catch {
+          watch.error = error
+        }
+      }
+    }
+
+    deinit {
+      let watch = watch
+      core.onLoop { for watcher in watch.watchers { watcher.close(by: .owner) } }
+    }
+
+    func next(isolation: isolated (any Actor)?) async throws -> Signal? {
+      if Task.isCancelled { return nil }
+      try core.requireRunning("Signals.next")
+      let demand = Demand(core)
+      await withTaskCancellationHandler {
+        _ = isolation
+        let isSent = core.onLoop { [core, watch] in
+          if let error = watch.error {
+            demand.error = error
+            demand.gate.fire(.passed)
+          } else if !watch.pending.isEmpty {
+            demand.signal = watch.pending.removeFirst()
+            demand.gate.fire(.passed)
+          } else if core.admit(demand.gate) {
+            watch.demand = demand
+          }
+        }
+        if !isSent { demand.gate.fire(.closed) }
+        await demand.gate.pass()
+      } onCancel: {
+        demand.gate.fire(.cancelled)
+      }
+      core.dismiss(demand.gate)
+      switch demand.gate.outcome {
+      case .closed: throw core.closedError("Signals.next")
+      case .cancelled: return nil
+      case .passed, nil: break
+      }
+      if let error = demand.error { throw error }
+      return demand.signal
+    }
+  }
+}

@@ -1,0 +1,217 @@
+import CLibUV
+
+/// A `uv_timer_t`, one to one: calls back after a delay, and then again and again if asked to.
+///
+/// ```swift
+/// let timer = try TimerHandle()
+/// try timer.start(after: .milliseconds(10), repeating: .milliseconds(100)) { beats += 1 }
+/// ```
+///
+/// For a wait use `EventLoop.sleep`, for a call `EventLoop.schedule`, for a rhythm `EventLoop.ticks`: they are exact to
+/// the nanosecond, and cheaper in number. This class is for those who want libuv's timer as it is.
+///
+/// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
+/// unsafe code traps, in release builds too.
+///
+/// > Ownership: While it is active the loop keeps it, and it goes on firing though nobody holds it. Dropped when it is
+/// inactive it is closed. The callback is released when a one-shot has fired, at `stop` and at `close`.
+///
+/// > libuv: `uv_timer_t`, `uv_timer_init`.
+public final class TimerHandle {
+  private let timer: Timer
+
+  /// A timer that has not been started.
+  ///
+  /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
+  public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
+    timer = try Timer(on: isolation.loop.core)
+  }
+
+  deinit { timer.abandon() }
+
+  /// Calls `body` after `delay`, and from then on every `interval`.
+  ///
+  /// The first call is never early: the delay counts from now, to the nanosecond, and is rounded up to libuv's
+  /// milliseconds. Zero and less call soon, once the loop has looked for input and output, never inline and never in
+  /// the same pass of timers. Repeats are libuv's: each is armed when the one before fires, from the loop's time then,
+  /// so that a loop that was blocked for three intervals makes one late call, and lateness adds up.
+  ///
+  /// On a started timer it replaces delay, interval and callback. In the timer's own callback it does the same.
+  ///
+  /// - Parameters:
+  ///   - delay: Rounded up to whole milliseconds; the largest `Duration` is as good as never.
+  ///   - interval: Rounded up to whole milliseconds; zero or less means once.
+  /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///
+  /// > libuv: `uv_update_time`, `uv_timer_start`.
+  public func start(
+    after delay: Duration, repeating interval: Duration = .zero, _ body: @escaping () -> Void
+  ) throws(UVError) {
+    try timer.start(after: delay, repeating: interval, body)
+  }
+
+  /// Stops the timer and releases its callback. Twice, and on a closed timer, it does nothing.
+  ///
+  /// > libuv: `uv_timer_stop`.
+  public func stop() { timer.stop() }
+
+  /// Starts a repeating timer anew, with its interval as the delay. A timer that does not repeat is left as it is.
+  ///
+  /// - Throws: ``UVError/Code/invalidArgument`` (`EINVAL`) if it was never started, or has been stopped since: then its
+  ///   callback is gone, where libuv's timer would still have it. ``UVError/Code/handleClosed``;
+  ///   ``UVError/Code/loopClosed``.
+  ///
+  /// > libuv: `uv_timer_again`.
+  public func again() throws(UVError) { try timer.again() }
+
+  /// The interval between calls; zero for a timer that does not repeat.
+  ///
+  /// Set in the callback it holds after the next expiry, for which the timer is armed already. Rounded up to whole
+  /// milliseconds; less than zero is zero. On a closed timer setting it does nothing.
+  ///
+  /// > libuv: `uv_timer_get_repeat`, `uv_timer_set_repeat`.
+  public var repeatInterval: Duration {
+    get { .milliseconds(timer.interval) }
+    set { timer.setInterval(newValue) }
+  }
+
+  /// How long until the next call, in whole milliseconds, zero if it is due; nil when the timer is inactive.
+  ///
+  /// > libuv: `uv_timer_get_due_in`.
+  public var dueIn: Duration? { timer.dueIn }
+
+  /// Whether the timer will call. In its own callback a one-shot is inactive already, a repeating timer active.
+  public var isActive: Bool { timer.state.isActive }
+
+  /// Whether the timer has been closed, by `close` or by the loop's shutdown.
+  public var isClosed: Bool { timer.state.isClosed }
+
+  /// Closes the timer: it never calls again, and its callback is released. Twice is once.
+  ///
+  /// > libuv: `uv_close`. The memory is freed in the close callback, at the end of the turn.
+  public func close() { timer.close() }
+}
+
+extension TimerHandle: CustomStringConvertible {
+  /// Loop, state and due time in one line.
+  public var description: String {
+    let state =
+      isClosed ? "closed" : isActive ? "active, due in \(dueIn ?? .zero)" : "inactive"
+    return "TimerHandle on loop \"\(timer.core.name)\", \(state)"
+  }
+}
+
+@safe private final class Timer: Handle {
+  private var body: (() -> Void)?
+  private(set) var interval: UInt64 = 0
+  private var wasStarted = false
+  /// A start with zero delay waits for the end of the turn: before libuv 1.48 a timer that is armed with 0 in its own
+  /// callback runs again in the same pass, for ever.
+  private var isPostponed = false
+
+  init(on core: LoopCore) throws(UVError) {
+    try unsafe super.init(UV_TIMER, "TimerHandle", on: core) { loop, memory in
+      unsafe uv_timer_init(loop, memory.bindMemory(to: uv_timer_t.self, capacity: 1))
+    }
+  }
+
+  private var uvTimer: UnsafeMutablePointer<uv_timer_t> { unsafe memory.assumingMemoryBound(to: uv_timer_t.self) }
+
+  func start(after delay: Duration, repeating interval: Duration, _ body: @escaping () -> Void) throws(UVError) {
+    try enter("start")
+    self.interval = interval.millisecondsRoundedUp
+    if delay <= .zero {
+      _ = unsafe uv_timer_stop(uvTimer)
+      isPostponed = true
+      core.handles.remind(self)
+    } else {
+      try arm(delay.saturatingNanoseconds)
+      isPostponed = false
+    }
+    self.body = body
+    wasStarted = true
+    activate()
+  }
+
+  /// libuv counts from a time that it cached, cut to milliseconds, so that its own sum is early by up to one.
+  private func arm(_ delay: Int64) throws(UVError) {
+    unsafe uv_update_time(core.machinery.loop)
+    let (sum, overflow) = MonotonicClock.now().addingReportingOverflow(delay)
+    let moment = overflow ? UInt64(Int64.max) : UInt64(sum)
+    let loopTime = unsafe uv_now(core.machinery.loop)
+    try start((moment + 999_999) / 1_000_000 - loopTime)
+  }
+
+  private func start(_ timeout: UInt64) throws(UVError) {
+    unsafe try check(
+      uv_timer_start(
+        uvTimer, { unsafe Timer.of($0?.pointee.data)?.fire() }, timeout, interval),
+      "TimerHandle.start")
+  }
+
+  override func beforePoll() {
+    if !isPostponed || !state.isActive { return }
+    isPostponed = false
+    // Fails only on a closing handle, and this one is active.
+    do { try start(0) } catch { fatalError("UVLoop: \(error)") }
+  }
+
+  private func fire() {
+    guard let body else { return }
+    let isOnce = unsafe uv_is_active(uvHandle) == 0
+    if isOnce {
+      self.body = nil
+      fired()
+    }
+    body()
+    closeIfOrphan()
+  }
+
+  func stop() {
+    if state.isClosed { return }
+    requireLoop("stop")
+    _ = unsafe uv_timer_stop(uvTimer)
+    isPostponed = false
+    // Released at the end, when the timer is in order: what the callback held may call back into it.
+    let body = body
+    self.body = nil
+    deactivate()
+    withExtendedLifetime(body) {}
+  }
+
+  func again() throws(UVError) {
+    try enter("again")
+    if !wasStarted {
+      throw UVError(
+        status: Int32(UV_EINVAL.rawValue), call: "TimerHandle.again",
+        hint: "The timer was never started. Call start(after:repeating:_:) first.")
+    }
+    if interval == 0 { return }
+    if body == nil {
+      throw UVError(
+        status: Int32(UV_EINVAL.rawValue), call: "TimerHandle.again",
+        hint: "The timer has been stopped, which released its callback. Call start(after:repeating:_:) again.")
+    }
+    isPostponed = false
+    unsafe uv_update_time(core.machinery.loop)
+    try start(interval)
+    activate()
+  }
+
+  func setInterval(_ interval: Duration) {
+    if state.isClosed { return }
+    requireLoop("repeatInterval")
+    self.interval = interval.millisecondsRoundedUp
+    unsafe uv_timer_set_repeat(uvTimer, self.interval)
+  }
+
+  var dueIn: Duration? {
+    guard state.isActive else { return nil }
+    requireLoop("dueIn")
+    if isPostponed { return .zero }
+    unsafe uv_update_time(core.machinery.loop)
+    return .milliseconds(unsafe uv_timer_get_due_in(uvTimer))
+  }
+
+  override func willClose() { body = nil }
+}

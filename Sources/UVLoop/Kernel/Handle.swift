@@ -1,0 +1,142 @@
+import CLibUV
+
+// Who owns what:
+//   the memory of the uv handle   the loop, from the moment its init returned 0 until the close callback, which frees it
+//   this object                   the loop's registry, for as long as libuv uses the memory; and the public wrapper
+//   the callbacks                 this object, while the handle is active; let go at the latest when it closes
+//
+// The states are those of ``HandleState``. A wrapper that goes away closes its handle, at once if it is inactive, else
+// as soon as it becomes so: a started timer keeps firing though nobody holds it.
+
+/// The life of one libuv handle, written once for all kinds. Belongs to the loop's thread.
+///
+/// A kind derives from it, adds its callbacks and its calls, and overrides the hooks at the end.
+@safe class Handle {
+  final let core: LoopCore
+  /// The public type's name, for messages.
+  final let noun: StaticString
+  final let memory: UnsafeMutableRawPointer
+  final private(set) var state = HandleState.inactive
+  /// Nobody holds the wrapper any more.
+  final private var isOrphan = false
+  /// Where it stands in the registry, which keeps this number.
+  final var place = -1
+
+  /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
+  /// is no handle, and the memory is freed without a close.
+  init(
+    _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore,
+    _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
+  ) throws(UVError) {
+    try core.requireOnLoop("\(noun).init")
+    self.core = core
+    self.noun = noun
+    unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
+    do throws(UVError) {
+      unsafe try check(initialise(core.machinery.loop, memory), "\(noun).init")
+    } catch {
+      unsafe memory.deallocate()
+      throw error
+    }
+    unsafe uvHandle.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
+    core.handles.add(self)
+  }
+
+  final var uvHandle: UnsafeMutablePointer<uv_handle_t> {
+    unsafe memory.assumingMemoryBound(to: uv_handle_t.self)
+  }
+
+  /// Finds the object again in a callback from C. The registry keeps it while callbacks can come.
+  static func of(_ data: UnsafeMutableRawPointer?) -> Self? {
+    unsafe data.map { unsafe Unmanaged<Self>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  /// Before each call that needs the handle: throws where it is closed, and then traps off the loop.
+  @inline(__always)
+  final func enter(_ call: StaticString) throws(UVError) {
+    if let closer = state.closer { throw closedError(call, closer) }
+    requireLoop(call)
+  }
+
+  /// Handles cannot leave their loop in safe code; unsafe code is told.
+  @inline(__always)
+  final func requireLoop(_ call: StaticString) {
+    core.requireCurrent("\(noun).\(call)", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
+  }
+
+  private final func closedError(_ call: StaticString, _ closer: Closer) -> UVError {
+    switch closer {
+    case .loop:
+      return core.closedError("\(noun).\(call)")
+    case .owner:
+      return UVError(
+        .handleClosed, call: "\(noun).\(call)",
+        "This \(noun) of loop \"\(core.name)\" has been closed, and a closed handle stays closed. Make a new one.")
+    }
+  }
+
+  final func activate() { _ = state.activate() }
+
+  /// Records that no callback will come until the next start. Closes the handle if nobody holds it.
+  final func deactivate() {
+    if state.deactivate() { closeIfOrphan() }
+  }
+
+  /// Like ``deactivate()``, for a one-shot that is about to call back: whether anybody needs it is known only afterwards,
+  /// and `closeIfOrphan` asks then.
+  final func fired() { _ = state.deactivate() }
+
+  final func closeIfOrphan() {
+    if isOrphan && !state.isActive { close(by: .owner) }
+  }
+
+  /// The wrapper is gone, on whatever thread.
+  final func abandon() {
+    if core.isCurrent {
+      orphan()
+    } else {
+      // The closure goes to the loop's thread, where the handle belongs; a loop that has ended has closed it.
+      core.tell { self.orphan() }
+    }
+  }
+
+  private final func orphan() {
+    isOrphan = true
+    closeIfOrphan()
+  }
+
+  /// What a wrapper's `close` does.
+  final func close() {
+    if state.isClosed { return }
+    requireLoop("close")
+    close(by: .owner)
+  }
+
+  /// Closes the handle. From now on no callback of it runs. Twice is once.
+  final func close(by closer: Closer) {
+    if !state.close(by: closer) { return }
+    willClose()
+    core.handles.noteClosed()
+    unsafe uv_close(uvHandle) { handle in
+      guard let handle = unsafe handle else { return }
+      unsafe Handle.of(handle.pointee.data)?.free()
+    }
+  }
+
+  /// In the close callback: libuv has let go of the memory.
+  private final func free() {
+    state.finish()
+    willFree()
+    unsafe memory.deallocate()
+    core.handles.remove(self)
+  }
+
+  // What a kind adds.
+
+  /// It closes: let go of callbacks and of what was claimed.
+  func willClose() {}
+  /// The memory is about to be freed.
+  func willFree() {}
+  /// Before the poll, if it was asked for with `LoopHandles.remind`.
+  func beforePoll() {}
+}

@@ -1,0 +1,57 @@
+/// The open handles of a loop, so that shutdown can close them and nobody else's.
+final class LoopHandles: LoopResident {
+  private(set) var open: [Handle] = []
+  private var reminded: [Handle] = []
+  private var descriptors: Set<Int32> = []
+
+  /// Handles made, closed and freed since the loop began. At its end all three are equal.
+  private(set) var created = 0
+  private(set) var closed = 0
+  private(set) var freed = 0
+
+  func add(_ handle: Handle) {
+    handle.place = open.count
+    open.append(handle)
+    created += 1
+  }
+
+  func noteClosed() { closed += 1 }
+
+  func remove(_ handle: Handle) {
+    freed += 1
+    let last = open.removeLast()
+    if last !== handle {
+      open[handle.place] = last
+      last.place = handle.place
+    }
+  }
+
+  /// Calls the handle's `beforePoll` once, before the next poll.
+  func remind(_ handle: Handle) { reminded.append(handle) }
+
+  /// One handle a descriptor: epoll has one entry for it, and the second start would take it from the first.
+  func claim(_ descriptor: Int32) -> Bool { descriptors.insert(descriptor).inserted }
+
+  func release(_ descriptor: Int32) { descriptors.remove(descriptor) }
+
+  func beforePoll() -> Bool {
+    if reminded.isEmpty { return false }
+    let handles = reminded
+    reminded = []
+    for handle in handles { handle.beforePoll() }
+    return true
+  }
+
+  func close() {
+    for handle in open { handle.close(by: .loop) }
+  }
+
+  var isSettled: Bool { open.isEmpty }
+
+  var isEmpty: Bool { open.isEmpty }
+}
+
+extension LoopCore {
+  /// The registry of the loop's handles.
+  var handles: LoopHandles { resident(.handles) { _ in LoopHandles() } }
+}

@@ -1,0 +1,70 @@
+import CLibUV
+
+// One turn: what is due of libuv's timers; our queue; the poll, which blocks only if there is nothing else to do; what
+// the poll brought; the inbox and our clock; our queue again; libuv's close callbacks.
+
+extension LoopCore {
+  /// At most this much of the queue is run in one go: neither a chain that always posts its next link nor a flood from
+  /// outside may keep timers and descriptors waiting.
+  private static let drainCount = 4_096
+  private static let drainTime: Int64 = 1_000_000
+
+  /// Runs the queue within the budget; true if it is empty.
+  private func drain() -> Bool {
+    var count = 0
+    var end: Int64 = 0
+    while let work = local.popFirst() {
+      run(work)
+      count += 1
+      if count & 7 == 0 {
+        let now = MonotonicClock.now()
+        if end == 0 { end = now + LoopCore.drainTime }
+        if now > end || count >= LoopCore.drainCount { break }
+      }
+    }
+    counters.jobs &+= count
+    return local.isEmpty
+  }
+
+  func beforePoll() {
+    counters.turns &+= 1
+    var mayBlock = drain()
+    if let stop, stop.advance() { mayBlock = false }
+    for resident in residents where resident.beforePoll() { mayBlock = false }
+    if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: &local) }
+    keepTurning(!mayBlock)
+  }
+
+  func afterPoll() {
+    inbox.take(into: &local)
+    for resident in residents { resident.afterPoll() }
+    _ = drain()
+  }
+
+  /// With an active idle handle libuv polls without waiting.
+  private func keepTurning(_ shouldTurn: Bool) {
+    if shouldTurn == isIdling { return }
+    isIdling = shouldTurn
+    let status = unsafe shouldTurn ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)
+    if status != 0 { fatalError("UVLoop: uv_idle_start or uv_idle_stop answered \(status).") }
+    if shouldTurn, let idle = unsafe idle {
+      unsafe uv_unref(UnsafeMutableRawPointer(idle).assumingMemoryBound(to: uv_handle_t.self))
+    }
+  }
+
+  /// The thread's main part: returns when the stop sequence has ended and the loop is closed.
+  func turnUntilEnded() {
+    // `uv_run` also returns when a C neighbour calls `uv_stop`: our own state decides.
+    while stop?.hasEnded != true { unsafe uv_run(machinery.loop, UV_RUN_DEFAULT) }
+    // The idle handle goes with the machinery: nothing may start it any more.
+    isIdling = false
+    mark(current: false, isolating: true)
+    // What is left are jobs, and messages of the library that find handles closed and waits ended.
+    inbox.end(into: &local) { drainer.add($0, for: self) }
+    evictResidents()
+    inbox.wake.detach()
+    machinery.close()
+    mark(current: false, isolating: false)
+    drainer.open(for: self)
+  }
+}

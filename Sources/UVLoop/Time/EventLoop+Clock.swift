@@ -1,0 +1,77 @@
+extension EventLoop {
+  /// The loop's clock: what `sleep`, `schedule`, `ticks` and `withTimeout` count with.
+  ///
+  /// It is monotonic and stands still while the machine sleeps, as Swift's `SuspendingClock` does. It is read fresh at
+  /// each call, to the nanosecond, unlike libuv's cached time.
+  ///
+  /// > libuv: `uv_hrtime`.
+  public nonisolated var clock: Clock { Clock(core: core) }
+
+  /// A clock whose sleeps wait on a loop. It holds the loop's core, never the `EventLoop`.
+  public struct Clock: _Concurrency.Clock {
+    let core: LoopCore
+
+    /// A moment, in nanoseconds of the monotonic clock since an unknown start.
+    public struct Instant: InstantProtocol, CustomStringConvertible {
+      let nanoseconds: Int64
+
+      /// The moment that is `duration` later, or as late as can be counted (292 years).
+      public func advanced(by duration: Duration) -> Instant {
+        let span = duration.saturatingNanoseconds
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(span)
+        return Instant(nanoseconds: overflow ? (span > 0 ? .max : .min) : sum)
+      }
+
+      /// From this moment to the other one; negative if that was before.
+      public func duration(to other: Instant) -> Duration {
+        .nanoseconds(other.nanoseconds) - .nanoseconds(nanoseconds)
+      }
+
+      public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+      /// Seconds since the clock's unknown start.
+      public var description: String { "\(Duration.nanoseconds(nanoseconds))" }
+    }
+
+    /// This moment, not cached.
+    public var now: Instant { Instant(nanoseconds: MonotonicClock.now()) }
+
+    /// One millisecond: a sleep is never early by a nanosecond, and late by up to one or two of these.
+    public var minimumResolution: Duration { .milliseconds(1) }
+
+    /// Waits until `deadline`; see ``EventLoop/sleep(until:tolerance:)``.
+    public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
+      try await Sleeper.sleep(on: core, until: deadline.nanoseconds, "Clock.sleep")
+    }
+  }
+
+  /// Waits for `duration`, and resumes on the caller's isolation.
+  ///
+  /// Never early, by not a nanosecond; on an idle machine late by up to 2 ms, since libuv waits in whole milliseconds.
+  /// It counts from the call, however long the loop has been busy. Zero and less wait for one turn of the loop; the
+  /// largest `Duration` is for ever. Those who wait for the same moment go on in the order in which they began to.
+  ///
+  /// On the loop it costs no wake and one microsecond. Equally a task may sleep that runs elsewhere.
+  ///
+  /// - Parameter tolerance: Taken as a permission to be late, of which no use is made.
+  /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Cancellation: Ends the sleep at once, from any thread; in a task that is already cancelled nothing begins.
+  ///
+  /// > Complexity: O(log n) for n waits on the loop.
+  public nonisolated(nonsending) func sleep(for duration: Duration, tolerance: Duration? = nil) async throws {
+    let deadline = MonotonicClock.now(plus: duration)
+    try await Sleeper.sleep(on: core, until: deadline, "sleep")
+  }
+
+  /// Waits until `deadline`, and resumes on the caller's isolation; see ``sleep(for:tolerance:)``.
+  ///
+  /// A moment in the past waits for one turn of the loop.
+  ///
+  /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
+  public nonisolated(nonsending) func sleep(until deadline: Clock.Instant, tolerance: Duration? = nil) async throws {
+    try await Sleeper.sleep(on: core, until: deadline.nanoseconds, "sleep")
+  }
+}

@@ -1,0 +1,109 @@
+import CLibUV
+
+/// What is due when, on one loop: sleepers, scheduled calls and time limits, behind one timer of libuv's.
+///
+/// Due entries are fired after the poll and nowhere else; the `uv_timer_t` only ends the poll. Before each poll it is
+/// armed for the earliest deadline, rounded up, and if that has come already the poll does not wait.
+@safe final class LoopTimers: LoopResident {
+  /// Something that waits for its time.
+  enum Entry {
+    case call(ScheduledCall)
+    case sleeper(Sleeper)
+    case limit(TimeLimit)
+  }
+
+  private unowned let core: LoopCore
+  private let timer: UnsafeMutablePointer<uv_timer_t>
+  private var queue = TimerQueue<Entry>()
+  private var armed: UInt64?
+  private var dropped = 0
+
+  init(_ core: LoopCore) throws(UVError) {
+    self.core = core
+    unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
+      unsafe uv_timer_init(loop, timer)
+    }
+    unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
+    unsafe uv_unref(UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self))
+  }
+
+  /// How many entries wait.
+  var count: Int { queue.count }
+
+  func insert(_ entry: Entry, at deadline: Int64) -> TimerToken { queue.insert(entry, at: deadline) }
+
+  func remove(_ token: TimerToken) {
+    // Handed out first and released then: what it held may call back into the queue.
+    let entry = queue.remove(token)
+    withExtendedLifetime(entry) {}
+  }
+
+  func move(_ token: TimerToken, to deadline: Int64) -> Bool { queue.move(token, to: deadline) }
+
+  func afterPoll() {
+    guard let earliest = queue.earliest else { return }
+    let now = MonotonicClock.now()
+    if earliest > now { return }
+    let end = queue.nextSequence
+    while let entry = queue.popDue(at: now, before: end) {
+      switch entry {
+      case .call(let call): call.fire()
+      case .sleeper(let sleeper): sleeper.expire()
+      case .limit(let limit): limit.expire()
+      }
+    }
+  }
+
+  func beforePoll() -> Bool {
+    guard let earliest = queue.earliest, earliest != .max else {
+      if armed != nil {
+        armed = nil
+        _ = unsafe uv_timer_stop(timer)
+      }
+      return false
+    }
+    // A deadline that is not yet due must not be armed with 0, which would fire without having waited.
+    if earliest <= MonotonicClock.now() { return true }
+    let moment = UInt64(earliest) / 1_000_000 + (earliest % 1_000_000 == 0 ? 0 : 1)
+    if moment == armed { return false }
+    unsafe uv_update_time(core.machinery.loop)
+    let loopTime = unsafe uv_now(core.machinery.loop)
+    armed = moment
+    // The callback has nothing to do: after this poll the queue is looked through.
+    let status = unsafe uv_timer_start(
+      timer, { unsafe LoopTimers.disarm($0) }, moment > loopTime ? moment - loopTime : 1, 0)
+    if status != 0 { fatalError("UVLoop: uv_timer_start answered \(status).") }
+    return false
+  }
+
+  private static func disarm(_ timer: UnsafeMutablePointer<uv_timer_t>?) {
+    if let this = unsafe timer?.pointee.data {
+      unsafe Unmanaged<LoopTimers>.fromOpaque(this).takeUnretainedValue().armed = nil
+    }
+  }
+
+  func releaseWaits() {
+    for entry in queue.removeAll() {
+      switch entry {
+      case .call(let call):
+        dropped += 1
+        call.drop()
+      case .sleeper(let sleeper): sleeper.gate.fire(.closed)
+      case .limit(let limit): limit.close()
+      }
+    }
+  }
+
+  func report(into report: inout ShutdownReport) { report.droppedCalls += dropped }
+}
+
+extension LoopCore {
+  /// The loop's timers.
+  ///
+  /// `uv_timer_init` cannot fail in any version of libuv; making them needs the loop's thread.
+  var timers: LoopTimers {
+    resident(.timers) { core in
+      do { return try LoopTimers(core) } catch { fatalError("UVLoop: \(error)") }
+    }
+  }
+}

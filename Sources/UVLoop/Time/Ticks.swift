@@ -1,0 +1,69 @@
+extension EventLoop {
+  /// A rhythm: the nominal moments `period`, 2 × `period`, … from the begin of the iteration.
+  ///
+  /// ```swift
+  /// for try await tick in try loop.ticks(every: .seconds(1)) { print(tick) }
+  /// ```
+  ///
+  /// Each element comes at its nominal moment or, on an idle machine, up to 2 ms later, and never before. The nominal
+  /// schedule does not drift, however long the body of the loop takes; `missed` says what happens when it takes longer
+  /// than a period.
+  ///
+  /// - Parameter period: More than zero, counted in nanoseconds.
+  /// - Throws: ``UVError/Code/invalidArgument`` for a period of zero or less.
+  ///
+  /// > Isolation: Call it from anywhere and iterate anywhere; on the loop a tick causes no hop.
+  ///
+  /// > Cancellation: Ends the iteration. At shutdown `next` throws ``UVError/Code/loopClosed``.
+  public nonisolated func ticks(every period: Duration, missed: MissedTicks = .skip) throws(UVError) -> Ticks {
+    if period <= .zero {
+      throw UVError(
+        .invalidArgument, call: "EventLoop.ticks",
+        "A period of \(period) is not one: it must be greater than zero. To let others run use `Task.yield()`.")
+    }
+    return Ticks(core: core, period: period.saturatingNanoseconds, missed: missed)
+  }
+}
+
+/// What `EventLoop.ticks` gives: an endless sequence of nominal moments. It holds the loop's core, never the
+/// `EventLoop`.
+public struct Ticks: AsyncSequence, Sendable {
+  /// The nominal moment of a tick. It came then, or later.
+  public typealias Element = EventLoop.Clock.Instant
+
+  fileprivate let core: LoopCore
+  fileprivate let period: Int64
+  fileprivate let missed: MissedTicks
+
+  /// Begins the rhythm: the first tick comes one period from now.
+  public func makeAsyncIterator() -> AsyncIterator {
+    AsyncIterator(
+      core: core, schedule: TickSchedule(start: MonotonicClock.now(), period: period, missed: missed))
+  }
+
+  /// Where one iteration stands.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    fileprivate let core: LoopCore
+    fileprivate var schedule: TickSchedule
+
+    /// Waits for the next tick; nil when the task is cancelled.
+    ///
+    /// - Throws: ``UVError/Code/loopClosed`` when the loop has shut down.
+    public mutating func next() async throws -> Element? { try await next(isolation: nil) }
+
+    /// Waits for the next tick, in the isolation of the caller; nil when the task is cancelled.
+    ///
+    /// - Throws: ``UVError/Code/loopClosed`` when the loop has shut down.
+    public mutating func next(isolation: isolated (any Actor)?) async throws -> Element? {
+      if Task.isCancelled { return nil }
+      let nominal = schedule.next(now: MonotonicClock.now())
+      do {
+        try await Sleeper.sleep(on: core, until: nominal, "Ticks.next")
+      } catch is CancellationError {
+        return nil
+      }
+      schedule.delivered(at: MonotonicClock.now())
+      return Element(nanoseconds: nominal)
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import Synchronization
+
+extension EventLoop {
+  /// Runs `body`, and cancels it when it takes longer than `limit`.
+  ///
+  /// `body` runs in the caller's isolation, on the loop without a hop. When the time is over it is cancelled and awaited:
+  /// nothing of it goes on after this call has ended. What it then ends with is what the caller gets, a value or an
+  /// error of its own; only its `CancellationError` becomes ``UVError/Code/timedOut``.
+  ///
+  /// - Parameter limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. With zero or
+  ///   less `body` does not start. The largest `Duration` is no limit.
+  /// - Throws: What `body` throws; ``UVError/Code/timedOut``; `CancellationError` when the calling task is cancelled;
+  ///   ``UVError/Code/loopClosed`` when the loop shuts down, which cancels `body` too, or has.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Cancellation: Passed on to `body`. In a task that is already cancelled `body` does not start.
+  public func withTimeout<R>(
+    _ limit: Duration, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
+  ) async throws -> R {
+    try Task.checkCancellation()
+    try core.requireRunning("withTimeout")
+    if limit <= .zero { throw TimeLimit.timedOut(limit) }
+
+    let core = core
+    let timer = TimeLimit(core)
+    timer.begin(until: MonotonicClock.now(plus: limit))
+    let result = await timer.run(isolation: isolation, body)
+    timer.end()
+
+    switch result {
+    case .success(let value):
+      return value.take()
+    case .failure(let error):
+      guard error is CancellationError, !Task.isCancelled else { throw error }
+      switch timer.cause {
+      case .expired: throw TimeLimit.timedOut(limit)
+      case .closed: throw core.closedError("withTimeout")
+      case .none: throw error
+      }
+    }
+  }
+}
+
+// States of the one atomic word; the loop moves it to *cancelling* and on, the body's task everything else:
+//   idle        the body's task has not begun
+//   doomed      the time was over before that: the task cancels itself when it begins
+//   attached    the task runs and may be cancelled
+//   cancelling  the loop is about to cancel it: the task must not end now
+//   cancelled   it has been
+//   detached    the body has ended
+
+/// One body with a limit. `token` belongs to the loop's thread.
+@safe final class TimeLimit: @unchecked Sendable {  // Holds because of the line above, and `word` guards `task`.
+  enum Cause: UInt8, AtomicRepresentable { case none, expired, closed }
+
+  private enum Phase: UInt8, AtomicRepresentable { case idle, doomed, attached, cancelling, cancelled, detached }
+
+  private let core: LoopCore
+  private let word = Atomic<Phase>(.idle)
+  private let why = Atomic<Cause>(.none)
+  private var task: UnsafeCurrentTask?
+  private var token: TimerToken?
+
+  init(_ core: LoopCore) { self.core = core }
+
+  /// Why the loop cancelled the body, if it did.
+  var cause: Cause { why.load(ordering: .acquiring) }
+
+  static func timedOut(_ limit: Duration) -> UVError {
+    UVError(
+      .timedOut, call: "withTimeout",
+      "The body had not ended after the \(limit) given to withTimeout, and was cancelled.")
+  }
+
+  // MARK: On the caller's side
+
+  /// Runs `body` in a child task: a task can be cancelled, a part of one cannot.
+  ///
+  /// The child starts on the spot and in the caller's isolation, so that a body which does not wait costs no switch.
+  func run<R>(
+    isolation: isolated (any Actor)?, _ body: () async throws -> R
+  ) async -> Result<Transfer<R>, any Error> {
+    // On the loop the caller waits at a gate, since the end of a child resumes its parent on the global pool. Elsewhere
+    // the way over the loop would be the longer one.
+    let gate = core.isCurrent ? Gate(on: core) : nil
+    return await withoutActuallyEscaping(body) { body in
+      let body = Transfer(body)
+      return await withTaskGroup(of: Result<Transfer<R>, any Error>.self, isolation: isolation) { group in
+        _ = isolation
+        group.addImmediateTask {
+          _ = isolation
+          self.attach()
+          let result: Result<Transfer<R>, any Error>
+          do {
+            result = .success(Transfer(try await unsafe body.value()))
+          } catch {
+            result = .failure(error)
+          }
+          self.detach()
+          gate?.fire(.passed)
+          return result
+        }
+        if let gate, gate.outcome == nil { await gate.pass() }
+        return await group.next(isolation: isolation) ?? .failure(CancellationError())
+      }
+    }
+  }
+
+  private func attach() {
+    unsafe withUnsafeCurrentTask { unsafe task = $0 }
+    let attempt = word.compareExchange(expected: .idle, desired: .attached, ordering: .acquiringAndReleasing)
+    if !attempt.exchanged { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
+  }
+
+  private func detach() {
+    while true {
+      let seen = word.load(ordering: .acquiring)
+      if seen != .cancelling {
+        let attempt = word.compareExchange(expected: seen, desired: .detached, ordering: .acquiringAndReleasing)
+        if attempt.exchanged { return }
+      }
+      // The loop is inside `cancel`, on its own thread, which is not this one.
+      Posix.yield()
+    }
+  }
+
+  // MARK: On the loop's side
+
+  func begin(until deadline: Int64) {
+    if core.isCurrent {
+      enter(deadline)
+    } else if !core.tell({ self.enter(deadline) }) {
+      close()
+    }
+  }
+
+  private func enter(_ deadline: Int64) {
+    // The body has ended already, or shutdown came first.
+    if word.load(ordering: .acquiring) == .detached { return }
+    if core.hasReleasedWaits {
+      close()
+    } else {
+      token = core.timers.insert(.limit(self), at: deadline)
+    }
+  }
+
+  func end() {
+    if core.isCurrent {
+      leave()
+    } else {
+      core.tell { self.leave() }
+    }
+  }
+
+  private func leave() {
+    if let token, !core.hasReleasedWaits { core.timers.remove(token) }
+    token = nil
+  }
+
+  /// The time is over.
+  func expire() { cancel(.expired) }
+
+  /// The loop shuts down.
+  func close() { cancel(.closed) }
+
+  private func cancel(_ cause: Cause) {
+    token = nil
+    why.store(cause, ordering: .releasing)
+    if word.compareExchange(expected: .idle, desired: .doomed, ordering: .acquiringAndReleasing).exchanged { return }
+    if word.compareExchange(expected: .attached, desired: .cancelling, ordering: .acquiringAndReleasing).exchanged {
+      // The task cannot end before the word says `cancelled`; until then its reference is good on any thread.
+      unsafe task?.cancel()
+      word.store(.cancelled, ordering: .releasing)
+    }
+  }
+}

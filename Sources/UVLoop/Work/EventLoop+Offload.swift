@@ -1,0 +1,53 @@
+/// What happens to the caller of an offloaded call that is cancelled while the call runs.
+public struct OffloadCancellation: Sendable, Hashable {
+  private enum Kind { case wait }
+  private let kind: Kind
+
+  /// The caller waits until the call has ended, and gets its result or error. The call can poll `Task.isCancelled`.
+  public static let wait = OffloadCancellation(kind: .wait)
+}
+
+extension EventLoop {
+  /// Runs synchronous, blocking code on libuv's thread pool, and returns its result on the caller's isolation.
+  ///
+  /// ```swift
+  /// let text = try await loop.offload(label: "read") { try String(contentsOfFile: path, encoding: .utf8) }
+  /// ```
+  ///
+  /// The task itself moves to a worker: task-locals, `Task.isCancelled`, `Task.name` and the priority are there. The
+  /// result may be of a type that is not `Sendable`, if the body keeps nothing of it. The pool is one per process and
+  /// has 4 threads; see ``ThreadPool``. Calls begin in the order of their submission and end in any.
+  ///
+  /// - Parameters:
+  ///   - label: A name for people: in ``ThreadPool/statistics``, in errors, in a ``ShutdownReport``.
+  ///   - onCancel: What happens to the caller when it is cancelled while `body` runs.
+  ///   - body: Runs once, or never if the call throws one of the errors below.
+  /// - Throws: What `body` throws, unchanged; `CancellationError` if the task was cancelled before `body` began;
+  ///   ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/wouldDeadlock`` if `body` could never begin,
+  ///   because every worker is held by a call that waits, in `runBlocking`, for the pool. The message names them.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Cancellation: Before `body` begins it is taken out of the queue, never runs, and what it captured is released.
+  /// Once it runs the caller waits for its end.
+  ///
+  /// > libuv: `uv_queue_work`, `uv_cancel`. A `body` that never ends keeps the process from ending by `exit`, since
+  /// libuv joins its pool there.
+  public func offload<T>(
+    label: String? = nil, onCancel: OffloadCancellation = .wait, isolation: isolated (any Actor)? = #isolation,
+    _ body: sending @escaping () throws -> sending T
+  ) async throws -> sending T {
+    try Task.checkCancellation()
+    core.requireOwnProcess()
+    try core.requireRunning("offload")
+    let offload = Offload(on: core, label: label)
+    let body = Transfer(body)
+    let result = try await withTaskCancellationHandler {
+      _ = isolation
+      return Transfer(try await offload.perform(body.take()))
+    } onCancel: {
+      offload.cancel()
+    }
+    return result.take()
+  }
+}
