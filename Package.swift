@@ -33,6 +33,7 @@ let package = Package(
     .testTarget(
       name: "UVLoopTests",
       dependencies: ["UVLoop", "CLibUV"],
+      exclude: ["Misuse/Fixtures"],
       swiftSettings: settings
     ),
   ],

@@ -31,6 +31,17 @@ enum Posix {
     }
   }
 
+  /// A new descriptor on `/dev/null`, or -1.
+  static func openNull() -> Int32 {
+    #if canImport(Glibc)
+      unsafe Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+    #elseif canImport(Musl)
+      unsafe Musl.open("/dev/null", O_RDONLY | O_CLOEXEC)
+    #else
+      unsafe Darwin.open("/dev/null", O_RDONLY | O_CLOEXEC)
+    #endif
+  }
+
   static func close(_ descriptor: Int32) {
     #if canImport(Glibc)
       _ = Glibc.close(descriptor)

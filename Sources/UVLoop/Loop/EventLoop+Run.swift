@@ -22,7 +22,8 @@ extension EventLoop {
 
   /// Runs `body` on the loop and returns what it returns.
   ///
-  /// On the loop itself this is a plain call: it causes no wake and no hop. The result may be of a type that is not
+  /// On the loop itself this is a plain call: it causes no wake and no hop. Write `body` as a closure: of the name of a
+  /// function the compiler does not know that its result is free. The result may be of a type that is not
   /// `Sendable`, if the loop keeps nothing of it.
   ///
   /// After shutdown `body` still runs, on Swift's global pool, and its first call to the loop throws.
@@ -50,15 +51,26 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
   ) async throws(E) -> sending R {
     let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      Transfer(try await body(self))
+      try await throughTaskExecutor(body)
     }
     return result.take()
+  }
+
+  /// Enters the loop through its task executor. A task that has come to prefer the loop while it ran as a job of the
+  /// serial executor would be enqueued anew for each call of an actor on the loop.
+  @concurrent
+  private nonisolated func throughTaskExecutor<R, E>(
+    _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
+  ) async throws(E) -> Transfer<R> {
+    // The optimiser removes a hop to an executor on which nothing is done.
+    _ = core.isCurrent
+    return Transfer(try await body(self))
   }
 
   /// Starts a task that belongs to the loop.
   ///
   /// It runs on the loop's thread, prefers the loop (see ``LoopTaskExecutor``), and ends with it: `shutdown` cancels it
-  /// and waits for it. Once shutdown has begun `operation` does not start, and the task ends with
+  /// and waits for it. It begins soon; before or after what is posted next is not promised. Once shutdown has begun `operation` does not start, and the task ends with
   /// ``UVError/Code/loopClosed``.
   ///
   /// - Parameters:

@@ -39,7 +39,7 @@ public actor EventLoop: LoopActor {
   ///
   /// - Parameter options: Its name, and more to come.
   /// - Throws: ``UVError/Code/invalidArgument`` for a bad option, which the message names;
-  ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (a loop needs up to seven);
+  ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a later one five);
   ///   ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is left behind then.
   ///
   /// > Isolation: Call it anywhere. It blocks the caller for the start of a thread, about 100 µs.
@@ -60,7 +60,7 @@ public actor EventLoop: LoopActor {
     if core.life == .running && core.isOwnProcess { core.stopAfterDrop() }
   }
 
-  nonisolated let core: LoopCore
+  @usableFromInline nonisolated let core: LoopCore
 
   /// The name from ``Options``, whole. The kernel's name of the thread is its first 15 bytes, cut where a character
   /// ends.
@@ -81,7 +81,7 @@ public actor EventLoop: LoopActor {
   public nonisolated var loop: EventLoop { self }
 
   /// The executor of every actor that lives on this loop.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe core.asUnownedSerialExecutor() }
+  @inlinable public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe core.asUnownedSerialExecutor() }
 
   /// Whether the calling code runs on this loop's thread, right now.
   ///

@@ -27,13 +27,18 @@ actor Gate {
 
   private nonisolated let core: LoopCore
   private nonisolated let word = Atomic<UInt>(0)
+  private var hasPassed = false
+  /// How the task that waits was running. Written before its job is parked, and read by whoever takes the job.
+  private nonisolated(unsafe) var isTaskJob = false  // Holds because the word orders the one write and the one read.
 
   init(on core: LoopCore) { self.core = core }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe asUnownedSerialExecutor() }
 
   /// Waits until the gate has been fired; one task at most, once.
-  func pass() {}
+  ///
+  /// The assignment is what makes it wait: the optimiser removes a hop to an executor on which nothing is done.
+  func pass() { hasPassed = true }
 
   /// How the gate was fired, or nil.
   nonisolated var outcome: Outcome? { Outcome(rawValue: word.load(ordering: .acquiring)) }
@@ -46,7 +51,7 @@ actor Gate {
       let attempt = word.compareExchange(
         expected: seen, desired: outcome.rawValue, ordering: .acquiringAndReleasing)
       if attempt.exchanged {
-        if seen != 0 { core.enqueue(unsafe unsafeBitCast(seen, to: UnownedJob.self)) }
+        if seen != 0 { core.resume(unsafe unsafeBitCast(seen, to: UnownedJob.self), asTaskJob: unsafe isTaskJob) }
         return true
       }
       seen = attempt.original
@@ -59,8 +64,11 @@ extension Gate: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let bits = unsafe unsafeBitCast(job, to: UInt.self)
+    // A task that prefers the loop and came back without that mark would be enqueued anew for each call of an actor.
+    let isTaskJob = core.isCurrent && core.isRunningTaskJob
+    unsafe self.isTaskJob = isTaskJob
     let attempt = word.compareExchange(expected: 0, desired: bits, ordering: .acquiringAndReleasing)
-    if !attempt.exchanged { core.enqueue(job) }
+    if !attempt.exchanged { core.resume(job, asTaskJob: isTaskJob) }
   }
 
   /// The gate's one job runs on the loop, as the loop's; nothing in `pass` asks where it is.

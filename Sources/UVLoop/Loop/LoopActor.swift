@@ -29,7 +29,11 @@ public protocol LoopActor: Actor {
 
 extension LoopActor {
   /// The loop's executor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.core.asUnownedSerialExecutor() }
+  ///
+  /// Inlined into the actor's own module: every call between two actors asks for it, and there it is two loads.
+  @inlinable public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    unsafe loop.core.asUnownedSerialExecutor()
+  }
 
   /// Runs `work` on the loop, isolated to this actor, soon and in order, and does not wait for it.
   ///

@@ -10,6 +10,7 @@ import Synchronization
 // core keeps none of them: it has only a weak reference to its `EventLoop`.
 
 /// The loop behind ``EventLoop``: its queue, its turn, its end. Serial executor of every actor that lives on it.
+@usableFromInline
 @safe final class LoopCore: @unchecked Sendable {  // Holds because of the table above.
   let name: String
   let machinery: LoopMachinery
@@ -32,6 +33,8 @@ import Synchronization
 
   var local = WorkQueue()
   var counters = LoopCounters()
+  /// Whether what runs now came through the task executor.
+  private(set) var isRunningTaskJob = false
   var waits: [ObjectIdentifier: Gate] = [:]
   var hasReleasedWaits = false
   var hooks: [() -> Void] = []
@@ -175,9 +178,14 @@ extension LoopCore {
     case stopped
   }
 
-  var life: Life {
-    get { Life(rawValue: lifeState.load(ordering: .acquiring)) ?? .stopped }
-    set { lifeState.store(newValue.rawValue, ordering: .releasing) }
+  var life: Life { Life(rawValue: lifeState.load(ordering: .acquiring)) ?? .stopped }
+
+  func endLife() { lifeState.store(Life.stopped.rawValue, ordering: .releasing) }
+
+  /// Never from stopped back to stopping: two threads may ask at once.
+  func beginStopping() {
+    _ = lifeState.compareExchange(
+      expected: Life.running.rawValue, desired: Life.stopping.rawValue, ordering: .acquiringAndReleasing)
   }
 
   func closedError(_ call: String) -> UVError {
@@ -231,8 +239,9 @@ extension LoopCore {
     return isOwnProcess && inbox.add(.call(body), .whileTurning) == .accepted
   }
 
+  /// Goes on with a task that waited at a gate, under the identity that it had before.
   @inline(__always)
-  func enqueue(_ job: UnownedJob) { accept(.job(job)) }
+  func resume(_ job: UnownedJob, asTaskJob isTaskJob: Bool) { accept(isTaskJob ? .taskJob(job) : .job(job)) }
 
   /// Jobs are never refused: somebody awaits them.
   @inline(__always)
@@ -261,17 +270,19 @@ extension LoopCore {
       unsafe job.runSynchronously(on: asUnownedSerialExecutor())
     case .taskJob(let job):
       guard let taskExecutor = unsafe taskExecutor else { return }
+      isRunningTaskJob = true
       unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: taskExecutor)
+      isRunningTaskJob = false
     }
   }
 }
 
 extension LoopCore: SerialExecutor {
-  func enqueue(_ job: consuming ExecutorJob) { accept(.job(UnownedJob(job))) }
+  @usableFromInline func enqueue(_ job: consuming ExecutorJob) { accept(.job(UnownedJob(job))) }
 
-  func isIsolatingCurrentContext() -> Bool? { isIsolating }
+  @usableFromInline func isIsolatingCurrentContext() -> Bool? { isIsolating }
 
-  func checkIsolated() {
+  @usableFromInline func checkIsolated() {
     if !isIsolating {
       fatalError(
         """

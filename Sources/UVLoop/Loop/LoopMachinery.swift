@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 /// The `uv_loop_t` and the handles that make it a loop of ours: the wake, the hooks before and after the poll, the
 /// timer that drives the clock.
@@ -15,28 +16,35 @@ import CLibUV
     let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_loop_size(), alignment: 16)
     unsafe loop = memory.bindMemory(to: uv_loop_t.self, capacity: 1)
     do throws(UVError) {
-      unsafe try check(uv_loop_init(loop), "uv_loop_init")
+      unsafe try check(uv_loop_init(loop), "EventLoop.init", hint: "uv_loop_init needs descriptors; see `ulimit -n`.")
     } catch {
       unsafe memory.deallocate()
       throw error
     }
+    LoopMachinery.hasMadeLoop.store(true, ordering: .relaxed)
   }
 
   deinit { unsafe UnsafeMutableRawPointer(loop).deallocate() }
 
-  /// The first `uv_loop_init` of a process makes a pipe for its signal handlers and aborts where it gets none.
+  /// The first `uv_loop_init` of a process makes a pipe for all its signal handlers, after an epoll descriptor of its
+  /// own, and aborts where it gets none. So the first loop makes sure beforehand, as well as another thread allows;
+  /// for later ones `uv_loop_init` answers.
   private static func requireDescriptors() throws(UVError) {
-    var ends: (Int32, Int32) = (-1, -1)
-    let status = unsafe withUnsafeMutablePointer(to: &ends) { pointer in
-      unsafe pointer.withMemoryRebound(to: Int32.self, capacity: 2) { unsafe pipe($0) }
+    if hasMadeLoop.load(ordering: .relaxed) { return }
+    var taken: [Int32] = []
+    defer { for descriptor in taken { Posix.close(descriptor) } }
+    for _ in 0..<7 {
+      let descriptor = Posix.openNull()
+      if descriptor < 0 {
+        throw UVError(
+          status: -Posix.errno, call: "EventLoop.init",
+          hint: "The first loop of a process needs seven descriptors, a later one five; see `ulimit -n`.")
+      }
+      taken.append(descriptor)
     }
-    if status != 0 {
-      throw UVError(
-        status: -Posix.errno, call: "EventLoop.init", hint: "A loop needs five descriptors; see `ulimit -n`.")
-    }
-    Posix.close(ends.0)
-    Posix.close(ends.1)
   }
+
+  private static let hasMadeLoop = Atomic<Bool>(false)
 
   /// Allocates and initialises an internal handle. Where `initialise` fails, the memory is freed and nothing is left.
   func open<Handle>(

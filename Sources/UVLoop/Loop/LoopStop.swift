@@ -110,10 +110,10 @@ extension LoopCore {
   func requestStop(within limit: Duration?) {
     requireOwnProcess()
     tasks.excuse(LoopTasks.chain)
-    for holder in Occupants.chain { holder.excuse() }
-    Occupants.current?.excuse()
+    for holder in Occupants.chain { holder.excuse(from: self) }
+    Occupants.current?.excuse(from: self)
     ending.begin(within: limit)
-    if life == .running { life = .stopping }
+    beginStopping()
     tasks.close()
     // Behind everything that was accepted: when this message runs, that has run.
     let isFirst = inbox.stopAccepting(

@@ -79,13 +79,22 @@ enum LoopThread {
   }
 
   /// Runs `body` with every signal blocked on the calling thread.
-  static func withAllSignalsBlocked<R>(_ body: () -> R) -> R {
+  private static func withAllSignalsBlocked<R>(_ body: () -> R) -> R {
     var all = sigset_t()
     var before = sigset_t()
     unsafe sigfillset(&all)
     unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
     defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     return body()
+  }
+
+  /// Runs `body`, which starts threads that inherit from this one: no signal that a `SignalHandle` has opened here, and
+  /// `name`, since otherwise they would all be called like the loop.
+  static func asCreator<R>(of name: String, _ body: () -> R) -> R {
+    let own = ThreadIdentity.current.name
+    setName(name)
+    defer { setName(own) }
+    return withAllSignalsBlocked(body)
   }
 
   /// Linux keeps 15 bytes of a thread's name and refuses longer ones: cut where a character ends.

@@ -16,7 +16,9 @@ import Synchronization
 
     init() throws(UVError) {
       descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-      if descriptor < 0 { throw UVError(status: -Posix.errno, call: "eventfd") }
+      if descriptor < 0 {
+        throw UVError(status: -Posix.errno, call: "EventLoop.init", hint: "eventfd failed; see `ulimit -n`.")
+      }
     }
 
     /// Open for as long as anybody can hold the core: a late write must not hit somebody else's descriptor.

@@ -7,8 +7,8 @@ protocol Occupant: AnyObject, Sendable {
   /// Around a wait of the thread in `runBlocking`.
   func block()
   func unblock()
-  /// It asked for the shutdown of a loop.
-  func excuse()
+  /// It asked for the shutdown of a loop, and if it is one of that loop's it is not waited for.
+  func excuse(from core: LoopCore)
 }
 
 enum Occupants {

@@ -80,9 +80,7 @@ extension Offload: SerialExecutor {
     } catch {
       return refuse(.refused(error))
     }
-    // The workers start with the first use and inherit the mask of this thread, on which a SignalHandle may have
-    // opened a signal.
-    let status = isFirst ? LoopThread.withAllSignalsBlocked { queueWork() } : queueWork()
+    let status = isFirst ? LoopThread.asCreator(of: "libuv-worker") { queueWork() } : queueWork()
     if status < 0 {
       PoolLedger.process.withdraw(self)
       return refuse(.refused(UVError(status: status, call: "offload")))
@@ -150,7 +148,9 @@ extension Offload {
 
   nonisolated func unblock() { blocks.subtract(1, ordering: .acquiringAndReleasing) }
 
-  nonisolated func excuse() { asksForShutdown.store(true, ordering: .releasing) }
+  nonisolated func excuse(from core: LoopCore) {
+    if core === self.core { asksForShutdown.store(true, ordering: .releasing) }
+  }
 
   /// Whether its worker waits in `runBlocking`.
   nonisolated var isBlocked: Bool { blocks.load(ordering: .acquiring) > 0 }

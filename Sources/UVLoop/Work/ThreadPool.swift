@@ -11,7 +11,8 @@ import CLibUV
 /// libuv's thread pool: one in a process, shared by all loops, by what is offloaded, and by libuv's own file and name
 /// requests.
 ///
-/// It has 4 threads unless `UV_THREADPOOL_SIZE` says otherwise, and starts them all at its first use. What is counted
+/// It has 4 threads unless `UV_THREADPOOL_SIZE` says otherwise, and starts them all at its first use; on Linux they are
+/// named `libuv-worker`. What is counted
 /// here are offloaded calls; requests of C code on the same pool are not seen.
 ///
 /// At the exit of the process libuv waits for the pool, behind work that runs *and* work that is queued
