@@ -18,6 +18,7 @@ let settings: [SwiftSetting] =
 
 let package = Package(
   name: "UVLoop",
+  platforms: [.macOS(.v26)],
   products: [
     .library(name: "UVLoop", targets: ["UVLoop"]),
     .executable(name: "uv-hello", targets: ["uv-hello"]),

@@ -37,7 +37,7 @@ import Synchronization
           var count: UInt64 = 0
           var descriptor: Int32 = -1
           let status = unsafe uv_fileno(
-            UnsafeRawPointer(handle!).assumingMemoryBound(to: uv_handle_t.self), &descriptor)
+            UnsafeRawPointer(handle)?.assumingMemoryBound(to: uv_handle_t.self), &descriptor)
           if status == 0 { _ = unsafe read(descriptor, &count, 8) }
         }, "uv_poll_start")
     }

@@ -41,8 +41,10 @@ public struct ThreadIdentity: Hashable, Sendable, CustomStringConvertible {
     serial = ThreadSlot.serial.word
   }
 
+  /// Whether both are of the same thread, whatever its id or name.
   public static func == (left: ThreadIdentity, right: ThreadIdentity) -> Bool { left.serial == right.serial }
 
+  /// Hashes what `==` compares.
   public func hash(into hasher: inout Hasher) { hasher.combine(serial) }
 
   /// Name, id and kernel id in one line.

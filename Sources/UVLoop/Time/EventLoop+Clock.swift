@@ -27,6 +27,7 @@ extension EventLoop {
         .nanoseconds(other.nanoseconds) - .nanoseconds(nanoseconds)
       }
 
+      /// Whether the left moment is before the right one.
       public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
       /// Seconds since the clock's unknown start.
