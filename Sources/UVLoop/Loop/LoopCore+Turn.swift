@@ -47,9 +47,6 @@ extension LoopCore {
     isIdling = shouldTurn
     let status = unsafe shouldTurn ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)
     if status != 0 { fatalError("UVLoop: uv_idle_start or uv_idle_stop answered \(status).") }
-    if shouldTurn, let idle = unsafe idle {
-      unsafe uv_unref(UnsafeMutableRawPointer(idle).assumingMemoryBound(to: uv_handle_t.self))
-    }
   }
 
   /// The thread's main part: returns when the stop sequence has ended and the loop is closed.

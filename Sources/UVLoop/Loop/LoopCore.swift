@@ -61,34 +61,28 @@ import Synchronization
     }
   }
 
-  /// Makes the internal handles. All but the wake are unreferenced.
+  /// Makes the internal handles.
   private func assemble() throws(UVError) {
     try inbox.wake.attach(to: machinery)
-    let this = unsafe Unmanaged.passUnretained(self).toOpaque()
-
-    let prepare = unsafe try machinery.open(UV_PREPARE, as: uv_prepare_t.self, "uv_prepare_init") {
+    let prepare = unsafe try machinery.open(UV_PREPARE, as: uv_prepare_t.self, "uv_prepare_init", for: self) {
       unsafe uv_prepare_init($0, $1)
     }
-    unsafe prepare.pointee.data = this
     unsafe try check(
       uv_prepare_start(prepare) { handle in
         if let this = unsafe handle?.pointee.data {
           unsafe Unmanaged<LoopCore>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.beforePoll() }
         }
       }, "uv_prepare_start")
-    unsafe uv_unref(UnsafeMutableRawPointer(prepare).assumingMemoryBound(to: uv_handle_t.self))
 
-    let check = unsafe try machinery.open(UV_CHECK, as: uv_check_t.self, "uv_check_init") {
+    let check = unsafe try machinery.open(UV_CHECK, as: uv_check_t.self, "uv_check_init", for: self) {
       unsafe uv_check_init($0, $1)
     }
-    unsafe check.pointee.data = this
     unsafe try UVLoop.check(
       uv_check_start(check) { handle in
         if let this = unsafe handle?.pointee.data {
           unsafe Unmanaged<LoopCore>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.afterPoll() }
         }
       }, "uv_check_start")
-    unsafe uv_unref(UnsafeMutableRawPointer(check).assumingMemoryBound(to: uv_handle_t.self))
 
     unsafe idle = try machinery.open(UV_IDLE, as: uv_idle_t.self, "uv_idle_init") { unsafe uv_idle_init($0, $1) }
   }

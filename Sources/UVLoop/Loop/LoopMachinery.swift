@@ -9,6 +9,7 @@ import Synchronization
 @safe final class LoopMachinery {
   let loop: UnsafeMutablePointer<uv_loop_t>
   private var handles: [UnsafeMutablePointer<uv_handle_t>]
+  private var wake: UnsafeMutablePointer<uv_handle_t>?
 
   init() throws(UVError) {
     unsafe handles = []
@@ -47,8 +48,12 @@ import Synchronization
   private static let hasMadeLoop = Atomic<Bool>(false)
 
   /// Allocates and initialises an internal handle. Where `initialise` fails, the memory is freed and nothing is left.
+  ///
+  /// - Parameters:
+  ///   - owner: What the handle's `data` refers to. It is not kept.
+  ///   - isWake: Only the wake is referenced: it keeps `uv_run` from returning while there is nothing to do.
   func open<Handle>(
-    _ type: uv_handle_type, as: Handle.Type, _ call: StaticString,
+    _ type: uv_handle_type, as: Handle.Type, _ call: StaticString, for owner: AnyObject? = nil, isWake: Bool = false,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutablePointer<Handle>) -> Int32
   ) throws(UVError) -> UnsafeMutablePointer<Handle> {
     let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_handle_size(type), alignment: 16)
@@ -59,8 +64,19 @@ import Synchronization
       unsafe memory.deallocate()
       throw error
     }
-    unsafe handles.append(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self))
+    let base = unsafe memory.assumingMemoryBound(to: uv_handle_t.self)
+    unsafe base.pointee.data = owner.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
+    unsafe handles.append(base)
+    if isWake { unsafe wake = base } else { unsafe uv_unref(base) }
     return unsafe handle
+  }
+
+  /// Whether requests of C neighbours are under way, or handles of theirs: libuv counts the requests and lists none.
+  var isUsedByOthers: Bool {
+    guard let wake = unsafe wake else { return false }
+    unsafe uv_unref(wake)
+    defer { unsafe uv_ref(wake) }
+    return unsafe uv_loop_alive(loop) != 0
   }
 
   /// Whether the handle is one of these.
@@ -71,6 +87,7 @@ import Synchronization
   /// Called when nothing else is left on the loop. `uv_loop_close` refuses only if something is; going on would free
   /// memory in use, and there is nobody to tell.
   func close() {
+    unsafe wake = nil
     unsafe handles.forEach { handle in
       unsafe uv_close(handle) { unsafe UnsafeMutableRawPointer($0)?.deallocate() }
     }

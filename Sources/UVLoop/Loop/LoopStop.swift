@@ -60,6 +60,10 @@ import CLibUV
       now.isSettled = core.residents.allSatisfy(\.isSettled)
       now.isEmpty = core.residents.allSatisfy(\.isEmpty)
       now.hasForeignHandles = !foreignHandles(includingClosing: true).isEmpty
+      if hasForeignRequests {
+        now.isSettled = false
+        now.isEmpty = false
+      }
     case .releasingWaits, .ended:
       break
     }
@@ -73,7 +77,15 @@ import CLibUV
     }
     for resident in core.residents { resident.report(into: &report) }
     report.foreignHandles = foreignHandles(includingClosing: false)
+    if hasForeignRequests { report.foreignHandles.append(.init(kind: "request", descriptor: nil)) }
     return report
+  }
+
+  /// Requests of C neighbours: a file or a name that they asked libuv for. They end by themselves, so that shutdown
+  /// waits for them. While handles or offloaded calls are left they cannot be told apart, and need not be.
+  private var hasForeignRequests: Bool {
+    core.residents.allSatisfy(\.isEmpty) && foreignHandles(includingClosing: true).isEmpty
+      && core.machinery.isUsedByOthers
   }
 
   /// What others have put on the loop. Our own handles are gone or closing when this is asked; a handle that is closing

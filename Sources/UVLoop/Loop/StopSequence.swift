@@ -19,9 +19,9 @@ struct StopSequence {
     var isExpired = false
     /// Tasks of the loop that have not ended.
     var tasks = 0
-    /// Our handles are freed, and the offloaded calls that shutdown waits for have ended.
+    /// Our handles are freed, and the offloaded calls that shutdown waits for have ended, and requests of C neighbours.
     var isSettled = true
-    /// Our handles are freed, and no offloaded call is left on the loop at all.
+    /// Our handles are freed, and no offloaded call and no request is left on the loop at all.
     var isEmpty = true
     /// Handles of C neighbours are on the loop.
     var hasForeignHandles = false

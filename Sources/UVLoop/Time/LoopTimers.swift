@@ -24,7 +24,6 @@ import CLibUV
       unsafe uv_timer_init(loop, timer)
     }
     unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
-    unsafe uv_unref(UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self))
   }
 
   /// How many entries wait.
