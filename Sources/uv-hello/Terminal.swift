@@ -5,7 +5,7 @@ func say(_ line: String, terminator: String = "\n") {
   do {
     try FileHandle.standardOutput.write(contentsOf: Data((line + terminator).utf8))
   } catch {
-    complain("uv-hello: cannot write to standard output: \(error.localizedDescription)")
+    complain("uv-hello: standard output cannot be written: \(error.localizedDescription)")
     // Not `exit`, which waits for libuv's pool, and so for a call that waits for this thread.
     _exit(EXIT_FAILURE)
   }

@@ -42,6 +42,18 @@ enum Posix {
     #endif
   }
 
+  /// Takes those of the numbers 0, 1 and 2 that are free, so that what is opened next gets others. The caller closes
+  /// them again.
+  static func takeFreeStandardDescriptors() -> [Int32] {
+    var taken: [Int32] = []
+    while true {
+      let descriptor = openNull()
+      if descriptor < 0 { return taken }
+      taken.append(descriptor)
+      if descriptor > 2 { return taken }
+    }
+  }
+
   static func close(_ descriptor: Int32) {
     #if canImport(Glibc)
       _ = Glibc.close(descriptor)

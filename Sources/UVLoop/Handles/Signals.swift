@@ -136,7 +136,7 @@ extension Signals {
       }
       core.dismiss(demand.gate)
       switch demand.gate.outcome {
-      case .closed: throw core.closedError("Signals.next")
+      case .closed: throw core.closedWhileWaiting("Signals.next")
       case .cancelled: return nil
       case .passed, nil: break
       }

@@ -96,7 +96,7 @@ extension TimerHandle: CustomStringConvertible {
   /// Loop, state and due time in one line.
   public var description: String {
     let state =
-      isClosed ? "closed" : isActive ? "active, due in \(dueIn ?? .zero)" : "inactive"
+      isClosed ? "closed" : isActive ? "active, due in \((dueIn ?? .zero).text)" : "inactive"
     return "TimerHandle on loop \"\(timer.core.name)\", \(state)"
   }
 }

@@ -29,9 +29,9 @@ extension EventLoop {
 
     let call = BlockingCall<R>()
     let core = core
-    let closed = core.closedError("runBlocking")
+    let closed = core.closedWhileWaiting("runBlocking")
     guard let id = core.tasks.enter("runBlocking", .blocking(release: { call.finish(.failure(closed)) })) else {
-      throw closed
+      throw core.closedError("runBlocking")
     }
     defer { core.tasks.leave(id) }
 
@@ -65,7 +65,7 @@ extension EventLoop {
   private static func timedOut(_ limit: Duration) -> UVError {
     UVError(
       .timedOut, call: "runBlocking",
-      "The body had not ended after the \(limit) given to runBlocking(timeout:). It was cancelled; a late result is lost."
+      "The body had not ended after the \(limit.text) given to runBlocking(timeout:). It was cancelled; a late result is lost."
     )
   }
 }

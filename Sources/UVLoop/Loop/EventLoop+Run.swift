@@ -13,7 +13,8 @@ extension EventLoop {
   ///   was accepted runs before `shutdown` returns.
   ///
   /// > Isolation: Call it from any thread. `work` is nonisolated to the compiler; take the loop as a parameter
-  /// (`post { loop in … }`) to create handles there.
+  /// (`post { loop in … }`) to create handles there. It cannot capture what belongs to the loop: on the loop itself
+  /// `schedule(after: .zero) { … }` can.
   ///
   /// > Ownership: `work` is kept until it has run, and released before anything else runs.
   public nonisolated func post(_ work: sending @escaping () -> Void) throws(UVError) {

@@ -37,7 +37,7 @@ public actor EventLoop: LoopActor {
 
   /// Starts a loop on a new thread, and returns once that thread runs and ``thread`` is recorded.
   ///
-  /// - Parameter options: Its name, and more to come.
+  /// - Parameter options: Its name.
   /// - Throws: ``UVError/Code/invalidArgument`` for a bad option, which the message names;
   ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a later one five);
   ///   ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is left behind then.

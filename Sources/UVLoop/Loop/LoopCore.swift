@@ -46,6 +46,10 @@ import Synchronization
 
   init(name: String) throws(UVError) {
     self.name = name
+    // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
+    // program prints would end up in one of ours.
+    let taken = Posix.takeFreeStandardDescriptors()
+    defer { for descriptor in taken { Posix.close(descriptor) } }
     machinery = try LoopMachinery()
     do throws(UVError) {
       inbox = LoopInbox(wake: try LoopWake())
@@ -120,6 +124,12 @@ extension LoopCore {
       expected: Life.running.rawValue, desired: Life.stopping.rawValue, ordering: .acquiringAndReleasing)
   }
 
+  /// For a wait that was accepted, and that shutdown has ended.
+  func closedWhileWaiting(_ call: String) -> UVError {
+    UVError(.loopClosed, call: call, "Loop \"\(name)\" was shut down while \(call) waited.")
+  }
+
+  /// For a call that came too late.
   func closedError(_ call: String) -> UVError {
     UVError(.loopClosed, call: call, "Loop \"\(name)\" has been shut down, or is about to be, and refused \(call).")
   }

@@ -10,9 +10,13 @@
 /// loop resumes the tasks of that loop without leaving the thread. It may have several waiters, and a result before
 /// anybody waits.
 ///
+/// Another thread cannot touch it. Keep it in a ``LoopActor`` and resume it there:
+/// `try actor.post { $0.answer?.resume(returning: 42) }`. On the loop itself `schedule(after: .zero) { … }` takes a closure
+/// that may capture it, which that of `post` may not.
+///
 /// > Isolation: Belongs to the loop on which it was made. Off the loop nothing of it compiles.
 ///
-/// > Ownership: A promise that is dropped without a result leaves nobody waiting: who waits keeps it.
+/// > Ownership: Who waits keeps the promise. If everybody who could resume it has gone, the wait lasts until shutdown.
 public final class Promise<Value> {
   private let core: LoopCore
   private var result: Result<Value, any Error>?
@@ -70,7 +74,7 @@ public final class Promise<Value> {
     waiters.removeAll { $0 === gate }
     switch gate.outcome {
     case .cancelled: throw CancellationError()
-    case .closed: throw core.closedError("Promise.value")
+    case .closed: throw core.closedWhileWaiting("Promise.value")
     case .passed, nil: break
     }
     guard let result else { throw core.closedError("Promise.value") }

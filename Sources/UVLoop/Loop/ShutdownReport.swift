@@ -46,13 +46,13 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     var lines: [String] = []
     for item in unfinished {
       lines.append(
-        "unfinished \(item.kind.rawValue) \(item.label.map { "\"\($0)\"" } ?? "without a name"), age \(item.age)")
+        "unfinished \(item.kind.rawValue) \(item.label.map { "\"\($0)\"" } ?? "without a name"), age \(item.age.text)")
     }
     for handle in foreignHandles {
       lines.append("foreign \(handle.kind) handle left open" + (handle.descriptor.map { ", descriptor \($0)" } ?? ""))
     }
     if droppedCalls > 0 { lines.append("\(droppedCalls) scheduled call\(droppedCalls == 1 ? "" : "s") dropped") }
     let ending = lines.isEmpty ? "nothing left behind" : lines.joined(separator: "; ")
-    return "ended in \(duration): \(ending)"
+    return "ended in \(duration.text): \(ending)"
   }
 }

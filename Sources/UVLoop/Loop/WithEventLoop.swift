@@ -8,7 +8,8 @@
 ///
 /// - Parameters:
 ///   - options: How to make the loop.
-///   - limit: How long the shutdown may take; see ``EventLoop/shutdown(within:)``.
+///   - limit: How long the shutdown may take; see ``EventLoop/shutdown(within:)``. Its report is not handed out: to see
+///     what was left, call `shutdown(within:)` at the end of `body`.
 ///   - body: Runs on the loop's thread, in a task that prefers the loop (see ``LoopTaskExecutor``).
 /// - Returns: What `body` returns.
 /// - Throws: What ``EventLoop/init(_:)`` throws, and what `body` throws, unchanged.

@@ -27,6 +27,25 @@ extension EventLoop {
         .nanoseconds(other.nanoseconds) - .nanoseconds(nanoseconds)
       }
 
+      /// The moment that is `duration` later; the same as ``advanced(by:)``.
+      public static func + (instant: Instant, duration: Duration) -> Instant { instant.advanced(by: duration) }
+
+      /// The moment that is `duration` earlier, or as early as can be counted.
+      public static func - (instant: Instant, duration: Duration) -> Instant {
+        let span = duration.saturatingNanoseconds
+        let (difference, overflow) = instant.nanoseconds.subtractingReportingOverflow(span)
+        return Instant(nanoseconds: overflow ? (span > 0 ? .min : .max) : difference)
+      }
+
+      /// From `earlier` to `later`; negative if they are the other way round.
+      public static func - (later: Instant, earlier: Instant) -> Duration { earlier.duration(to: later) }
+
+      /// Moves the moment to `duration` later.
+      public static func += (instant: inout Instant, duration: Duration) { instant = instant + duration }
+
+      /// Moves the moment to `duration` earlier.
+      public static func -= (instant: inout Instant, duration: Duration) { instant = instant - duration }
+
       /// Whether the left moment is before the right one.
       public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 

@@ -86,7 +86,7 @@ extension ScheduledCall: CustomStringConvertible {
   public var description: String {
     let text =
       switch state {
-      case .pending: "pending, due in \(EventLoop.Clock(core: core).now.duration(to: deadline))"
+      case .pending: "pending, due in \(EventLoop.Clock(core: core).now.duration(to: deadline).text)"
       case .fired: "fired"
       case .cancelled: "cancelled"
       case .dropped: "dropped at shutdown"

@@ -24,7 +24,7 @@ final class Sleeper: @unchecked Sendable {  // Holds because of the line above, 
     }
     switch sleeper.gate.outcome {
     case .cancelled: throw CancellationError()
-    case .closed: throw core.closedError(call())
+    case .closed: throw core.closedWhileWaiting(call())
     case .passed, nil: break
     }
   }

@@ -35,7 +35,7 @@ extension EventLoop {
       guard error is CancellationError, !Task.isCancelled else { throw error }
       switch timer.cause {
       case .expired: throw TimeLimit.timedOut(limit)
-      case .closed: throw core.closedError("withTimeout")
+      case .closed: throw core.closedWhileWaiting("withTimeout")
       case .none: throw error
       }
     }
@@ -70,7 +70,7 @@ extension EventLoop {
   static func timedOut(_ limit: Duration) -> UVError {
     UVError(
       .timedOut, call: "withTimeout",
-      "The body had not ended after the \(limit) given to withTimeout, and was cancelled.")
+      "The body had not ended after the \(limit.text) given to withTimeout, and was cancelled.")
   }
 
   // MARK: On the caller's side
