@@ -159,10 +159,11 @@ extension PollHandle: CustomStringConvertible {
   }
 
   /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if it has been closed by then.
-  override func beforePoll() {
-    if !state.isActive || Posix.isOpen(descriptor) { return }
+  override func beforePoll() -> Bool {
+    if !state.isActive || Posix.isOpen(descriptor) { return false }
     _ = unsafe uv_poll_stop(uvPoll)
     fail(closedBehind("PollHandle"))
+    return true
   }
 
   private func report(_ status: Int32, _ events: PollHandle.Events) {

@@ -149,11 +149,12 @@ extension TimerHandle: CustomStringConvertible {
       "TimerHandle.start")
   }
 
-  override func beforePoll() {
-    if !isPostponed || !state.isActive { return }
+  override func beforePoll() -> Bool {
+    if !isPostponed || !state.isActive { return false }
     isPostponed = false
     // Fails only on a closing handle, and this one is active.
     do { try start(0) } catch { fatalError("UVLoop: \(error)") }
+    return false
   }
 
   private func fire() {

@@ -137,6 +137,7 @@ import CLibUV
   func willClose() {}
   /// The memory is about to be freed.
   func willFree() {}
-  /// Before the poll, if it was asked for with `LoopHandles.remind`.
-  func beforePoll() {}
+  /// Before the poll, if it was asked for with `LoopHandles.remind`. True if it called back, so that the loop must look
+  /// again before it waits.
+  func beforePoll() -> Bool { false }
 }

@@ -38,8 +38,9 @@ final class LoopHandles: LoopResident {
     if reminded.isEmpty { return false }
     let handles = reminded
     reminded = []
-    for handle in handles { handle.beforePoll() }
-    return true
+    var hasCalled = false
+    for handle in handles where handle.beforePoll() { hasCalled = true }
+    return hasCalled
   }
 
   func close() {
