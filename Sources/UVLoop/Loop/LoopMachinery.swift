@@ -16,12 +16,8 @@ import Synchronization
     try LoopMachinery.requireDescriptors()
     let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_loop_size(), alignment: 16)
     unsafe loop = memory.bindMemory(to: uv_loop_t.self, capacity: 1)
-    do throws(UVError) {
-      unsafe try check(uv_loop_init(loop), "EventLoop.init", hint: "uv_loop_init needs descriptors; see `ulimit -n`.")
-    } catch {
-      unsafe memory.deallocate()
-      throw error
-    }
+    // Where this throws every stored property has its value, so that `deinit` runs and frees the memory.
+    unsafe try check(uv_loop_init(loop), "EventLoop.init", hint: "A loop needs five descriptors; see `ulimit -n`.")
     LoopMachinery.hasMadeLoop.store(true, ordering: .relaxed)
   }
 
