@@ -69,7 +69,7 @@ extension EventLoop {
   /// Lends the `uv_loop_t` to C code.
   ///
   /// ```swift
-  /// try loop.withUnsafeLoop { redisLibuvAttach(context, $0.assumingMemoryBound(to: uv_loop_t.self)) }
+  /// loop.withUnsafeLoop { redisLibuvAttach(context, $0.assumingMemoryBound(to: uv_loop_t.self)) }
   /// ```
   ///
   /// What C code puts on the loop stays its own: `shutdown` reports it and never closes it. `loop->data` is free for C

@@ -17,6 +17,12 @@
 /// without shutdown is ended too, and says so in one line on standard error, the only thing that this library ever
 /// prints unasked.
 ///
+/// ## Signals
+///
+/// The loop's thread blocks all signals but those of faults, so that signals to the process stay with the program: a
+/// `SIGINT` arrives where it would without the loop. `SIGPIPE` is blocked there too, and a write to a closed pipe answers
+/// `EPIPE` instead of ending the process.
+///
 /// ## Fork
 ///
 /// In the child of a `fork` no loop of the parent is current, and using one traps. A new loop can be made there. Only

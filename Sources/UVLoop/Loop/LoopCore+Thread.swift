@@ -58,4 +58,21 @@ extension LoopCore {
   var isOwnProcess: Bool { generation == ProcessGeneration.current }
 
   var threadText: String { thread.map(String.init(describing:)) ?? "a thread that has not started" }
+
+  /// Where the current task is, and what it prefers.
+  enum Preference {
+    /// On this loop's thread, without a preference.
+    case none
+    /// On this loop's thread, and it prefers the loop.
+    case loop(LoopTaskExecutor)
+    /// On another thread, or it prefers somebody else.
+    case elsewhere
+  }
+
+  var preference: Preference {
+    guard isCurrent, let executor = owner?.taskExecutor else { return .elsewhere }
+    let preferred = unsafe withUnsafeCurrentTask { unsafe $0?.unownedTaskExecutor }
+    guard let preferred = unsafe preferred else { return .none }
+    return unsafe preferred == executor.asUnownedTaskExecutor() ? .loop(executor) : .elsewhere
+  }
 }

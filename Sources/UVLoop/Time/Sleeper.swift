@@ -10,14 +10,16 @@ final class Sleeper: @unchecked Sendable {  // Holds because of the line above, 
   }
 
   /// Waits until `deadline`, in nanoseconds of the monotonic clock, without leaving the loop's thread if called there.
-  nonisolated(nonsending) static func sleep(
-    on core: LoopCore, until deadline: Int64, _ call: @autoclosure () -> String
+  static func sleep(
+    on core: LoopCore, until deadline: Int64, _ call: @autoclosure () -> String,
+    isolation: isolated (any Actor)? = #isolation
   ) async throws {
     if Task.isCancelled { throw CancellationError() }
     try core.requireRunning(call())
     let sleeper = Sleeper(core)
     sleeper.begin(deadline)
     await withTaskCancellationHandler {
+      _ = isolation
       await sleeper.gate.pass()
     } onCancel: {
       sleeper.cancel()

@@ -75,36 +75,72 @@ extension EventLoop {
 
   // MARK: On the caller's side
 
-  /// Runs `body` in a child task: a task can be cancelled, a part of one cannot.
+  /// Runs `body` in a task of its own: a task can be cancelled, a part of one cannot.
   ///
-  /// The child starts on the spot and in the caller's isolation, so that a body which does not wait costs no switch.
+  /// That task starts on the spot and in the caller's isolation, so that a body which does not wait costs no switch.
   func run<R>(
     isolation: isolated (any Actor)?, _ body: () async throws -> R
   ) async -> Result<Transfer<R>, any Error> {
-    // On the loop the caller waits at a gate, since the end of a child resumes its parent on the global pool. Elsewhere
-    // the way over the loop would be the longer one.
-    let gate = core.isCurrent ? Gate(on: core) : nil
-    return await withoutActuallyEscaping(body) { body in
+    await withoutActuallyEscaping(body) { body in
       let body = Transfer(body)
-      return await withTaskGroup(of: Result<Transfer<R>, any Error>.self, isolation: isolation) { group in
-        _ = isolation
-        group.addImmediateTask {
-          _ = isolation
-          self.attach()
-          let result: Result<Transfer<R>, any Error>
-          do {
-            result = .success(Transfer(try await unsafe body.value()))
-          } catch {
-            result = .failure(error)
-          }
-          self.detach()
-          gate?.fire(.passed)
-          return result
-        }
-        if let gate, gate.outcome == nil { await gate.pass() }
-        return await group.next(isolation: isolation) ?? .failure(CancellationError())
+      return switch core.preference {
+      case .none: await runOnLoop(isolation: isolation, executor: nil, body)
+      case .loop(let executor): await runOnLoop(isolation: isolation, executor: executor, body)
+      case .elsewhere: await runElsewhere(isolation: isolation, body)
       }
     }
+  }
+
+  /// On the loop even a task group without a child goes over the global pool; so the task is unstructured, cancelled by
+  /// hand, and its end awaited at a gate. It never outlives this call.
+  private func runOnLoop<R>(
+    isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Transfer<() async throws -> R>
+  ) async -> Result<Transfer<R>, any Error> {
+    let gate = Gate(on: core)
+    let outcome = Outcome<R>()
+    let task = Task.immediate(name: Task.name, executorPreference: executor) {
+      _ = isolation
+      outcome.result = await self.perform(isolation: isolation, body)
+      gate.fire(.passed)
+    }
+    await withTaskCancellationHandler {
+      _ = isolation
+      if gate.outcome == nil { await gate.pass() }
+    } onCancel: {
+      task.cancel()
+    }
+    return outcome.result
+  }
+
+  /// Elsewhere the way over the loop would be the longer one.
+  private func runElsewhere<R>(
+    isolation: isolated (any Actor)?, _ body: Transfer<() async throws -> R>
+  ) async -> Result<Transfer<R>, any Error> {
+    await withTaskGroup(of: Result<Transfer<R>, any Error>.self, isolation: isolation) { group in
+      _ = isolation
+      group.addImmediateTask(name: Task.name) {
+        _ = isolation
+        return await self.perform(isolation: isolation, body)
+      }
+      return await group.next(isolation: isolation) ?? .failure(CancellationError())
+    }
+  }
+
+  private func perform<R>(
+    isolation: isolated (any Actor)?, _ body: Transfer<() async throws -> R>
+  ) async -> Result<Transfer<R>, any Error> {
+    attach()
+    defer { detach() }
+    do {
+      return .success(Transfer(try await unsafe body.value()))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// Written by the body's task before it fires the gate, read by the caller after.
+  private final class Outcome<R>: @unchecked Sendable {  // Holds because of the line above.
+    var result: Result<Transfer<R>, any Error> = .failure(CancellationError())
   }
 
   private func attach() {
