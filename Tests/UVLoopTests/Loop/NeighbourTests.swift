@@ -1,0 +1,85 @@
+import CLibUV
+import Testing
+
+@testable import UVLoop
+
+/// C code that puts its own handles on the loop.
+@Suite struct NeighbourTests {
+  /// What a C library does: a started timer on a loop that somebody lent it.
+  @safe final class Neighbour: @unchecked Sendable {  // Holds because it is used on the loop alone.
+    private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
+
+    func attach(to loop: UnsafeMutableRawPointer) -> Int32 {
+      let status = unsafe uv_timer_init(loop.assumingMemoryBound(to: uv_loop_t.self), timer)
+      return unsafe status != 0 ? status : uv_timer_start(timer, { _ in }, 3_600_000, 0)
+    }
+
+    var isActive: Bool { unsafe uv_is_active(handle) != 0 }
+    var isClosing: Bool { unsafe uv_is_closing(handle) != 0 }
+
+    func close() {
+      unsafe uv_close(handle) { unsafe UnsafeMutableRawPointer($0)?.deallocate() }
+    }
+
+    private var handle: UnsafeMutablePointer<uv_handle_t> {
+      unsafe UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self)
+    }
+  }
+
+  @Test func `K-14 a timer that C code left on the loop is untouched by shutdown and reported as left open`()
+    async throws
+  {
+    let (loop, neighbour) = try await Self.loopWithNeighbour()
+    let report = await loop.shutdown()
+    #expect(report.foreignHandles == [.init(kind: "timer", descriptor: nil)])
+    #expect(report.unfinished.isEmpty)
+    #expect(loop.state == .stopped)
+    let (isActive, isClosing) = await loop.run { _ in (neighbour.isActive, neighbour.isClosing) }
+    #expect(isActive && !isClosing)
+    await Self.letGo(neighbour, on: loop)
+  }
+
+  @Test func `K-14 once the owner has closed it the loop closes and its thread ends`() async throws {
+    let (loop, neighbour) = try await Self.loopWithNeighbour()
+    await loop.shutdown()
+    // The thread stays behind for the owner, and is not the loop's any more.
+    #expect(Process.threads.contains(loop.thread.kernelID))
+    let place = await loop.run { loop in (ThreadIdentity.current, loop.isCurrent, EventLoop.current == nil) }
+    #expect(place == (loop.thread, false, true))
+    // A `uv_loop_close` that refused would stop the process.
+    await Self.letGo(neighbour, on: loop)
+  }
+
+  @Test func `K-14 handles of ours close at shutdown though a neighbour's stays`() async throws {
+    let (loop, neighbour) = try await Self.loopWithNeighbour()
+    let handles = try await loop.run { loop in
+      try TimerHandle().start(after: .seconds(60)) {}
+      return Transfer(loop.core.handles)
+    }.take()
+    let report = await loop.shutdown()
+    #expect(report.foreignHandles.count == 1)
+    #expect(handles.created == 1 && handles.freed == 1)
+    await Self.letGo(neighbour, on: loop)
+  }
+
+  @Test func `K-14 a neighbour that closes before shutdown is not reported`() async throws {
+    try await onTestLoop { loop, calls in
+      let neighbour = Neighbour()
+      #expect(unsafe loop.withUnsafeLoop { unsafe neighbour.attach(to: $0) } == 0)
+      neighbour.close()
+    }
+  }
+
+  private static func loopWithNeighbour() async throws -> (EventLoop, Neighbour) {
+    let loop = try EventLoop(.init(name: "lender"))
+    let neighbour = Neighbour()
+    let status = await loop.run { loop in unsafe loop.withUnsafeLoop { unsafe neighbour.attach(to: $0) } }
+    #expect(status == 0)
+    return (loop, neighbour)
+  }
+
+  private static func letGo(_ neighbour: Neighbour, on loop: EventLoop) async {
+    await loop.run { loop in unsafe loop.withUnsafeLoop { _ in neighbour.close() } }
+    await expectThreadGone(loop.thread)
+  }
+}
