@@ -70,15 +70,29 @@ enum Posix {
   /// Lets another thread have the CPU.
   static func yield() { _ = sched_yield() }
 
-  /// Writes a line and does not care whether anybody reads it.
+  /// Writes a line and does not care whether anybody reads it: a pipe without a reader ends no process.
   static func write(_ line: String, to descriptor: Int32) {
     let bytes = Array(line.utf8)
+    var pipe = sigset_t()
+    var before = sigset_t()
+    var pending = sigset_t()
+    unsafe sigemptyset(&pipe)
+    unsafe sigaddset(&pipe, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &pipe, &before)
+    unsafe sigpending(&pending)
+    let wasPending = unsafe sigismember(&pending, SIGPIPE) == 1
     #if canImport(Glibc)
-      _ = unsafe Glibc.write(descriptor, bytes, bytes.count)
+      let written = unsafe Glibc.write(descriptor, bytes, bytes.count)
     #elseif canImport(Musl)
-      _ = unsafe Musl.write(descriptor, bytes, bytes.count)
+      let written = unsafe Musl.write(descriptor, bytes, bytes.count)
     #else
-      _ = unsafe Darwin.write(descriptor, bytes, bytes.count)
+      let written = unsafe Darwin.write(descriptor, bytes, bytes.count)
     #endif
+    if written < 0 && errno == EPIPE && !wasPending {
+      // It pends for this thread alone: taken here it is never delivered.
+      var taken: Int32 = 0
+      unsafe sigwait(&pipe, &taken)
+    }
+    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
   }
 }

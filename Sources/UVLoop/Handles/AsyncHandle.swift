@@ -51,7 +51,7 @@ extension AsyncHandle {
 
     /// Asks for a callback; true if it will come, unless the handle is closed before.
     ///
-    /// False once the handle is closed, by whomever, and after shutdown. Never blocks, takes no lock, allocates
+    /// False once the handle is closed, by whomever, after shutdown, and in the child of a fork. Never blocks, takes no lock, allocates
     /// nothing, and leaves `errno` as it was.
     ///
     /// > Isolation: Call it from any thread and from signal handlers.
@@ -91,12 +91,17 @@ extension AsyncHandle: CustomStringConvertible {
 @safe private final class SendGate: @unchecked Sendable {
   private let word = Atomic<UInt>(0)
   private let async: UnsafeMutablePointer<uv_async_t>
+  private let generation = ProcessGeneration.current
   private static let closed: UInt = 1 << 63
 
   init(_ async: UnsafeMutablePointer<uv_async_t>) { unsafe self.async = async }
 
   func send() -> Bool {
-    let isOpen = word.add(1, ordering: .acquiringAndReleasing).oldValue & SendGate.closed == 0
+    // In the child of a fork the loop is the parent's, and so is the descriptor that a send would write to.
+    if generation != ProcessGeneration.current { return false }
+    // Sequentially consistent: `uv_async_send` begins with a plain read of its flag, which nothing else keeps behind what
+    // the caller has stored before.
+    let isOpen = word.add(1, ordering: .sequentiallyConsistent).oldValue & SendGate.closed == 0
     if isOpen {
       let saved = Posix.errno
       _ = unsafe uv_async_send(async)

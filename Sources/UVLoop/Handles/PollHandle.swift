@@ -153,9 +153,12 @@ extension PollHandle: CustomStringConvertible {
         unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
       }, "PollHandle.start")
     self.events = events
+    // Released at the end, when the handle is in order: what the callback held may call back into it.
+    let replaced = self.body
     self.body = body
     activate()
     core.handles.remind(self)
+    withExtendedLifetime(replaced) {}
   }
 
   /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if it has been closed by then.

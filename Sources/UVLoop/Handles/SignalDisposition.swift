@@ -23,6 +23,18 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
 
   static let process = SignalDisposition()
 
+  /// A child of a fork has none of the parent's watchers. The lock is taken around the fork, since otherwise the child may
+  /// inherit it locked by a thread that it does not have.
+  private init() {
+    let status = pthread_atfork(
+      { SignalDisposition.process.lock.lock() }, { SignalDisposition.process.lock.unlock() },
+      {
+        SignalDisposition.process.saved = [:]
+        SignalDisposition.process.lock.unlock()
+      })
+    if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
+  }
+
   /// Runs `start`, which makes libuv watch the signal, and keeps what was there if it is the first watcher.
   func watch(_ signal: Int32, _ start: () throws(UVError) -> Void) throws(UVError) {
     try lock.withLock { () throws(UVError) in
@@ -31,6 +43,10 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
         unsafe try check(sigaction(signal, nil, &before) == 0 ? 0 : -Posix.errno, "sigaction")
       }
       try start()
+      // Where C code watches the signal through libuv already, what was there is libuv's own handler: it must not be put
+      // back when nobody watches any more.
+      var now = sigaction()
+      if saved[signal] == nil, unsafe sigaction(signal, nil, &now) == 0, isSame(now, before) { before = sigaction() }
       saved[signal, default: Entry(watchers: 0, before: before)].watchers += 1
     }
   }
@@ -52,13 +68,18 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
     }
   }
 
-  private func isDefault(_ action: sigaction) -> Bool {
+  private func isDefault(_ action: sigaction) -> Bool { handler(action) == 0 }
+
+  private func isSame(_ one: sigaction, _ other: sigaction) -> Bool { handler(one) == handler(other) }
+
+  /// The address of the handler; 0 is the default (`SIG_DFL`).
+  private func handler(_ action: sigaction) -> Int {
     #if canImport(Darwin)
-      unsafe action.__sigaction_u.__sa_handler == nil
+      unsafe unsafeBitCast(action.__sigaction_u.__sa_handler, to: Int.self)
     #elseif canImport(Musl)
-      unsafe action.__sa_handler.sa_handler == nil
+      unsafe unsafeBitCast(action.__sa_handler.sa_handler, to: Int.self)
     #else
-      unsafe action.__sigaction_handler.sa_handler == nil
+      unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
     #endif
   }
 }

@@ -23,7 +23,7 @@ extension EventLoop {
         .invalidArgument, call: "EventLoop.signals", "Name at least one signal, as in signals(.interrupt).")
     }
     for signal in signals { try signal.requireWatchable("EventLoop.signals") }
-    return Signals(core: core, signals: signals)
+    return Signals(core: core, signals: signals.reduce(into: []) { if !$0.contains($1) { $0.append($1) } })
   }
 }
 
@@ -122,9 +122,9 @@ extension Signals {
           if let error = watch.error {
             demand.error = error
             demand.gate.fire(.passed)
-          } else if !watch.pending.isEmpty {
-            demand.signal = watch.pending.removeFirst()
-            demand.gate.fire(.passed)
+          } else if let signal = watch.pending.first {
+            demand.signal = signal
+            if demand.gate.fire(.passed) { watch.pending.removeFirst() }
           } else if core.admit(demand.gate) {
             watch.demand = demand
           }

@@ -43,7 +43,7 @@ public final class TimerHandle {
   ///   - interval: Rounded up to whole milliseconds; zero or less means once.
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
-  /// > libuv: `uv_update_time`, `uv_timer_start`.
+  /// > libuv: `uv_timer_start`.
   public func start(
     after delay: Duration, repeating interval: Duration = .zero, _ body: @escaping () -> Void
   ) throws(UVError) {
@@ -57,8 +57,9 @@ public final class TimerHandle {
 
   /// Starts a repeating timer anew, with its interval as the delay. A timer that does not repeat is left as it is.
   ///
-  /// - Throws: ``UVError/Code/invalidArgument`` (`EINVAL`) if it was never started, or has been stopped since: then its
-  ///   callback is gone, where libuv's timer would still have it. ``UVError/Code/handleClosed``;
+  /// - Throws: ``UVError/Code/invalidArgument`` (`EINVAL`) if it was never started, has been stopped since, or was a
+  ///   one-shot that has fired: then its callback is gone, where libuv's timer would still have it.
+  ///   ``UVError/Code/handleClosed``;
   ///   ``UVError/Code/loopClosed``.
   ///
   /// > libuv: `uv_timer_again`.
@@ -128,18 +129,22 @@ extension TimerHandle: CustomStringConvertible {
       try arm(delay.saturatingNanoseconds)
       isPostponed = false
     }
+    // Released at the end, when the timer is in order: what the callback held may call back into it.
+    let replaced = self.body
     self.body = body
     wasStarted = true
     activate()
+    withExtendedLifetime(replaced) {}
   }
 
-  /// libuv counts from a time that it cached, cut to milliseconds, so that its own sum is early by up to one.
+  /// libuv counts from a time that it cached, cut to milliseconds, so that its own sum is early by up to one. Ours is
+  /// right whatever the age of that time. It must not be updated here: a pass of timers ends because it stands still.
   private func arm(_ delay: Int64) throws(UVError) {
-    unsafe uv_update_time(core.machinery.loop)
     let (sum, overflow) = MonotonicClock.now().addingReportingOverflow(delay)
     let moment = overflow ? UInt64(Int64.max) : UInt64(sum)
     let loopTime = unsafe uv_now(core.machinery.loop)
     try start((moment + 999_999) / 1_000_000 - loopTime)
+    core.handles.noteArmed()
   }
 
   private func start(_ timeout: UInt64) throws(UVError) {
@@ -191,11 +196,12 @@ extension TimerHandle: CustomStringConvertible {
     if body == nil {
       throw UVError(
         status: Int32(UV_EINVAL.rawValue), call: "TimerHandle.again",
-        hint: "The timer has been stopped, which released its callback. Call start(after:repeating:_:) again.")
+        hint:
+          "The timer has been stopped, or has fired, which released its callback. Call start(after:repeating:_:) again."
+      )
     }
     isPostponed = false
-    unsafe uv_update_time(core.machinery.loop)
-    try start(interval)
+    try arm(Duration.milliseconds(interval).saturatingNanoseconds)
     activate()
   }
 
@@ -210,8 +216,10 @@ extension TimerHandle: CustomStringConvertible {
     guard state.isActive else { return nil }
     requireLoop("dueIn")
     if isPostponed { return .zero }
-    unsafe uv_update_time(core.machinery.loop)
-    return .milliseconds(unsafe uv_timer_get_due_in(uvTimer))
+    // libuv answers from its cached time.
+    let (moment, overflow) = unsafe uv_now(core.machinery.loop).addingReportingOverflow(uv_timer_get_due_in(uvTimer))
+    let now = UInt64(MonotonicClock.now() + 999_999) / 1_000_000
+    return .milliseconds(overflow ? .max : moment > now ? moment - now : 0)
   }
 
   override func willClose() { body = nil }

@@ -51,10 +51,11 @@ import CLibUV
     unsafe data.map { unsafe Unmanaged<Self>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Before each call that needs the handle: throws where it is closed, and then traps off the loop.
+  /// Before each call that starts the handle: throws where it is closed, or the loop shuts down; then traps off the loop.
   @inline(__always)
   final func enter(_ call: StaticString) throws(UVError) {
     if let closer = state.closer { throw closedError(call, closer) }
+    try core.requireRunning("\(noun).\(call)")
     requireLoop(call)
   }
 
@@ -133,7 +134,8 @@ import CLibUV
 
   // What a kind adds.
 
-  /// It closes: let go of callbacks and of what was claimed.
+  /// It closes: let go of callbacks and of what was claimed. The state says so already, so that what a callback held may
+  /// call back.
   func willClose() {}
   /// The memory is about to be freed.
   func willFree() {}

@@ -65,7 +65,9 @@ extension EventLoop {
   private static func timedOut(_ limit: Duration) -> UVError {
     UVError(
       .timedOut, call: "runBlocking",
-      "The body had not ended after the \(limit.text) given to runBlocking(timeout:). It was cancelled; a late result is lost."
+      limit <= .zero
+        ? "The timeout of \(limit.text) given to runBlocking(timeout:) was over at once, and the body did not start."
+        : "The body had not ended after the \(limit.text) given to runBlocking(timeout:). It was cancelled; a late result is lost."
     )
   }
 }

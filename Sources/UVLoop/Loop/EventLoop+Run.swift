@@ -93,7 +93,7 @@ extension EventLoop {
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else { throw self.core.closedError("task") }
       defer { self.core.tasks.leave(id) }
-      return try await LoopTasks.$chain.withValue(LoopTasks.chain + [id]) { try await operation(self) }
+      return try await LoopTasks.$chain.withValue([id]) { try await operation(self) }
     }
     if let id { core.tasks.attach(id) { task.cancel() } }
     return task
@@ -113,7 +113,7 @@ extension EventLoop {
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else { return await operation(self) }
       defer { self.core.tasks.leave(id) }
-      return await LoopTasks.$chain.withValue(LoopTasks.chain + [id]) { await operation(self) }
+      return await LoopTasks.$chain.withValue([id]) { await operation(self) }
     }
     if let id { core.tasks.attach(id) { task.cancel() } } else { task.cancel() }
     return task

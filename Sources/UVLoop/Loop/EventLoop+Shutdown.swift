@@ -9,10 +9,11 @@ extension EventLoop {
   /// the thread ends. Nothing that was accepted is lost: it ran, or whoever waits for it gets an error.
   ///
   /// Call it as often as you like, from several places at once, and from the loop itself: everyone gets the same
-  /// report. A task of the loop that asks for the shutdown is not waited for.
+  /// report. A task of the loop that asks for the shutdown, or in whose `Task { }` it is asked for, is not waited for.
+  /// Two loops whose tasks shut each other down wait for each other: give one of them a limit.
   ///
-  /// - Parameter limit: How long to wait, in whole milliseconds rounded up; nil waits for as long as it takes. When it
-  ///   is over, offloads that have not begun are cancelled, and what still runs is named in the report. The thread then
+  /// - Parameter limit: How long to wait, counted in nanoseconds and noticed up to 3 ms later; nil waits for as long as
+  ///   it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that have not begun are cancelled, and what still runs is named in the report. The thread then
   ///   stays behind until nothing uses the loop any more. Of several calls the shortest limit counts.
   /// - Returns: What was left behind.
   ///
@@ -74,7 +75,7 @@ extension EventLoop {
   ///
   /// What C code puts on the loop stays its own: `shutdown` reports it and never closes it. `loop->data` is free for C
   /// code. After shutdown the pointer is still given, so that owners can close; it is valid for as long as anything
-  /// keeps the loop. Do not run, stop or close the loop.
+  /// keeps the loop. Do not run, stop or close the loop, and start nothing on it after shutdown.
   ///
   /// - Throws: What `body` throws, unchanged.
   ///

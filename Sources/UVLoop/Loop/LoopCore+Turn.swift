@@ -11,15 +11,17 @@ extension LoopCore {
 
   /// Runs the queue within the budget; true if it is empty.
   private func drain() -> Bool {
+    if local.isEmpty { return true }
+    let end = MonotonicClock.now() + LoopCore.drainTime
     var count = 0
-    var end: Int64 = 0
+    var nextLook = 1
     while let work = local.popFirst() {
       run(work)
       count += 1
-      if count & 7 == 0 {
-        let now = MonotonicClock.now()
-        if end == 0 { end = now + LoopCore.drainTime }
-        if now > end || count >= LoopCore.drainCount { break }
+      // After 1, 2, 4, 8 and then every 8: the clock costs as much as a small job, and one large job is enough.
+      if count == nextLook {
+        if MonotonicClock.now() > end || count >= LoopCore.drainCount { break }
+        nextLook += min(count, 8)
       }
     }
     counters.jobs &+= count
@@ -29,7 +31,10 @@ extension LoopCore {
   func beforePoll() {
     counters.turns &+= 1
     var mayBlock = drain()
-    if let stop, stop.advance() { mayBlock = false }
+    if let stop {
+      if stop.advance() { mayBlock = false }
+      if stop.hasEnded { return }
+    }
     for resident in residents where resident.beforePoll() { mayBlock = false }
     if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: &local) }
     keepTurning(!mayBlock)
@@ -37,6 +42,8 @@ extension LoopCore {
 
   func afterPoll() {
     inbox.take(into: &local)
+    // Nothing of anybody's runs between the decision to end and the end: what came in is left for the drainer.
+    if stop?.hasEnded == true { return }
     for resident in residents { resident.afterPoll() }
     _ = drain()
   }

@@ -249,11 +249,6 @@ extension LoopCore {
     return resident
   }
 
-  /// The resident of a slot, if it has moved in.
-  func residentIfAny<Resident: LoopResident>(_ slot: ResidentSlot, as: Resident.Type) -> Resident? {
-    slots[slot.rawValue].map { unsafe unsafeDowncast($0, to: Resident.self) }
-  }
-
   /// At the end of the loop. Residents may refer to the core, and nobody calls them any more.
   func evictResidents() {
     residents.removeAll()

@@ -14,6 +14,12 @@ import CLibUV
   func advance() -> Bool {
     switch sequence.next(conditions()) {
     case .wait:
+      // libuv's time may be behind by its cut and its coarse clock, and the timer then early.
+      if let timer = unsafe timer,
+        unsafe uv_is_active(UnsafeRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self)) == 0
+      {
+        armDeadline()
+      }
       return false
     case .releaseWaits:
       for resident in core.residents { resident.releaseWaits() }

@@ -28,7 +28,7 @@ enum LoopThread {
       -pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED)), "pthread_attr_setdetachstate")
 
     // A thread begins with its creator's mask: until it has set its own, a signal must not land on it.
-    let status = withAllSignalsBlocked {
+    let status = withSignalsBlocked {
       #if canImport(Darwin)
         var thread: pthread_t?
         return unsafe pthread_create(&thread, &attributes, { unsafe LoopThread.main($0) }, argument)
@@ -72,18 +72,22 @@ enum LoopThread {
   /// Process-directed signals stay with the program: the loop's thread and the pool threads that it starts take none
   /// but the faults, which the kernel sends to the thread that caused them.
   private static func blockSignals() {
-    var mask = sigset_t()
-    unsafe sigfillset(&mask)
-    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { unsafe sigdelset(&mask, fault) }
+    var mask = allButFaults
     unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
   }
 
-  /// Runs `body` with every signal blocked on the calling thread.
-  private static func withAllSignalsBlocked<R>(_ body: () -> R) -> R {
-    var all = sigset_t()
+  private static var allButFaults: sigset_t {
+    var mask = sigset_t()
+    unsafe sigfillset(&mask)
+    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { unsafe sigdelset(&mask, fault) }
+    return mask
+  }
+
+  /// Runs `body` with every signal but those of faults blocked on the calling thread.
+  private static func withSignalsBlocked<R>(_ body: () -> R) -> R {
+    var mask = allButFaults
     var before = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
+    unsafe pthread_sigmask(SIG_SETMASK, &mask, &before)
     defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     return body()
   }
@@ -94,7 +98,7 @@ enum LoopThread {
     let own = ThreadIdentity.current.name
     setName(name)
     defer { setName(own) }
-    return withAllSignalsBlocked(body)
+    return withSignalsBlocked(body)
   }
 
   /// Linux keeps 15 bytes of a thread's name and refuses longer ones: cut where a character ends.

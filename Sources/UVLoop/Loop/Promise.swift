@@ -61,7 +61,7 @@ public final class Promise<Value> {
   public func value(isolation: isolated (any Actor)? = #isolation) async throws -> Value {
     if let result { return try result.get() }
     try Task.checkCancellation()
-    try core.requireRunning("Promise.value")
+    try core.requireOnLoop("Promise.value")
     let gate = Gate(on: core)
     if core.admit(gate) { waiters.append(gate) }
     await withTaskCancellationHandler {

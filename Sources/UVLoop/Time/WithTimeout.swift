@@ -70,7 +70,9 @@ extension EventLoop {
   static func timedOut(_ limit: Duration) -> UVError {
     UVError(
       .timedOut, call: "withTimeout",
-      "The body had not ended after the \(limit.text) given to withTimeout, and was cancelled.")
+      limit <= .zero
+        ? "The limit of \(limit.text) given to withTimeout was over at once, and the body did not start."
+        : "The body had not ended after the \(limit.text) given to withTimeout, and was cancelled.")
   }
 
   // MARK: On the caller's side
@@ -156,7 +158,8 @@ extension EventLoop {
         let attempt = word.compareExchange(expected: seen, desired: .detached, ordering: .acquiringAndReleasing)
         if attempt.exchanged { return }
       }
-      // The loop is inside `cancel`, on its own thread, which is not this one.
+      // The loop is inside `cancel`, on its own thread, in a cancellation handler of the body's: it must get out of there
+      // by itself, as with every `Task.cancel`.
       Posix.yield()
     }
   }
