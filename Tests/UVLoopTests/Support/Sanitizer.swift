@@ -1,0 +1,12 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Which sanitizer watches this process.
+enum Sanitizer {
+  static let isThread = unsafe dlsym(nil, "__tsan_init") != nil
+}

@@ -1,0 +1,24 @@
+import Testing
+
+@testable import UVLoop
+
+/// A reference to a loop's core that keeps nothing alive.
+struct WeakCore: Sendable {
+  weak let core: LoopCore?
+
+  init(of loop: EventLoop) { core = loop.core }
+
+  var isFreed: Bool { core == nil }
+}
+
+/// Makes what a process keeps once it has had a loop: libuv's signal pipe, its pool, Swift's own threads. Whoever counts
+/// descriptors or threads begins with this, since the first loop's must be gone before the count.
+func warmUpProcess() async throws {
+  // Swift's own timers keep descriptors too, from the first sleep on.
+  try await Task.sleep(for: .milliseconds(1))
+  let before = Process.loopDescriptors.count
+  try await onTestLoop("warm-up") { loop, _ in try await loop.offload {} }
+  // A core that is gone may still be closing its descriptor: the number tells. The pipe has two ends.
+  let isSettled = await eventually { Process.loopDescriptors.count <= before + 2 }
+  #expect(isSettled, "a loop left more than libuv's signal pipe: \(before), then \(Process.loopDescriptors)")
+}
