@@ -23,14 +23,12 @@ import Synchronization
 
   deinit { unsafe UnsafeMutableRawPointer(loop).deallocate() }
 
-  /// The first `uv_loop_init` of a process makes a pipe for all its signal handlers, after an epoll descriptor of its
-  /// own, and aborts where it gets none. So the first loop makes sure beforehand, as well as another thread allows;
-  /// for later ones `uv_loop_init` answers.
+  /// Makes sure beforehand, as well as other threads allow, that `uv_loop_init` does not fail half-way: then it leaks its
+  /// epoll descriptor, and the first one of a process, which makes a pipe for all signal handlers, aborts.
   private static func requireDescriptors() throws(UVError) {
-    if hasMadeLoop.load(ordering: .relaxed) { return }
     var taken: [Int32] = []
     defer { for descriptor in taken { Posix.close(descriptor) } }
-    for _ in 0..<7 {
+    for _ in 0..<(hasMadeLoop.load(ordering: .relaxed) ? 5 : 7) {
       let descriptor = Posix.openNull()
       if descriptor < 0 {
         throw UVError(

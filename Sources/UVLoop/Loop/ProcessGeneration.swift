@@ -8,13 +8,12 @@ import Synchronization
 enum ProcessGeneration {
   private static let counter = Atomic<UInt32>(0)
 
-  /// Registering is a side effect of the first read; the slots are made here, since a child must not wait for
-  /// somebody else's half-done initialisation.
+  /// Registering is a side effect of the first read. All that the handler touches is made here and used, since to name it
+  /// is not enough for the compiler: a child that found it half made by a thread which it does not have would wait for
+  /// ever.
   private static let watch: Void = {
-    _ = ThreadSlot.current
-    _ = ThreadSlot.isolating
-    _ = ThreadSlot.serial
-    _ = ThreadSlot.occupant
+    for slot in [ThreadSlot.current, .isolating, .serial, .occupant] { _ = slot.word }
+    counter.add(0, ordering: .relaxed)
     let status = pthread_atfork(nil, nil) {
       ProcessGeneration.counter.add(1, ordering: .relaxed)
       ThreadSlot.current.word = 0
