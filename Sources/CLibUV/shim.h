@@ -2,6 +2,7 @@
 #ifndef CLIBUV_SHIM_H
 #define CLIBUV_SHIM_H
 
+#include <time.h>
 #include <uv.h>
 
 #if defined(__linux__)
@@ -13,6 +14,17 @@
 
 // UV_VERSION_HEX is built from other macros, which Swift does not import.
 static inline unsigned int clibuv_compiled_version(void) { return UV_VERSION_HEX; }
+
+// A moment in nanoseconds as the C library wants it. Which module `struct timespec` belongs to depends on what else a
+// build imports, and with it whether Swift code may name its members.
+static inline struct timespec clibuv_timespec(int64_t nanoseconds) {
+  struct timespec moment = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+  return moment;
+}
+
+static inline int64_t clibuv_nanoseconds(struct timespec moment) {
+  return (int64_t)moment.tv_sec * 1000000000 + (int64_t)moment.tv_nsec;
+}
 
 // The number under which the kernel, `ps -L`, gdb and perf know the calling thread. `gettid` hides
 // behind _GNU_SOURCE and `syscall` is variadic, so neither is imported.

@@ -51,11 +51,10 @@ import CLibUV
   /// Like ``wait()``, until `deadline` in nanoseconds of the monotonic clock; false once that has passed.
   borrowing func wait(until deadline: Int64) -> Bool {
     #if canImport(Darwin)
-      let remaining = max(0, deadline &- MonotonicClock.now())
-      var span = timespec(tv_sec: Int(remaining / 1_000_000_000), tv_nsec: Int(remaining % 1_000_000_000))
+      var span = clibuv_timespec(max(0, deadline &- MonotonicClock.now()))
       let status = unsafe pthread_cond_timedwait_relative_np(condition, mutex, &span)
     #else
-      var moment = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+      var moment = clibuv_timespec(deadline)
       let status = unsafe pthread_cond_timedwait(condition, mutex, &moment)
     #endif
     if status == ETIMEDOUT { return MonotonicClock.now() < deadline }

@@ -20,6 +20,13 @@ enum Process {
     Set(names(in: "/proc/self/fd").compactMap(Int32.init).filter { Posix.isOpen($0) })
   }
 
+  /// Nanoseconds of CPU time that the calling thread has used.
+  static var ownCPUTime: Int64 {
+    var time = clibuv_timespec(0)
+    unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return clibuv_nanoseconds(time)
+  }
+
   /// Resident memory in bytes.
   static var residentBytes: Int {
     let fields = contents(of: "/proc/self/statm").split(separator: " ")

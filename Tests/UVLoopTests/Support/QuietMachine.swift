@@ -73,8 +73,6 @@ final class OwnLateness: Sendable {
   }
 
   private static func ownTime() -> Duration {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    .nanoseconds(Process.ownCPUTime)
   }
 }
