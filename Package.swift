@@ -35,7 +35,8 @@ let package = Package(
       name: "UVLoopTests",
       dependencies: ["UVLoop", "CLibUV"],
       exclude: ["Misuse/Fixtures"],
-      swiftSettings: settings
+      // In a release run the library is optimised, and the tests are not: that would take minutes, and shows nothing.
+      swiftSettings: settings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
     ),
   ],
   swiftLanguageModes: [.v6]
