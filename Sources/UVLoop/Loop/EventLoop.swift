@@ -27,7 +27,8 @@
 ///
 /// In the child of a `fork` no loop of the parent is current, and using one traps. A new loop can be made there. Only
 /// synchronous calls work (`init`, `post`, `shutdownBlocking`), since Swift's global pool does not survive a fork; end
-/// the child with `_exit` or `exec`.
+/// the child with `_exit` or `exec`. Fork early, or while the other threads sleep: Swift's runtime locks when a generic
+/// type is used for the first time, and a child inherits a lock that another thread holds, locked for ever.
 ///
 /// > libuv: `uv_loop_t`, `uv_run`.
 public actor EventLoop: LoopActor {

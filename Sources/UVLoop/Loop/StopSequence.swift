@@ -1,17 +1,18 @@
-// running ──▶ awaitingTasks ──▶ releasingWaits ──▶ closingHandles ──▶ ended
+// running ──▶ releasingWaits ──▶ awaitingTasks ──▶ closingHandles ──▶ ended
 //                                                        │               ▲
 //                                                        ▼               │
 //                                                     reaping ───────────┘
 //
-//   awaitingTasks   accepted work has run; the loop's tasks are cancelled and end
-//   releasingWaits  every wait was resumed with `loopClosed`; what that woke runs
+//   releasingWaits  accepted work has run, and the loop's tasks are cancelled; every other wait ends with `loopClosed`
+//   awaitingTasks   what that woke runs; the loop's tasks end. Their own waits ended with their cancellation, but a task
+//                   may also await somebody else's that waits on the loop, and would then never end
 //   closingHandles  the hooks have run and our handles close; offloaded calls end
 //   reaping         the report is out; foreign handles or late jobs still use the loop
 //   ended           nothing uses the loop any more
 
 /// In which order a loop ends.
 struct StopSequence {
-  enum Phase { case awaitingTasks, releasingWaits, closingHandles, reaping, ended }
+  enum Phase { case releasingWaits, awaitingTasks, closingHandles, reaping, ended }
 
   /// What the loop finds when it looks.
   struct Conditions {
@@ -38,17 +39,17 @@ struct StopSequence {
     case end
   }
 
-  private(set) var phase = Phase.awaitingTasks
+  private(set) var phase = Phase.releasingWaits
   private var hasExpired = false
 
   /// The next step. Anything but `.wait` is to be done before the next question.
   mutating func next(_ now: Conditions) -> Action {
     switch phase {
+    case .releasingWaits:
+      phase = .awaitingTasks
+      return .releaseWaits
     case .awaitingTasks:
       if now.tasks > 0 && !now.isExpired { return .wait }
-      phase = .releasingWaits
-      return .releaseWaits
-    case .releasingWaits:
       phase = .closingHandles
       return .closeHandles
     case .closingHandles:

@@ -26,6 +26,25 @@ import Testing
     }
   }
 
+  @Test func `G-21 a task that awaits somebody who sleeps on the loop does not hold the shutdown`() async throws {
+    try await withTestLoop { loop, calls in
+      calls.expect("ended")
+      let begun = Event("the begin of the inner task")
+      loop.task { loop in
+        let inner = Task {
+          begun.signal()
+          try await loop.sleep(for: .seconds(3_600))
+        }
+        // Awaiting a task's result cannot be cancelled.
+        guard case .failure(let error) = await inner.result else { return }
+        if (error as? UVError)?.code == .loopClosed { calls.mark("ended") }
+      }
+      try await begun.wait()
+      let report = await loop.shutdown()
+      #expect(report.unfinished.isEmpty)
+    }
+  }
+
   @Test func `G-21 a task that ignores its cancellation is named in the report once the time is over`() async throws {
     let loop = try EventLoop()
     let begun = Event("the begin of the task")

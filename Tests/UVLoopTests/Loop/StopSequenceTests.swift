@@ -58,7 +58,7 @@ import Testing
     }
   }
 
-  private static let order: [StopSequence.Phase] = [.awaitingTasks, .releasingWaits, .closingHandles, .reaping, .ended]
+  private static let order: [StopSequence.Phase] = [.releasingWaits, .awaitingTasks, .closingHandles, .reaping, .ended]
 
   private static func place(_ sequence: StopSequence) -> Int { order.firstIndex(of: sequence.phase) ?? -1 }
 
@@ -105,12 +105,12 @@ import Testing
   @Test func `it waits for the loop's tasks, until the time is over and for nothing else`() {
     for step in Self.steps(from: .awaitingTasks) {
       let mustWait = step.now.tasks > 0 && !step.now.isExpired
-      #expect(step.action == (mustWait ? .wait : .releaseWaits), "\(step)")
+      #expect(step.action == (mustWait ? .wait : .closeHandles), "\(step)")
     }
   }
 
-  @Test func `the handles close in the step after the waits were released, whatever the loop finds`() {
-    for step in Self.steps(from: .releasingWaits) { #expect(step.action == .closeHandles, "\(step)") }
+  @Test func `the waits are released in the first step, whatever the loop finds`() {
+    for step in Self.steps(from: .releasingWaits) { #expect(step.action == .releaseWaits, "\(step)") }
   }
 
   @Test func `within its time it waits for handles and calls to end`() {
