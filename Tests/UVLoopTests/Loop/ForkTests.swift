@@ -200,7 +200,10 @@ import Testing
     }
   }
 
-  @Test func `G-19 a child forked while other threads use the pool and the loop is not locked up`() async throws {
+  // Under the thread sanitizer Swift's runtime takes a lock at every use of a global variable, so that there is no moment
+  // at which a busy process could fork; see `Fork.child`.
+  @Test(.disabled(if: Sanitizer.isThread, "there a busy process cannot fork"))
+  func `G-19 a child forked while other threads use the pool and the loop is not locked up`() async throws {
     await #expect(processExitsWith: .success) {
       try await withTestLoop { loop, _ in
         try await ForkTests.rehearse { ForkTests.lifeWithPosts() }
@@ -218,7 +221,7 @@ import Testing
         let endings = try await onPlainThread {
           try (0..<20).map { _ in
             try #require(
-              Fork.child { ThreadPool.statistics.running == 0 ? ForkTests.lifeWithPosts() : 5 }
+              Fork.child(amidstOthers: true) { ThreadPool.statistics.running == 0 ? ForkTests.lifeWithPosts() : 5 }
             ).wait()
           }
         }

@@ -28,10 +28,15 @@ struct Fork {
 
   /// Runs `body` in a child, which ends with `_exit` of the result. Nil if there is no child.
   ///
-  /// Only synchronous code works there: Swift's global pool does not survive a fork.
-  static func child(_ body: () -> Int32) -> Fork? {
+  /// Only synchronous code works there: Swift's global pool does not survive a fork. Neither do the locks of Swift's
+  /// runtime: one that another thread holds at the fork is locked in the child for ever. The runtime locks at the first
+  /// use of a type or a global variable, and under the thread sanitizer at every use of a global variable.
+  ///
+  /// - Parameter isAmidst: Fork while other threads run. Otherwise it waits until all of them sleep.
+  static func child(amidstOthers isAmidst: Bool = false, _ body: () -> Int32) -> Fork? {
     // Swift's importer leaves `fork` out.
     guard let symbol = unsafe dlsym(nil, "fork") else { return nil }
+    if !isAmidst && !othersFallAsleep(within: .seconds(20)) { return nil }
     let fork = unsafe unsafeBitCast(symbol, to: (@convention(c) () -> pid_t).self)
     var ends: [Int32] = [-1, -1]
     if unsafe pipe(&ends) != 0 { return nil }
@@ -48,6 +53,16 @@ struct Fork {
       return nil
     }
     return Fork(id: id, errors: ends[0])
+  }
+
+  private static func othersFallAsleep(within limit: Duration) -> Bool {
+    let deadline = MonotonicClock.now(plus: limit)
+    let own = ThreadIdentity.current.kernelID
+    while !Process.threads.subtracting([own]).allSatisfy(Process.isAsleep) {
+      if MonotonicClock.now() > deadline { return false }
+      usleep(1_000)
+    }
+    return true
   }
 
   /// Waits for the child's end, by which it has also closed its standard error.

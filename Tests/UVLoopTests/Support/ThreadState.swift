@@ -1,11 +1,16 @@
 @testable import UVLoop
 
-extension EventLoop {
-  /// Whether the loop's thread sleeps: it waits in its poll, since it takes no locks for longer than an instant.
-  nonisolated var isAsleep: Bool {
+extension Process {
+  /// Whether the kernel has put the thread to sleep: it waits for something, or has ended.
+  static func isAsleep(_ thread: UInt64) -> Bool {
     // The name, in brackets, may hold anything; the state stands behind the last one.
-    let stat = Process.contents(of: "/proc/self/task/\(thread.kernelID)/stat")
-    guard let end = stat.lastIndex(of: ")") else { return false }
+    let stat = contents(of: "/proc/self/task/\(thread)/stat")
+    guard let end = stat.lastIndex(of: ")") else { return true }
     return stat[end...].dropFirst(2).first == "S"
   }
+}
+
+extension EventLoop {
+  /// Whether the loop's thread waits in its poll, since it takes no locks for longer than an instant.
+  nonisolated var isAsleep: Bool { Process.isAsleep(thread.kernelID) }
 }
