@@ -98,20 +98,12 @@ extension EventLoop {
   private func runOnLoop<R>(
     isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Transfer<() async throws -> R>
   ) async -> Result<Transfer<R>, any Error> {
-    let gate = Gate(on: core)
-    let outcome = Outcome<R>()
+    let handover = Handover<R>(on: core)
     let task = Task.immediate(name: Task.name, executorPreference: executor) {
       _ = isolation
-      outcome.result = await self.perform(isolation: isolation, body)
-      gate.fire(.passed)
+      handover.leave(await self.perform(isolation: isolation, body))
     }
-    await withTaskCancellationHandler {
-      _ = isolation
-      if gate.outcome == nil { await gate.pass() }
-    } onCancel: {
-      task.cancel()
-    }
-    return outcome.result
+    return await handover.wait(isolation: isolation) { task.cancel() }
   }
 
   /// Elsewhere the way over the loop would be the longer one.
@@ -138,11 +130,6 @@ extension EventLoop {
     } catch {
       return .failure(error)
     }
-  }
-
-  /// Written by the body's task before it fires the gate, read by the caller after.
-  private final class Outcome<R>: @unchecked Sendable {  // Holds because of the line above.
-    var result: Result<Transfer<R>, any Error> = .failure(CancellationError())
   }
 
   private func attach() {

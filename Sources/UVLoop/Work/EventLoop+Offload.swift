@@ -1,10 +1,17 @@
 /// What happens to the caller of an offloaded call that is cancelled while the call runs.
 public struct OffloadCancellation: Sendable, Hashable {
-  private enum Kind { case wait }
+  private enum Kind { case wait, abandon }
   private let kind: Kind
 
   /// The caller waits until the call has ended, and gets its result or error. The call can poll `Task.isCancelled`.
   public static let wait = OffloadCancellation(kind: .wait)
+
+  /// The caller goes on at once, with `CancellationError`. The call goes on too, holds its worker, and its result or error
+  /// is dropped on that worker. Shutdown does not wait for it, and names it in its report.
+  ///
+  /// For calls that may never end and that nobody can interrupt: a read from a dead network disk, say. The call must not
+  /// use what the caller takes back: the compiler sees to it, since what it captures has been sent to it.
+  public static let abandon = OffloadCancellation(kind: .abandon)
 }
 
 extension EventLoop {
@@ -29,7 +36,7 @@ extension EventLoop {
   /// > Isolation: Call it anywhere.
   ///
   /// > Cancellation: Before `body` begins it is taken out of the queue, never runs, and what it captured is released.
-  /// Once it runs the caller waits for its end.
+  /// Once it runs `onCancel` decides. `body` sees `Task.isCancelled` become true either way.
   ///
   /// > libuv: `uv_queue_work`, `uv_cancel`. A `body` that never ends keeps the process from ending by `exit`, since
   /// libuv joins its pool there.
@@ -40,8 +47,9 @@ extension EventLoop {
     try Task.checkCancellation()
     core.requireOwnProcess()
     try core.requireRunning("offload")
-    let offload = Offload(on: core, label: label)
+    let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
     let body = Transfer(body)
+    if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, body).take() }
     let result = try await withTaskCancellationHandler {
       _ = isolation
       return Transfer(try await offload.perform(body.take()))
@@ -49,5 +57,20 @@ extension EventLoop {
       offload.cancel()
     }
     return result.take()
+  }
+
+  /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and the
+  /// caller waits at a gate.
+  private func abandonable<T>(
+    _ offload: Offload, isolation: isolated (any Actor)?, _ body: Transfer<() throws -> sending T>
+  ) async throws -> Transfer<T> {
+    let handover = Handover<T>(on: core)
+    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool.
+    let task = Task.immediate(name: Task.name) { await offload.perform(body.take(), leavingResultIn: handover) }
+    return try await handover.wait(isolation: isolation) {
+      task.cancel()
+      offload.cancel()
+      handover.abandon()
+    }.get()
   }
 }

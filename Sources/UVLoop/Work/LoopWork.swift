@@ -15,8 +15,8 @@ final class LoopWork: LoopResident {
     }
   }
 
-  /// A call that asked for the shutdown waits for it, and is not waited for.
-  var isSettled: Bool { inFlight.allSatisfy(\.isExcused) }
+  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
+  var isSettled: Bool { inFlight.allSatisfy { $0.isExcused || $0.isAbandoned } }
 
   var isEmpty: Bool { inFlight.isEmpty }
 

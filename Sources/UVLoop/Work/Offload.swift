@@ -18,6 +18,7 @@ actor Offload: Occupant {
   /// The offloaded calls that wait for the caller.
   nonisolated let chain: [any Occupant]
   private nonisolated let core: LoopCore
+  private nonisolated let isAbandonable: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
   private nonisolated let blocks = Atomic<Int>(0)
   private nonisolated let asksForShutdown = Atomic<Bool>(false)
@@ -32,9 +33,10 @@ actor Offload: Occupant {
   private nonisolated(unsafe) var refusal: Refusal?
   nonisolated(unsafe) var place = -1
 
-  init(on core: LoopCore, label: String?) {
+  init(on core: LoopCore, label: String?, isAbandonable: Bool) {
     self.core = core
     self.label = label
+    self.isAbandonable = isAbandonable
     chain = Occupants.chain
   }
 
@@ -54,6 +56,11 @@ actor Offload: Occupant {
     // Before the task goes home, so that the books are right when the caller looks.
     defer { PoolLedger.process.end(self) }
     return try body()
+  }
+
+  /// The same for a caller that does not come along, and that may have gone when the result is there.
+  func perform<T>(_ body: sending () throws -> sending T, leavingResultIn handover: Handover<T>) {
+    do { handover.leave(.success(Transfer(try perform(body)))) } catch { handover.leave(.failure(error)) }
   }
 }
 
@@ -155,8 +162,11 @@ extension Offload {
   /// Whether its worker waits in `runBlocking`.
   nonisolated var isBlocked: Bool { blocks.load(ordering: .acquiring) > 0 }
 
-  /// Whether a shutdown must not wait for it.
+  /// Whether it asked for the shutdown, which must not wait for it.
   nonisolated var isExcused: Bool { asksForShutdown.load(ordering: .acquiring) }
+
+  /// Whether its caller has gone without waiting for its end.
+  nonisolated var isAbandoned: Bool { isAbandonable && isCancelled.load(ordering: .acquiring) }
 
   nonisolated func waits(for holder: Offload) -> Bool { chain.contains { $0 === holder } }
 }
