@@ -4,12 +4,8 @@ import Testing
 
 @Suite struct PublicErrorTests {
   @Test func `H-03 of all types of the library, public or not, only UVError is an error`() async throws {
-    let errors = try await withScratchFolder { folder in
-      let outcome = try await SwiftCompiler.describeLibrary(in: folder)
-      try #require(outcome.status == 0, "\(outcome.output)")
-      return Relationship.all(in: "\(folder)/UVLoop.symbols.json")
-        .filter { $0["kind"] == "conformsTo" && $0["target"] == "s:s5ErrorP" }.map { $0["source"] }
-    }
+    let errors = try await SymbolGraph.ofLibrary("private").relationships
+      .filter { $0.kind == "conformsTo" && $0.target == "s:s5ErrorP" }.map(\.source)
     #expect(errors == ["s:6UVLoop7UVErrorV"])
   }
 
@@ -47,22 +43,6 @@ import Testing
         }
         await #expect(throws: CancellationError.self, "wait \(number)") { try await task.value }
       }
-    }
-  }
-}
-
-/// One relationship of the compiler's description of a module, which is written with one member a line.
-private struct Relationship {
-  private let members: [Substring: Substring]
-
-  subscript(_ key: Substring) -> Substring? { members[key] }
-
-  static func all(in path: String) -> [Relationship] {
-    let text = Files.text(of: path)
-    guard let start = text.firstRange(of: "\"relationships\"") else { return [] }
-    return text[start.upperBound...].split(separator: "{").map { object in
-      let lines = object.split(separator: "\n").map { $0.split(separator: "\"") }.filter { $0.count > 3 }
-      return Relationship(members: Dictionary(lines.map { ($0[1], $0[3]) }) { first, _ in first })
     }
   }
 }

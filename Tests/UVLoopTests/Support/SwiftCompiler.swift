@@ -59,16 +59,16 @@ enum SwiftCompiler {
     try await run("swiftc", clientArguments + options + linkArguments + ["-o", program] + files)
   }
 
-  /// Writes what the library declares, private things too, to `UVLoop.symbols.json`.
-  static func describeLibrary(in folder: String) async throws -> Outcome {
+  /// Writes what the library declares with at least that access to `UVLoop.symbols.json`.
+  static func describeLibrary(_ access: String, in folder: String) async throws -> Outcome {
     let info = try await run("swiftc", ["-print-target-info"]).output
     let line = info.split(separator: "\n").first { $0.contains("\"triple\"") } ?? ""
     let triple = line.split(separator: "\"").dropFirst(3).first.map(String.init) ?? ""
     return try await run(
       "swift",
       [
-        "symbolgraph-extract", "-module-name", "UVLoop", "-target", triple, "-minimum-access-level", "private",
-        "-pretty-print",
+        "symbolgraph-extract", "-module-name", "UVLoop", "-target", triple, "-minimum-access-level", access,
+        "-skip-synthesized-members",
       ]
         + ["-I", "\(productsFolder)/Modules", "-I", "\(packageFolder)/Sources/CLibUV", "-output-dir", folder])
   }
