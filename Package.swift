@@ -16,6 +16,11 @@ let settings: [SwiftSetting] =
     .strictMemorySafety(),
   ] + warnings
 
+// Only `Scripts/docs` needs DocC's plugin: nobody who depends on this package resolves it.
+let documentation: [Package.Dependency] =
+  Context.environment["UVLOOP_DOCS"] == nil
+  ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")]
+
 let package = Package(
   name: "UVLoop",
   platforms: [.macOS(.v26)],
@@ -23,6 +28,7 @@ let package = Package(
     .library(name: "UVLoop", targets: ["UVLoop"]),
     .executable(name: "uv-hello", targets: ["uv-hello"]),
   ],
+  dependencies: documentation,
   targets: [
     .systemLibrary(
       name: "CLibUV",

@@ -65,7 +65,8 @@ extension EventLoop {
     _ offload: Offload, isolation: isolated (any Actor)?, _ body: Transfer<() throws -> sending T>
   ) async throws -> Transfer<T> {
     let handover = Handover<T>(on: core)
-    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool.
+    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it comes back
+    // here too, which costs a wake and does nothing.
     let task = Task.immediate(name: Task.name) { await offload.perform(body.take(), leavingResultIn: handover) }
     return try await handover.wait(isolation: isolation) {
       task.cancel()
