@@ -23,9 +23,10 @@ extension EventLoop {
 
   /// Runs `body` on the loop and returns what it returns.
   ///
-  /// On the loop itself this is a plain call: it causes no wake and no hop. Write `body` as a closure: of the name of a
-  /// function the compiler does not know that its result is free. The result may be of a type that is not
-  /// `Sendable`, if the loop keeps nothing of it.
+  /// On the loop itself this is a plain call: it causes no wake and no hop. Write `body` as a closure: of a function, or a
+  /// parameter that is one, the compiler does not know that its result is free, and rejects it even where the result is
+  /// `Sendable`; `run { loop in try await body(loop) }` it accepts. The result may be of a type that is not `Sendable`, if
+  /// the loop keeps nothing of it.
   ///
   /// After shutdown `body` still runs, on Swift's global pool, and its first call to the loop throws.
   ///

@@ -1,8 +1,8 @@
 extension EventLoop {
   /// The loop's clock: what `sleep`, `schedule`, `ticks` and `withTimeout` count with.
   ///
-  /// It is monotonic and stands still while the machine sleeps, as Swift's `SuspendingClock` does. It is read fresh at
-  /// each call, to the nanosecond, unlike libuv's cached time.
+  /// It is monotonic. On Linux it stands still while the machine sleeps, as Swift's `SuspendingClock` does. It is read
+  /// fresh at each call, to the nanosecond, unlike libuv's cached time.
   ///
   /// > libuv: `uv_hrtime`.
   public nonisolated var clock: Clock { Clock(core: core) }
