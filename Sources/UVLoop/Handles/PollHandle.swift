@@ -57,7 +57,9 @@ public final class PollHandle {
 
   /// A handle for a descriptor, not yet started.
   ///
-  /// - Parameter descriptor: A socket, pipe, terminal or other descriptor that the system can poll.
+  /// - Parameters:
+  ///   - descriptor: A socket, pipe, terminal or other descriptor that the system can poll.
+  ///   - isolation: The loop's own isolation; leave it out.
   /// - Throws: ``UVError/Code/badFileDescriptor`` (`EBADF`) if it is not open; ``UVError/Code/notPermitted`` (`EPERM`)
   ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) if the loop has a handle for it already;
   ///   ``UVError/Code/loopClosed`` once shutdown has begun.

@@ -41,6 +41,7 @@ public final class TimerHandle {
   /// - Parameters:
   ///   - delay: Rounded up to whole milliseconds; the largest `Duration` is as good as never.
   ///   - interval: Rounded up to whole milliseconds; zero or less means once.
+  ///   - body: Runs on the loop.
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > libuv: `uv_timer_start`.

@@ -78,6 +78,7 @@ extension EventLoop {
   /// - Parameters:
   ///   - name: `Task.name` inside, and its name in a ``ShutdownReport``.
   ///   - priority: The task's priority. The loop runs jobs in the order of their arrival whatever it is.
+  ///   - operation: Runs on the loop.
   ///
   /// > Isolation: Call it from any thread.
   ///

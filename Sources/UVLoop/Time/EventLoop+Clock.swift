@@ -73,7 +73,9 @@ extension EventLoop {
   ///
   /// On the loop it costs no wake and one microsecond. Equally a task may sleep that runs elsewhere.
   ///
-  /// - Parameter tolerance: Taken as a permission to be late, of which no use is made.
+  /// - Parameters:
+  ///   - duration: Counted from the call, in nanoseconds.
+  ///   - tolerance: Taken as a permission to be late, of which no use is made.
   /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
   ///
   /// > Isolation: Call it anywhere.

@@ -102,7 +102,10 @@ extension EventLoop {
   /// soon, once, never inline, and let input and output through. Calls with the same deadline fire in the order in
   /// which they were made. At shutdown a call that is not due is dropped and counted in the report.
   ///
-  /// - Parameter delay: The largest `Duration` is as good as never.
+  /// - Parameters:
+  ///   - delay: The largest `Duration` is as good as never.
+  ///   - isolation: The loop's own isolation; leave it out.
+  ///   - body: Kept while the call is pending.
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/notOnLoop`` from an actor of another
   ///   loop.
   ///
@@ -119,7 +122,10 @@ extension EventLoop {
 
   /// Calls `body` on the loop at `deadline`, unless it is cancelled before; see ``schedule(after:isolation:_:)``.
   ///
-  /// - Parameter deadline: One that has passed is due now.
+  /// - Parameters:
+  ///   - deadline: One that has passed is due now.
+  ///   - isolation: The loop's own isolation; leave it out.
+  ///   - body: Kept while the call is pending.
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/notOnLoop`` from an actor of another
   ///   loop.
   @discardableResult

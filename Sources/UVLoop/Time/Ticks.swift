@@ -9,7 +9,9 @@ extension EventLoop {
   /// schedule does not drift, however long the body of the loop takes; `missed` says what happens when it takes longer
   /// than a period.
   ///
-  /// - Parameter period: More than zero, counted in nanoseconds.
+  /// - Parameters:
+  ///   - period: More than zero, counted in nanoseconds.
+  ///   - missed: What happens to ticks that come while nobody asks for them.
   /// - Throws: ``UVError/Code/invalidArgument`` for a period of zero or less.
   ///
   /// > Isolation: Call it from anywhere and iterate anywhere; on the loop a tick causes no hop.

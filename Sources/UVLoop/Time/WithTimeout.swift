@@ -7,8 +7,11 @@ extension EventLoop {
   /// nothing of it goes on after this call has ended. What it then ends with is what the caller gets, a value or an
   /// error of its own; only its `CancellationError` becomes ``UVError/Code/timedOut``.
   ///
-  /// - Parameter limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. With zero or
-  ///   less `body` does not start. The largest `Duration` is no limit.
+  /// - Parameters:
+  ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. With zero or less
+  ///     `body` does not start. The largest `Duration` is no limit.
+  ///   - isolation: The caller's; leave it out.
+  ///   - body: What has the limit. It does not outlive the call.
   /// - Throws: What `body` throws; ``UVError/Code/timedOut``; `CancellationError` when the calling task is cancelled;
   ///   ``UVError/Code/loopClosed`` when the loop shuts down, which cancels `body` too, or has.
   ///

@@ -28,6 +28,7 @@ extension EventLoop {
   /// - Parameters:
   ///   - label: A name for people: in ``ThreadPool/statistics``, in errors, in a ``ShutdownReport``.
   ///   - onCancel: What happens to the caller when it is cancelled while `body` runs.
+  ///   - isolation: The caller's; leave it out.
   ///   - body: Runs once, or never if the call throws one of the errors below.
   /// - Throws: What `body` throws, unchanged; `CancellationError` if the task was cancelled before `body` began;
   ///   ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/wouldDeadlock`` if `body` could never begin,
