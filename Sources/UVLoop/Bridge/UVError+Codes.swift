@@ -15,7 +15,7 @@ extension UVError.Code {
   /// The loop has begun its shutdown, or ended: it takes no new work, and what still waited on it was let go.
   public static let loopClosed = Self(rawValue: -5001)
 
-  /// The handle was used after its `close`, or after the shutdown of its loop had closed it.
+  /// The handle was used after its `close`. One that the loop's shutdown has closed answers ``loopClosed``.
   public static let handleClosed = Self(rawValue: -5002)
 
   /// The call needs a loop's own thread, and came from another one; the message names it.
