@@ -28,7 +28,10 @@ let package = Package(
     .library(name: "UVLoop", targets: ["UVLoop"]),
     .executable(name: "uv-hello", targets: ["uv-hello"]),
   ],
-  dependencies: documentation,
+  dependencies: [
+    // For the demo alone: whoever depends on the library neither compiles nor resolves it.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ] + documentation,
   targets: [
     .systemLibrary(
       name: "CLibUV",
@@ -36,10 +39,15 @@ let package = Package(
       providers: [.apt(["libuv1-dev"]), .brew(["libuv"]), .yum(["libuv-devel"])]
     ),
     .target(name: "UVLoop", dependencies: ["CLibUV"], swiftSettings: settings),
-    .executableTarget(name: "uv-hello", dependencies: ["UVLoop"], swiftSettings: settings),
+    .executableTarget(
+      name: "uv-hello",
+      dependencies: ["UVLoop", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings
+    ),
     .testTarget(
       name: "UVLoopTests",
-      dependencies: ["UVLoop", "CLibUV"],
+      // The demo is there to be built beside the tests, which run it.
+      dependencies: ["UVLoop", "CLibUV", "uv-hello"],
       exclude: ["Misuse/Fixtures"],
       // In a release run the library is optimised, and the tests are not: that would take minutes, and shows nothing.
       swiftSettings: settings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]

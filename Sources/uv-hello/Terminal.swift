@@ -1,51 +1,61 @@
 import Foundation
 
-/// Writes to standard output at once: what is printed during a wait is seen during the wait, in a pipe too.
-func say(_ line: String, terminator: String = "\n") {
-  do {
-    try FileHandle.standardOutput.write(contentsOf: Data((line + terminator).utf8))
-  } catch {
-    complain("uv-hello: standard output cannot be written: \(error.localizedDescription)")
-    // Not `exit`, which waits for libuv's pool, and so for a call that waits for this thread.
-    _exit(EXIT_FAILURE)
-  }
-}
+/// Standard output and standard error, as the kernel knows them.
+enum Terminal {
+  /// Whether colours are welcome: somebody looks at a terminal, and has not set `NO_COLOR` to anything.
+  static let hasColours = isTerminal && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
 
-/// Writes a line to standard error. If that fails nobody is left to be told.
-func complain(_ line: String) {
-  try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
-}
+  /// Whether somebody looks while it is written, so that a drawing which grows makes sense.
+  static let isTerminal = isatty(STDOUT_FILENO) == 1
 
-/// Writes a label and what belongs to it, in lines of at most 80 characters.
-func fact(_ label: String, _ text: String) {
-  let margin = 23
-  var line = "   " + padded(label, to: margin - 3)
-  for word in text.split(separator: " ") {
-    if line.count + 1 + word.count > 80 {
-      say(line)
-      line = padded("", to: margin)
+  private static let environment = ProcessInfo.processInfo.environment
+
+  /// To be called first, before anything else opens a descriptor or starts a thread.
+  static func prepare() {
+    // A write to a pipe that nobody reads answers `EPIPE`, whichever thread writes. By default it would end the process
+    // where the main thread writes, and fail where the loop's thread does, which blocks the signal.
+    signal(SIGPIPE, SIG_IGN)
+    // A closed descriptor lends its number to the next one opened, and that is one of the loop's: what is printed
+    // would go there.
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) == -1 {
+      // Open for reading only, so that a write to it fails as it would have.
+      _ = unsafe open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY)
     }
-    line += " " + word
   }
-  say(line)
-}
 
-/// Writes rows as lines whose columns are aligned.
-func table(_ rows: [[String]]) {
-  for row in rows {
-    let cells = row.enumerated().map { column, cell in
-      column == row.count - 1 ? cell : padded(cell, to: rows.map { $0[column].count }.max() ?? 0)
+  /// Writes to standard output at once: what is printed during a wait is seen during the wait, in a pipe too.
+  static func write(_ text: String) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe Foundation.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      if count >= 0 {
+        rest = rest.dropFirst(count)
+      } else if errno == EPIPE {
+        // Whoever read has seen enough, as `head` does: quietly, with the status that a shell shows for SIGPIPE.
+        leave(128 + SIGPIPE)
+      } else if errno == EAGAIN {
+        // Somebody else who has the same terminal or pipe wants no blocking. Here it is wanted.
+        var space = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+        _ = unsafe poll(&space, 1, -1)
+      } else if errno != EINTR {
+        complain("standard output cannot be written: \(unsafe String(cString: strerror(errno)))")
+        leave(EXIT_FAILURE)
+      }
     }
-    say("   " + cells.joined(separator: "   "))
   }
-}
 
-/// A duration in milliseconds.
-func text(_ duration: Duration) -> String {
-  let microseconds = Int(duration / .microseconds(1))
-  return "\(microseconds / 1_000).\(microseconds % 1_000 / 100) ms"
-}
+  /// Writes a line to standard error. If that fails nobody is left to be told.
+  ///
+  /// - Parameter afterEcho: Whether a terminal may have written `^C` into the line where its cursor stands.
+  static func complain(_ line: String, afterEcho: Bool = false) {
+    let start = afterEcho && isatty(STDERR_FILENO) == 1 ? "\n" : ""
+    try? FileHandle.standardError.write(contentsOf: Data("\(start)uv-hello: \(line)\n".utf8))
+  }
 
-private func padded(_ text: String, to width: Int) -> String {
-  text + String(repeating: " ", count: max(0, width - text.count))
+  /// Blocks the calling thread for good.
+  static func waitForTheEnd() -> Never { while true { sleep(1) } }
+
+  /// Ends the process from any thread, at once. Not `exit`, which waits for libuv's pool, and so for a call that waits
+  /// for the thread that is here. Nothing is buffered that could be lost.
+  static func leave(_ status: Int32) -> Never { _exit(status) }
 }

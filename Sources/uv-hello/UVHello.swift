@@ -1,32 +1,71 @@
-import Foundation
+import ArgumentParser
 import UVLoop
 
-/// The demo: five scenes on one loop, each in a file of its own, to be read beside its output.
+/// The demo: on which thread does my event loop run, and am I on it?
+///
+/// Each scene is in a file of its own, to be read beside its output.
 @main
-enum UVHello {
-  /// Not `async`, so that scene 2 shows the real main thread: the code of an asynchronous `main` leaves that thread on
-  /// Linux as soon as it waits. A plain thread, as this one is, reaches the loop through `runBlocking`.
+struct UVHello: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "uv-hello",
+    abstract: "On which thread does my event loop run, and am I on it?",
+    discussion: """
+      Without a subcommand it plays all scenes, which takes about five seconds.\
+       Each scene has a loop of its own, on a thread that is named after it.\
+       Ctrl-C ends the loop, and then the program.
+
+      Example: uv-hello --json | head -3
+      """,
+    version: """
+      uv-hello 0.1.0
+      libuv \(LibUVVersion.running) (compiled against \(LibUVVersion.compiled))
+      Swift \(swiftVersion)
+      """,
+    subcommands: [
+      Hello.self, Threads.self, Timers.self, Wake.self, Offload.self, Deadlock.self, CountSignals.self, Sync.self,
+    ])
+
+  @OptionGroup var format: FormatOptions
+
+  /// Not `async`: the code of an asynchronous `main` leaves the main thread on Linux as soon as it waits. A plain
+  /// thread, as this one is, reaches a loop through `runBlocking`.
   static func main() {
-    if CommandLine.arguments.count > 1 {
-      complain("usage: uv-hello\nIt takes no arguments.")
-      exit(EX_USAGE)
-    }
-    do {
-      let loop = try EventLoop(.init(name: "hello-loop"))
-      say("UVLoop on libuv \(LibUVVersion.running)")
-      try scene(1, "A second on the loop") { try loop.runBlocking { loop in try await helloWorld(on: loop) } }
-      try scene(2, "Two threads, the same questions") { try twoThreads(loop) }
-      try scene(3, "A blocking call, and a timer") { try loop.runBlocking { loop in try await blockingCall(on: loop) } }
-      try scene(4, "A thousand wakes") { try loop.runBlocking { loop in try await wakes(on: loop) } }
-      try scene(5, "Shutdown") { try shutdown(loop) }
-    } catch {
-      complain("uv-hello: \(error)")
-      exit(EXIT_FAILURE)
+    Terminal.prepare()
+    main(nil)
+  }
+
+  func run() throws {
+    let commands = [
+      "hello", "threads", "timers", "wake", "offload", "deadlock", "signals --send", "sync",
+    ]
+    let scenes = try commands.map { try (command: $0, scene: scene($0)) }
+    for (_, scene) in scenes { try scene.prepare() }
+
+    let output = Output(scene: "tour", isJSON: format.json)
+    output.title("UVLoop on libuv \(LibUVVersion.running)")
+    for (number, (command, scene)) in scenes.enumerated() {
+      let output = Output(scene: type(of: scene).name, isJSON: format.json)
+      output.title("\n\(number + 1)  \(type(of: scene).title)")
+      output.fact("the command", .text("uv-hello \(command)"))
+      try scene.perform(output)
     }
   }
 
-  private static func scene(_ number: Int, _ title: String, _ play: () throws -> Void) rethrows {
-    say("\n\(number)  \(title)\n")
-    try play()
+  /// What the command line would give.
+  private func scene(_ command: String) throws -> any Scene {
+    let words = command.split(separator: " ").map(String.init)
+    guard let scene = try Self.parseAsRoot(words) as? any Scene else { throw ValidationError("\(command) is no scene") }
+    return scene
+  }
+
+  /// The language has conditions for the compiler's version, and no text.
+  private static var swiftVersion: String {
+    #if compiler(>=6.4)
+      "6.4 or newer"
+    #elseif compiler(>=6.3)
+      "6.3"
+    #else
+      "6.2"
+    #endif
   }
 }
