@@ -87,7 +87,8 @@ enum SwiftCompiler {
     init(_ description: String) { self.description = description }
   }
 
-  private static var productsFolder: String {
+  /// Where this program and all others of the build are.
+  static var productsFolder: String {
     #if os(Linux)
       return Files.folder(of: Files.target(of: "/proc/self/exe"))
     #else

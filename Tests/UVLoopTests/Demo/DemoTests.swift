@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+@testable import UVLoop
+
+/// The demo, run as anybody runs it. One after the other: each of them is a program with threads of its own.
+@Suite(.serialized) struct DemoTests {
+  static let scenes = [
+    ["hello", "--sleep", "20ms"], ["threads"], ["timers", "--every", "20ms", "--count", "3"],
+    ["wake", "--threads", "2", "--sends", "50"], ["offload", "--jobs", "3", "--block", "20ms"], ["deadlock"],
+    ["deadlock", "--workers", "1"], ["signals", "--send"], ["signals", "--within", "20ms"],
+    ["sync", "--block", "60ms"],
+  ]
+
+  @Test(arguments: [[]] + scenes)
+  func `every scene and the tour end with 0, and no line is wider than 80 columns`(_ arguments: [String])
+    async throws
+  {
+    let run = try await Demo.run(arguments)
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(!run.lines.isEmpty)
+    #expect(run.lines.filter { $0.count > 80 } == [])
+  }
+
+  @Test(arguments: [[]] + scenes)
+  func `with --json every line is an object that names its scene and its fact`(_ arguments: [String]) async throws {
+    let run = try await Demo.run(arguments + ["--json"])
+    #expect(run.status == 0)
+    #expect(!run.lines.isEmpty)
+    for line in run.lines {
+      let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any], "\(line)")
+      if let scene = arguments.first { #expect(object["scene"] as? String == scene) }
+      #expect(object["scene"] is String)
+      #expect(object["fact"] is String)
+    }
+  }
+
+  @Test(arguments: [
+    (["hello", "--sleep", "0s"], "'--sleep <time>': it must be a time from 1ms to 1m"),
+    (["timers", "--every", "-5ms"], "'--every <time>': it must be a time from 1ms to 1h"),
+    (["timers", "--every", "5"], "'--every <time>': it must be a time from 1ms to 1h"),
+    (["timers", "--every", "nans"], "'--every <time>': it must be a time from 1ms to 1h"),
+    (["timers", "--every", "99999999999999999999h"], "'--every <time>': it must be a time from 1ms to 1h"),
+    (["timers", "--count", "0"], "'--count <number>': it must be a whole number from 1 to 100000"),
+    (["timers", "--count", "-1"], "'--count <number>': it must be a whole number from 1 to 100000"),
+    (["timers", "--count", "99999999999999999999"], "'--count <number>': it must be a whole number from 1 to 100000"),
+    (["wake", "--threads", "65"], "'--threads <number>': it must be a whole number from 1 to 64"),
+    (["wake", "--sends", "many"], "'--sends <number>': it must be a whole number from 1 to 1000000"),
+    (["offload", "--jobs", "0"], "'--jobs <number>': it must be a whole number from 1 to 1000"),
+    (["offload", "--block", "2m"], "'--block <time>': it must be a time from 1ms to 1m"),
+    (["deadlock", "--workers", "0"], "'--workers <number>': it must be a whole number from 1 to 64"),
+    (["signals", "--within", "0ms"], "'--within <time>': it must be a time from 1ms to 1h"),
+    (["signals", "--count"], "Missing value for '--count <number>'"),
+    (["sync", "--block", "-1s"], "'--block <time>': it must be a time from 1ms to 1m"),
+    (["threads", "--colour"], "Unknown option '--colour'"), (["dance"], "Unexpected argument 'dance'"),
+  ])
+  func `bad usage ends with 64 and says why on standard error only`(_ arguments: [String], _ reason: String)
+    async throws
+  {
+    let run = try await Demo.run(arguments)
+    #expect(run.status == 64)
+    #expect(run.output == "")
+    #expect(run.errors.contains(reason), "\(run.errors)")
+  }
+
+  @Test(arguments: Set(scenes.map { $0[0] }))
+  func `the help of every scene shows an example that can be played`(_ scene: String) async throws {
+    let help = try await Demo.run([scene, "--help"])
+    #expect(help.status == 0)
+    let example = try #require(help.lines.first { $0.hasPrefix("Example: uv-hello ") })
+    let arguments = example.split(separator: " ").dropFirst(2).map(String.init)
+    #expect(arguments.first == scene)
+    let run = try await Demo.run(arguments) { $0.hasPrefix("   waiting for") ? .interrupt : nil }
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+  }
+
+  @Test func `the version names libuv, as it runs and as it was compiled against`() async throws {
+    let run = try await Demo.run(["--version"])
+    #expect(run.status == 0)
+    #expect(run.lines.first == "uv-hello 0.1.0")
+    #expect(run.lines.contains("libuv \(LibUVVersion.running) (compiled against \(LibUVVersion.compiled))"))
+    #expect(run.lines.contains { $0.hasPrefix("Swift 6.") })
+  }
+
+  @Test func `colours are for terminals, and for nobody who has set NO_COLOR`() async throws {
+    let escape = "\u{1B}"
+    #expect(try await Demo.run(["threads"], to: .terminal).output.contains(escape))
+    #expect(try await !Demo.run(["threads"], environment: ["NO_COLOR": "0"], to: .terminal).output.contains(escape))
+    #expect(try await !Demo.run(["threads", "--json"], to: .terminal).output.contains(escape))
+    #expect(try await !Demo.run(["threads"]).output.contains(escape))
+  }
+
+  @Test(arguments: [
+    (["timers", "--every", "1s", "--count", "100"], "        1  "), (["hello", "--sleep", "1m"], "   Hello"),
+    (["offload", "--jobs", "9", "--block", "300ms"], "        "), (["sync", "--block", "1m"], "   The main thread"),
+    ([], "   Hello"),
+  ])
+  func `an interrupt ends a scene and the tour with 130 and one line`(_ arguments: [String], _ line: String)
+    async throws
+  {
+    // Until the loop watches the signal it does its default. The first fact of a scene comes after that.
+    let run = try await Demo.run(arguments) { $0.hasPrefix(line) ? .interrupt : nil }
+    #expect(run.status == 130)
+    #expect(run.errors.hasPrefix("uv-hello: SIGINT: the loop ended in "), "\(run.errors)")
+    #expect(run.errors.split(separator: "\n").count == 1)
+  }
+
+  @Test func `an interrupt that is waited for is counted and ends with 0`() async throws {
+    let run = try await Demo.run(["signals", "--count", "1"]) {
+      $0.hasPrefix("   waiting for") ? .interrupt : nil
+    }
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(run.lines.last?.hasSuffix("the count") == true)
+  }
+
+  @Test func `a reader that has seen enough ends it without a word`() async throws {
+    let run = try await Demo.run(["timers", "--every", "20ms"]) { _ in .stopReading }
+    #expect(run.status == 128 + SIGPIPE)
+    #expect(run.errors == "")
+  }
+}
