@@ -29,7 +29,7 @@ let package = Package(
     .executable(name: "uv-hello", targets: ["uv-hello"]),
   ],
   dependencies: [
-    // For the demo alone: whoever depends on the library neither compiles nor resolves it.
+    // For the demo alone. Whoever depends on the library gets it fetched, and compiles and links none of it.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ] + documentation,
   targets: [
