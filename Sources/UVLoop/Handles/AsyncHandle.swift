@@ -51,8 +51,8 @@ extension AsyncHandle {
 
     /// Asks for a callback; true if it will come, unless the handle is closed before.
     ///
-    /// False once the handle is closed, by whomever, after shutdown, and in the child of a fork. Never blocks, takes no lock, allocates
-    /// nothing, and leaves `errno` as it was.
+    /// False once the handle is closed, by whomever, after shutdown, and in the child of a fork. Never blocks, takes no
+    /// lock, allocates nothing, and leaves `errno` as it was.
     ///
     /// > Isolation: Call it from any thread and from signal handlers.
     ///
@@ -99,8 +99,8 @@ extension AsyncHandle: CustomStringConvertible {
   func send() -> Bool {
     // In the child of a fork the loop is the parent's, and so is the descriptor that a send would write to.
     if generation != ProcessGeneration.current { return false }
-    // Sequentially consistent: `uv_async_send` begins with a plain read of its flag, which nothing else keeps behind what
-    // the caller has stored before.
+    // Sequentially consistent: `uv_async_send` begins with a plain read of its flag, which nothing else keeps behind
+    // what the caller has stored before.
     let isOpen = word.add(1, ordering: .sequentiallyConsistent).oldValue & SendGate.closed == 0
     if isOpen {
       let saved = Posix.errno

@@ -14,8 +14,8 @@ import CLibUV
 /// }
 /// ```
 ///
-/// The descriptor stays its owner's: closing the handle leaves it open. Close the handle, or stop it, before closing the
-/// descriptor.
+/// The descriptor stays its owner's: closing the handle leaves it open. Close the handle, or stop it, before closing
+/// the descriptor.
 ///
 /// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
 /// unsafe code traps, in release builds too.
@@ -78,8 +78,8 @@ public final class PollHandle {
   /// handle) comes once and stops the handle; it is `EBADF`, the one code that libuv has for it.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
-  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code polls
-  ///   it on this loop; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code
+  ///   polls it on this loop; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > libuv: `uv_poll_start`.
   public func start(for events: Events, _ body: @escaping (Result<Events, UVError>) -> Void) throws(UVError) {

@@ -23,8 +23,8 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
 
   static let process = SignalDisposition()
 
-  /// A child of a fork has none of the parent's watchers. The lock is taken around the fork, since otherwise the child may
-  /// inherit it locked by a thread that it does not have.
+  /// A child of a fork has none of the parent's watchers. The lock is taken around the fork, since otherwise the child
+  /// may inherit it locked by a thread that it does not have.
   private init() {
     let status = pthread_atfork(
       { SignalDisposition.process.lock.lock() }, { SignalDisposition.process.lock.unlock() },
@@ -43,8 +43,8 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
         unsafe try check(sigaction(signal, nil, &before) == 0 ? 0 : -Posix.errno, "sigaction")
       }
       try start()
-      // Where C code watches the signal through libuv already, what was there is libuv's own handler: it must not be put
-      // back when nobody watches any more.
+      // Where C code watches the signal through libuv already, what was there is libuv's own handler: it must not be
+      // put back when nobody watches any more.
       var now = sigaction()
       if saved[signal] == nil, unsafe sigaction(signal, nil, &now) == 0, isSame(now, before) { before = sigaction() }
       saved[signal, default: Entry(watchers: 0, before: before)].watchers += 1

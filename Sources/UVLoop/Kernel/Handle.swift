@@ -1,7 +1,7 @@
 import CLibUV
 
 // Who owns what:
-//   the memory of the uv handle   the loop, from the moment its init returned 0 until the close callback, which frees it
+//   the memory of the uv handle   the loop, from the moment its init returned 0 to the close callback, which frees it
 //   this object                   the loop's registry, for as long as libuv uses the memory; and the public wrapper
 //   the callbacks                 this object, while the handle is active; let go at the latest when it closes
 //

@@ -68,8 +68,10 @@ extension EventLoop {
       .timedOut, call: "runBlocking",
       limit <= .zero
         ? "The timeout of \(limit.text) given to runBlocking(timeout:) was over at once, and the body did not start."
-        : "The body had not ended after the \(limit.text) given to runBlocking(timeout:). It was cancelled; a late result is lost."
-    )
+        : """
+        The body had not ended after the \(limit.text) given to runBlocking(timeout:). It was cancelled; a late result is \
+        lost.
+        """)
   }
 }
 

@@ -23,10 +23,10 @@ extension EventLoop {
 
   /// Runs `body` on the loop and returns what it returns.
   ///
-  /// On the loop itself this is a plain call: it causes no wake and no hop. Write `body` as a closure: of a function, or a
-  /// parameter that is one, the compiler does not know that its result is free, and rejects it even where the result is
-  /// `Sendable`; `run { loop in try await body(loop) }` it accepts. The result may be of a type that is not `Sendable`, if
-  /// the loop keeps nothing of it.
+  /// On the loop itself this is a plain call: it causes no wake and no hop. Write `body` as a closure: of a function,
+  /// or a parameter that is one, the compiler does not know that its result is free, and rejects it even where the
+  /// result is `Sendable`; `run { loop in try await body(loop) }` it accepts. The result may be of a type that is not
+  /// `Sendable`, if the loop keeps nothing of it.
   ///
   /// After shutdown `body` still runs, on Swift's global pool, and its first call to the loop throws.
   ///
@@ -72,8 +72,8 @@ extension EventLoop {
   /// Starts a task that belongs to the loop.
   ///
   /// It runs on the loop's thread, prefers the loop (see ``LoopTaskExecutor``), and ends with it: `shutdown` cancels it
-  /// and waits for it. It begins soon; before or after what is posted next is not promised. Once shutdown has begun `operation` does not start, and the task ends with
-  /// ``UVError/Code/loopClosed``.
+  /// and waits for it. It begins soon; before or after what is posted next is not promised. Once shutdown has begun
+  /// `operation` does not start, and the task ends with ``UVError/Code/loopClosed``.
   ///
   /// - Parameters:
   ///   - name: `Task.name` inside, and its name in a ``ShutdownReport``.

@@ -4,19 +4,19 @@ extension EventLoop {
   /// Ends the loop, and returns when it has ended.
   ///
   /// In this order: new work is refused with ``UVError/Code/loopClosed``; what was accepted runs, queued offloads too;
-  /// the loop's tasks are cancelled; every sleeper and every other wait of others is resumed with `loopClosed`, and calls
-  /// that are scheduled but not due are dropped; the loop's tasks are awaited; the ``onShutdown(isolation:_:)`` bodies
-  /// run; the handles close; the thread ends. Nothing that was accepted is lost: it ran, or whoever waits for it gets an
-  /// error.
+  /// the loop's tasks are cancelled; every sleeper and every other wait of others is resumed with `loopClosed`, and
+  /// calls that are scheduled but not due are dropped; the loop's tasks are awaited; the ``onShutdown(isolation:_:)``
+  /// bodies run; the handles close; the thread ends. Nothing that was accepted is lost: it ran, or whoever waits for it
+  /// gets an error.
   ///
   /// Call it as often as you like, from several places at once, and from the loop itself: everyone gets the same
   /// report. A task of the loop that asks for the shutdown, or in whose `Task { }` it is asked for, is not waited for.
   /// Two loops whose tasks shut each other down wait for each other: give one of them a limit.
   ///
   /// - Parameter limit: How long to wait, counted in nanoseconds and noticed up to 3 ms later; nil waits for as long as
-  ///   it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that have not begun are
-  ///   cancelled, and what still runs is named in the report. The thread then stays behind until nothing uses the loop any
-  ///   more. Of several calls the shortest limit counts.
+  ///   it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that have not begun
+  ///   are cancelled, and what still runs is named in the report. The thread then stays behind until nothing uses the
+  ///   loop any more. Of several calls the shortest limit counts.
   /// - Returns: What was left behind.
   ///
   /// > Isolation: Call it from anywhere. This is the one wait that is not ended by the loop, which is gone by then: a
@@ -53,8 +53,8 @@ extension EventLoop {
     return report.take()
   }
 
-  /// Registers `body` to run on the loop when it shuts down: once, last in, first out, after the loop's tasks have ended
-  /// and before its handles close.
+  /// Registers `body` to run on the loop when it shuts down: once, last in, first out, after the loop's tasks have
+  /// ended and before its handles close.
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/notOnLoop`` from an actor of another
   ///   loop.

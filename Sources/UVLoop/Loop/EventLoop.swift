@@ -20,8 +20,8 @@
 /// ## Signals
 ///
 /// The loop's thread blocks all signals but those of faults, so that signals to the process stay with the program: a
-/// `SIGINT` arrives where it would without the loop. `SIGPIPE` is blocked there too, and a write to a closed pipe answers
-/// `EPIPE` instead of ending the process.
+/// `SIGINT` arrives where it would without the loop. `SIGPIPE` is blocked there too, and a write to a closed pipe
+/// answers `EPIPE` instead of ending the process.
 ///
 /// ## Fork
 ///
@@ -46,8 +46,9 @@ public actor EventLoop: LoopActor {
   ///
   /// - Parameter options: Its name.
   /// - Throws: ``UVError/Code/invalidArgument`` for a bad option, which the message names;
-  ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a later one five);
-  ///   ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is left behind then.
+  ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a
+  ///   later one five); ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is
+  ///   left behind then.
   ///
   /// > Isolation: Call it anywhere. It blocks the caller for the start of a thread, about 100 µs.
   ///

@@ -64,8 +64,9 @@ extension Gate: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let bits = unsafe unsafeBitCast(job, to: UInt.self)
-    // A task that prefers the loop and came back without that mark would be enqueued anew for each call of an actor. One
-    // that has it without preferring the loop, started on the spot inside such a task, is enqueued once more and loses it.
+    // A task that prefers the loop and came back without that mark would be enqueued anew for each call of an actor.
+    // One that has it without preferring the loop, started on the spot inside such a task, is enqueued once more and
+    // loses it.
     let isTaskJob = core.isCurrent && core.isRunningTaskJob
     unsafe self.isTaskJob = isTaskJob
     let attempt = word.compareExchange(expected: 0, desired: bits, ordering: .acquiringAndReleasing)

@@ -29,8 +29,8 @@
 /// ```
 ///
 /// A closure in a method belongs to the loop only if it captures `self`: one that does not name `self` is nonisolated,
-/// and creating a handle in it does not compile. The same holds in the body of a `run` for closures that do not name its
-/// parameter, and for local functions, which take the loop as `isolated EventLoop` instead.
+/// and creating a handle in it does not compile. The same holds in the body of a `run` for closures that do not name
+/// its parameter, and for local functions, which take the loop as `isolated EventLoop` instead.
 ///
 /// > Ownership: The actor keeps its loop. After the loop has been shut down its methods still run, one at a time, on
 /// Swift's global pool, and every call that needs the loop throws ``UVError/Code/loopClosed``.

@@ -13,7 +13,8 @@ extension LoopCore {
     return tell(body)
   }
 
-  /// On the loop: keeps the gate until ``dismiss(_:)``. False, and the gate is fired, if shutdown has released the waits.
+  /// On the loop: keeps the gate until ``dismiss(_:)``. False, and the gate is fired, if shutdown has released the
+  /// waits.
   func admit(_ gate: Gate) -> Bool {
     if hasReleasedWaits {
       gate.fire(.closed)

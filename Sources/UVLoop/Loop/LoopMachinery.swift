@@ -23,8 +23,8 @@ import Synchronization
 
   deinit { unsafe UnsafeMutableRawPointer(loop).deallocate() }
 
-  /// Makes sure beforehand, as well as other threads allow, that `uv_loop_init` does not fail half-way: then it leaks its
-  /// epoll descriptor, and the first one of a process, which makes a pipe for all signal handlers, aborts.
+  /// Makes sure beforehand, as well as other threads allow, that `uv_loop_init` does not fail half-way: then it leaks
+  /// its epoll descriptor, and the first one of a process, which makes a pipe for all signal handlers, aborts.
   private static func requireDescriptors() throws(UVError) {
     var taken: [Int32] = []
     defer { for descriptor in taken { Posix.close(descriptor) } }

@@ -20,9 +20,9 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     var isAsker = false
   }
 
-  /// The loops' tasks that wait for the calling code, outermost first: the task it belongs to, and those that wait for it
-  /// in `runBlocking` or for what they offloaded. Child tasks see it, and so does a `Task { }` made there, which cannot be
-  /// told from one.
+  /// The loops' tasks that wait for the calling code, outermost first: the task it belongs to, and those that wait for
+  /// it in `runBlocking` or for what they offloaded. Child tasks see it, and so does a `Task { }` made there, which
+  /// cannot be told from one.
   @TaskLocal static var chain: [ID] = []
 
   private let lock = Lock()

@@ -8,9 +8,9 @@ import Synchronization
 enum ProcessGeneration {
   private static let counter = Atomic<UInt32>(0)
 
-  /// Registering is a side effect of the first read. All that the handler touches is made here and used, since to name it
-  /// is not enough for the compiler: a child that found it half made by a thread which it does not have would wait for
-  /// ever.
+  /// Registering is a side effect of the first read. All that the handler touches is made here and used, since to name
+  /// it is not enough for the compiler: a child that found it half made by a thread which it does not have would wait
+  /// for ever.
   private static let watch: Void = {
     for slot in [ThreadSlot.current, .isolating, .serial, .occupant] { _ = slot.word }
     counter.add(0, ordering: .relaxed)

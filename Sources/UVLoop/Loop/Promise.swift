@@ -11,8 +11,8 @@
 /// anybody waits.
 ///
 /// Another thread cannot touch it. Keep it in a ``LoopActor`` and resume it there:
-/// `try actor.post { $0.answer?.resume(returning: 42) }`. On the loop itself `schedule(after: .zero) { … }` takes a closure
-/// that may capture it, which that of `post` may not.
+/// `try actor.post { $0.answer?.resume(returning: 42) }`. On the loop itself `schedule(after: .zero) { … }` takes a
+/// closure that may capture it, which that of `post` may not.
 ///
 /// > Isolation: Belongs to the loop on which it was made. Off the loop nothing of it compiles.
 ///

@@ -4,8 +4,8 @@
 //                                                     reaping ───────────┘
 //
 //   releasingWaits  accepted work has run, and the loop's tasks are cancelled; every other wait ends with `loopClosed`
-//   awaitingTasks   what that woke runs; the loop's tasks end. Their own waits ended with their cancellation, but a task
-//                   may also await somebody else's that waits on the loop, and would then never end
+//   awaitingTasks   what that woke runs; the loop's tasks end. Their own waits ended with their cancellation, but a
+//                   task may also await somebody else's that waits on the loop, and would then never end
 //   closingHandles  the hooks have run and our handles close; offloaded calls end
 //   reaping         the report is out; foreign handles or late jobs still use the loop
 //   ended           nothing uses the loop any more

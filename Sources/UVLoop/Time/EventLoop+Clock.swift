@@ -56,7 +56,8 @@ extension EventLoop {
     /// This moment, not cached.
     public var now: Instant { Instant(nanoseconds: MonotonicClock.now()) }
 
-    /// One millisecond: a sleep is never early by a nanosecond, and late by up to one or two of these.
+    /// One millisecond: a sleep is never early by a nanosecond, and late by up to one or two of these, a long one by
+    /// more; see ``EventLoop/sleep(for:tolerance:)``.
     public var minimumResolution: Duration { .milliseconds(1) }
 
     /// Waits until `deadline`; see ``EventLoop/sleep(until:tolerance:)``.
@@ -67,7 +68,8 @@ extension EventLoop {
 
   /// Waits for `duration`, and resumes on the caller's isolation.
   ///
-  /// Never early, by not a nanosecond; on an idle machine late by up to 2 ms, since libuv waits in whole milliseconds.
+  /// Never early, by not a nanosecond; on an idle machine late by up to 2 ms, since libuv waits in whole milliseconds,
+  /// and by a thousandth of a long wait, which Linux allows itself in `epoll_wait` (16 s come 16 ms late).
   /// It counts from the call, however long the loop has been busy. Zero and less wait for one turn of the loop; the
   /// largest `Duration` is for ever. Those who wait for the same moment go on in the order in which they began to.
   ///

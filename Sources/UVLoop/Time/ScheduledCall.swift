@@ -98,7 +98,8 @@ extension ScheduledCall: CustomStringConvertible {
 extension EventLoop {
   /// Calls `body` on the loop after `delay`, unless it is cancelled before.
   ///
-  /// Never early, by not a nanosecond, and counted from now; on an idle machine late by up to 2 ms. Zero and less call
+  /// Never early, by not a nanosecond, and counted from now; on an idle machine late by up to 2 ms, and by a thousandth
+  /// of a long delay, as with ``EventLoop/sleep(for:tolerance:)``. Zero and less call
   /// soon, once, never inline, and let input and output through. Calls with the same deadline fire in the order in
   /// which they were made. At shutdown a call that is not due is dropped and counted in the report.
   ///

@@ -5,7 +5,8 @@ extension EventLoop {
   /// for try await tick in try loop.ticks(every: .seconds(1)) { print(tick) }
   /// ```
   ///
-  /// Each element comes at its nominal moment or, on an idle machine, up to 2 ms later, and never before. The nominal
+  /// Each element comes at its nominal moment or, on an idle machine, up to 2 ms later (of a long period up to a
+  /// thousandth later, as with ``EventLoop/sleep(for:tolerance:)``), and never before. The nominal
   /// schedule does not drift, however long the body of the loop takes; `missed` says what happens when it takes longer
   /// than a period.
   ///

@@ -3,9 +3,11 @@ import Synchronization
 extension EventLoop {
   /// Runs `body`, and cancels it when it takes longer than `limit`.
   ///
-  /// `body` runs in the caller's isolation, on the loop without a hop. When the time is over it is cancelled and awaited:
-  /// nothing of it goes on after this call has ended. What it then ends with is what the caller gets, a value or an
-  /// error of its own; only its `CancellationError` becomes ``UVError/Code/timedOut``.
+  /// `body` runs in the caller's isolation, on the loop without a hop. When the time is over it is cancelled and
+  /// awaited: nothing of it goes on after this call has ended. What it then ends with is what the caller gets, a value
+  /// or an error of its own; only its `CancellationError` becomes ``UVError/Code/timedOut``. A loop over
+  /// ``ticks(every:missed:)`` or ``signals(_:)`` ends when it is cancelled and throws nothing: `body` then returns, and
+  /// nobody says that it was late, unless `body` asks `try Task.checkCancellation()` behind the loop.
   ///
   /// - Parameters:
   ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. With zero or less
@@ -148,8 +150,8 @@ extension EventLoop {
         let attempt = word.compareExchange(expected: seen, desired: .detached, ordering: .acquiringAndReleasing)
         if attempt.exchanged { return }
       }
-      // The loop is inside `cancel`, on its own thread, in a cancellation handler of the body's: it must get out of there
-      // by itself, as with every `Task.cancel`.
+      // The loop is inside `cancel`, on its own thread, in a cancellation handler of the body's: it must get out of
+      // there by itself, as with every `Task.cancel`.
       Posix.yield()
     }
   }

@@ -6,11 +6,11 @@ public struct OffloadCancellation: Sendable, Hashable {
   /// The caller waits until the call has ended, and gets its result or error. The call can poll `Task.isCancelled`.
   public static let wait = OffloadCancellation(kind: .wait)
 
-  /// The caller goes on at once, with `CancellationError`. The call goes on too, holds its worker, and its result or error
-  /// is dropped on that worker. Shutdown does not wait for it, and names it in its report.
+  /// The caller goes on at once, with `CancellationError`. The call goes on too, holds its worker, and its result or
+  /// error is dropped on that worker. Shutdown does not wait for it, and names it in its report.
   ///
-  /// For calls that may never end and that nobody can interrupt: a read from a dead network disk, say. The call must not
-  /// use what the caller takes back: the compiler sees to it, since what it captures has been sent to it.
+  /// For calls that may never end and that nobody can interrupt: a read from a dead network disk, say. The call must
+  /// not use what the caller takes back: the compiler sees to it, since what it captures has been sent to it.
   public static let abandon = OffloadCancellation(kind: .abandon)
 }
 
@@ -60,14 +60,14 @@ extension EventLoop {
     return result.take()
   }
 
-  /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and the
-  /// caller waits at a gate.
+  /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and
+  /// the caller waits at a gate.
   private func abandonable<T>(
     _ offload: Offload, isolation: isolated (any Actor)?, _ body: Transfer<() throws -> sending T>
   ) async throws -> Transfer<T> {
     let handover = Handover<T>(on: core)
-    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it comes back
-    // here too, which costs a wake and does nothing.
+    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it comes
+    // back here too, which costs a wake and does nothing.
     let task = Task.immediate(name: Task.name) { await offload.perform(body.take(), leavingResultIn: handover) }
     return try await handover.wait(isolation: isolation) {
       task.cancel()

@@ -50,9 +50,9 @@ public enum ThreadPool {
 
   /// Sets how many threads the pool has.
   ///
-  /// Call it at the start of the program, before other threads exist: it sets an environment variable, which is not safe
-  /// while another thread reads the environment. All threads are started at the first use, and the process aborts if
-  /// one of them cannot be; large sizes are at your risk.
+  /// Call it at the start of the program, before other threads exist: it sets an environment variable, which is not
+  /// safe while another thread reads the environment. All threads are started at the first use, and the process aborts
+  /// if one of them cannot be; large sizes are at your risk.
   ///
   /// - Parameter size: From 1 to 1,024.
   /// - Throws: ``UVError/Code/invalidArgument`` for another number; ``UVError/Code/busy`` once something has been

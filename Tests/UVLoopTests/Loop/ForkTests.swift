@@ -200,8 +200,8 @@ import Testing
     }
   }
 
-  // Under the thread sanitizer Swift's runtime takes a lock at every use of a global variable, so that there is no moment
-  // at which a busy process could fork; see `Fork.child`.
+  // Under the thread sanitizer Swift's runtime takes a lock at every use of a global variable, so that there is no
+  // moment at which a busy process could fork; see `Fork.child`.
   @Test(.disabled(if: Sanitizer.isThread, "there a busy process cannot fork"))
   func `G-19 a child forked while other threads use the pool and the loop is not locked up`() async throws {
     await #expect(processExitsWith: .success) {

@@ -2,8 +2,8 @@ import Testing
 
 @testable import UVLoop
 
-/// Everything that may come while the loop stops. Each round has its own loop, and nothing in it may hang. One after the
-/// other, since some of the threads here spin.
+/// Everything that may come while the loop stops. Each round has its own loop, and nothing in it may hang. One after
+/// the other, since some of the threads here spin.
 @Suite(.serialized) struct ShutdownRaceTests {
   private actor Meter: LoopActor {
     nonisolated let loop: EventLoop

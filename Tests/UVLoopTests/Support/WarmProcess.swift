@@ -11,8 +11,8 @@ struct WeakCore: Sendable {
   var isFreed: Bool { core == nil }
 }
 
-/// Makes what a process keeps once it has had a loop: libuv's signal pipe, its pool, Swift's own threads. Whoever counts
-/// descriptors or threads begins with this, since the first loop's must be gone before the count.
+/// Makes what a process keeps once it has had a loop: libuv's signal pipe, its pool, Swift's own threads. Whoever
+/// counts descriptors or threads begins with this, since the first loop's must be gone before the count.
 func warmUpProcess() async throws {
   // Swift's own timers keep descriptors too, from the first sleep on.
   try await Task.sleep(for: .milliseconds(1))
