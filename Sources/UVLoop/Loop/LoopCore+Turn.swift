@@ -29,7 +29,6 @@ extension LoopCore {
   }
 
   func beforePoll() {
-    counters.turns &+= 1
     var mayBlock = drain()
     if let stop {
       if stop.advance() { mayBlock = false }
@@ -41,6 +40,7 @@ extension LoopCore {
   }
 
   func afterPoll() {
+    counters.turns &+= 1
     inbox.take(into: &local)
     // Nothing of anybody's runs between the decision to end and the end: what came in is left for the drainer.
     if stop?.hasEnded == true { return }

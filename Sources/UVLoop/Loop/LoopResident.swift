@@ -40,7 +40,7 @@ enum ResidentSlot: Int {
 
 /// What a loop has done so far. Written on its thread.
 struct LoopCounters: Sendable {
-  /// Passes of libuv's loop, each with one poll.
+  /// Passes of libuv's loop, each counted when its poll has returned.
   var turns = 0
   /// Closures and jobs run.
   var jobs = 0

@@ -218,6 +218,8 @@ import Testing
       try await loop.sleep(for: .seconds(1_000))
     }
     try await begun.wait()
+    // Behind the part of the body that signals: now it sleeps.
+    await loop.run { _ in }
     let start = MonotonicClock.now()
     let report = await loop.shutdown()
     try await waiter.thread.join()

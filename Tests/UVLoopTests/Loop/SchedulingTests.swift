@@ -197,31 +197,33 @@ import Testing
   }
 
   @Test func `D-14 the state goes running, stopping, stopped, and never back`() async throws {
-    try await withTestLoop { loop, calls in
-      let seen = Shared<[EventLoop.State]>([])
-      let (watching, isOver) = (Event("the first look"), Shared(false))
-      let look: @Sendable () -> Void = {
-        let state = loop.state
-        seen.update { if $0.last != state { $0.append(state) } }
-        watching.signal()
+    await #expect(processExitsWith: .success) {
+      try await withTestLoop { loop, calls in
+        let seen = Shared<[EventLoop.State]>([])
+        let (watching, isOver) = (Event("the first look"), Shared(false))
+        let look: @Sendable () -> Void = {
+          let state = loop.state
+          seen.update { if $0.last != state { $0.append(state) } }
+          watching.signal()
+        }
+        let watcher = PlainThread { while !isOver.value { look() } }
+        try await watching.wait()
+        await loop.run { loop in
+          do { try loop.onShutdown { look() } } catch { Issue.record(error) }
+        }
+        await loop.shutdown()
+        look()
+        await loop.shutdown(within: .zero)
+        try? loop.post {}
+        _ = loop.task { _ in }
+        look()
+        isOver.value = true
+        try await watcher.join()
+        // The hook and the watcher look at once, so that one may tell late what it saw.
+        #expect(Set(seen.value) == [.running, .stopping, .stopped])
+        #expect(seen.value.first == .running)
+        #expect(loop.state == .stopped)
       }
-      let watcher = PlainThread { while !isOver.value { look() } }
-      try await watching.wait()
-      await loop.run { loop in
-        do { try loop.onShutdown { look() } } catch { Issue.record(error) }
-      }
-      await loop.shutdown()
-      look()
-      await loop.shutdown(within: .zero)
-      try? loop.post {}
-      _ = loop.task { _ in }
-      look()
-      isOver.value = true
-      try await watcher.join()
-      // The hook and the watcher look at once, so that one may tell late what it saw.
-      #expect(Set(seen.value) == [.running, .stopping, .stopped])
-      #expect(seen.value.first == .running)
-      #expect(loop.state == .stopped)
     }
   }
 }

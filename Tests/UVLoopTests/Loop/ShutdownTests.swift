@@ -233,34 +233,40 @@ import Testing
 
   // MARK: G-17
 
+  // In processes of their own: what spins takes a CPU from all tests that run beside it.
+
   @Test func `G-17 a closure that posts itself for ever does not keep the loop from ending`() async throws {
-    try await withTestLoop { loop, _ in
-      let rounds = Counter()
-      let refused = Event("the refusal")
-      @Sendable func again() {
-        rounds.add()
-        do throws(UVError) { try loop.post { again() } } catch { refused.signal() }
+    await #expect(processExitsWith: .success) {
+      try await withTestLoop { loop, _ in
+        let rounds = Counter()
+        let refused = Event("the refusal")
+        @Sendable func again() {
+          rounds.add()
+          do throws(UVError) { try loop.post { again() } } catch { refused.signal() }
+        }
+        try loop.post { again() }
+        #expect(await eventually { rounds.value > 1_000 })
+        await loop.shutdown()
+        try await refused.wait()
       }
-      try loop.post { again() }
-      #expect(await eventually { rounds.value > 1_000 })
-      await loop.shutdown()
-      try await refused.wait()
     }
   }
 
   @Test func `G-17 a task that hops to the loop for ever does not keep it from ending`() async throws {
-    try await withTestLoop { loop, _ in
-      let rounds = Counter()
-      let task = Task {
-        while !Task.isCancelled { await loop.run { _ in _ = rounds.add() } }
+    await #expect(processExitsWith: .success) {
+      try await withTestLoop { loop, _ in
+        let rounds = Counter()
+        let task = Task {
+          while !Task.isCancelled { await loop.run { _ in _ = rounds.add() } }
+        }
+        #expect(await eventually { rounds.value > 100 })
+        await loop.shutdown()
+        // It goes on, off the loop, as tasks of others do.
+        let atTheEnd = rounds.value
+        #expect(await eventually { rounds.value > atTheEnd })
+        task.cancel()
+        await task.value
       }
-      #expect(await eventually { rounds.value > 100 })
-      await loop.shutdown()
-      // It goes on, off the loop, as tasks of others do.
-      let atTheEnd = rounds.value
-      #expect(await eventually { rounds.value > atTheEnd })
-      task.cancel()
-      await task.value
     }
   }
 }

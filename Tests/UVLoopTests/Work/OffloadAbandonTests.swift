@@ -2,8 +2,9 @@ import Testing
 
 @testable import UVLoop
 
-/// `onCancel: .abandon`. Loops that end with a call that still runs cannot come from the harness.
-@Suite struct OffloadAbandonTests {
+/// `onCancel: .abandon`. Loops that end with a call that still runs cannot come from the harness. One after the other,
+/// since they hold workers, of which the process has four.
+@Suite(.serialized) struct OffloadAbandonTests {
   private struct Broken: Error, Equatable { let number: Int }
 
   @TaskLocal static var word = "unset"
