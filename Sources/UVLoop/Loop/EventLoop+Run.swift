@@ -113,11 +113,15 @@ extension EventLoop {
     core.requireOwnProcess()
     let id = core.tasks.enter(name, .task)
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
-      guard let id else { return await operation(self) }
+      guard let id else {
+        // Here and not from outside, where it might come after the operation has begun.
+        unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+        return await operation(self)
+      }
       defer { self.core.tasks.leave(id) }
       return await LoopTasks.$chain.withValue([id]) { await operation(self) }
     }
-    if let id { core.tasks.attach(id) { task.cancel() } } else { task.cancel() }
+    if let id { core.tasks.attach(id) { task.cancel() } }
     return task
   }
 }
