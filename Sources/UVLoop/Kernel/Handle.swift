@@ -51,7 +51,8 @@ import CLibUV
     unsafe data.map { unsafe Unmanaged<Self>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Before each call that starts the handle: throws where it is closed, or the loop shuts down; then traps off the loop.
+  /// Before each call that starts the handle: throws where it is closed, or the loop shuts down; then traps off the
+  /// loop.
   @inline(__always)
   final func enter(_ call: StaticString) throws(UVError) {
     if let closer = state.closer { throw closedError(call, closer) }
@@ -83,8 +84,8 @@ import CLibUV
     if state.deactivate() { closeIfOrphan() }
   }
 
-  /// Like ``deactivate()``, for a one-shot that is about to call back: whether anybody needs it is known only afterwards,
-  /// and `closeIfOrphan` asks then.
+  /// Like ``deactivate()``, for a one-shot that is about to call back: whether anybody needs it is known only
+  /// afterwards, and `closeIfOrphan` asks then.
   final func fired() { _ = state.deactivate() }
 
   final func closeIfOrphan() {
@@ -134,8 +135,8 @@ import CLibUV
 
   // What a kind adds.
 
-  /// It closes: let go of callbacks and of what was claimed. The state says so already, so that what a callback held may
-  /// call back.
+  /// It closes: let go of callbacks and of what was claimed. The state says so already, so that what a callback held
+  /// may call back.
   func willClose() {}
   /// The memory is about to be freed.
   func willFree() {}

@@ -2,7 +2,7 @@
 ///
 /// After a clean end ``unfinished`` and ``foreignHandles`` are empty.
 public struct ShutdownReport: Sendable, CustomStringConvertible {
-  /// Something that had not ended when the time given by `within:` was over.
+  /// Something that had not ended when the time given by `within:` was over, or a call whose caller had abandoned it.
   public struct Unfinished: Sendable, Hashable {
     /// What it is.
     public enum Kind: String, Sendable {
@@ -29,8 +29,8 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     public let descriptor: Int32?
   }
 
-  /// Tasks and offloaded calls that did not end in time. They go on: a task on Swift's global pool, a call on its
-  /// worker, for whose end the loop's thread stays behind.
+  /// Tasks and offloaded calls that did not end in time, and calls that were abandoned. They go on: a task on Swift's
+  /// global pool, a call on its worker, for whose end the loop's thread stays behind.
   public internal(set) var unfinished: [Unfinished] = []
   /// How many scheduled calls were dropped because they were not yet due.
   public internal(set) var droppedCalls = 0
