@@ -20,6 +20,8 @@ import Testing
         }
       }
       try await begun.wait(times: 3)
+      // Behind the parts of the tasks that signal: now they sleep.
+      await loop.run { _ in }
       let report = await loop.shutdown()
       #expect(calls.count("ended") == 3)
       #expect(report.unfinished.isEmpty)
