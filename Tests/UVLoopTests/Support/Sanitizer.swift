@@ -9,4 +9,5 @@
 /// Which sanitizer watches this process.
 enum Sanitizer {
   static let isThread = unsafe dlsym(nil, "__tsan_init") != nil
+  static let isAddress = unsafe dlsym(nil, "__asan_init") != nil
 }
