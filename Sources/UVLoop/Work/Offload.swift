@@ -26,12 +26,12 @@ actor Offload: Occupant {
   /// Why the body does not run.
   private enum Refusal { case cancelled, closed, refused(UVError) }
 
-  // These four belong to the loop's thread, but for `job` and `refusal`, which whoever runs the job reads after the
-  // loop has handed it over, by queueing it or through libuv's pool.
-  private nonisolated(unsafe) var request = Request(UV_WORK)
-  private nonisolated(unsafe) var job: UnownedJob?
-  private nonisolated(unsafe) var refusal: Refusal?
-  nonisolated(unsafe) var place = -1
+  private nonisolated(unsafe) var request = Request(UV_WORK)  // Holds because only the loop's thread uses it.
+  // Holds for these two because whoever runs the job reads them after the loop has handed it over, by queueing it or
+  // through libuv's pool.
+  private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
+  private nonisolated(unsafe) var refusal: Refusal?  // Holds for the reason above.
+  nonisolated(unsafe) var place = -1  // Holds because only the loop's thread uses it.
 
   init(on core: LoopCore, label: String?, isAbandonable: Bool) {
     self.core = core

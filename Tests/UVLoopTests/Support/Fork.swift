@@ -60,6 +60,7 @@ struct Fork {
     let own = ThreadIdentity.current.kernelID
     while !Process.threads.subtracting([own]).allSatisfy(Process.isAsleep) {
       if MonotonicClock.now() > deadline { return false }
+      // Nothing tells when a thread falls asleep: the kernel's table is asked again.
       usleep(1_000)
     }
     return true
