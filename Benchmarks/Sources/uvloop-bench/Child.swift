@@ -1,0 +1,59 @@
+import CPeers
+import Foundation
+
+/// One peer's run of one workload, in a process of its own: what a peer leaves behind, in memory or threads, meets no
+/// other peer, and where its threads land is the kernel's choice anew each time.
+struct Child {
+  let workload: Workload
+  let peer: Peer
+  let placement: Placement
+  let size: Int
+
+  /// What it printed, or why there is nothing.
+  enum Outcome {
+    case figures([Figure])
+    /// The interpreter is not installed, or the script does not do this workload.
+    case absent
+  }
+
+  func run() throws -> Outcome {
+    switch peer.work {
+    case .here:
+      return try start([Command.own.path(), "run-one", workload.name, peer.name, "\(size)"])
+    case .script(let script):
+      return try start(script.command(workload.name, max(1, size / Script.slowness)))
+    case .program(let name):
+      let folder = Command.own.deletingLastPathComponent()
+      let program = folder.appending(path: name).path()
+      return try start([folder.appending(path: "startup-measure").path(), "\(size)", program])
+    }
+  }
+
+  private func start(_ command: [String]) throws -> Outcome {
+    guard let text = try Command(command, on: placement).run() else { return .absent }
+    return .figures(try Figure.parse(text, from: peer.name))
+  }
+}
+
+extension Figure {
+  /// A line as a child prints it: part, value, unit.
+  var line: String { "\(part)\t\(value)\t\(unit.rawValue)" }
+
+  static func parse(_ text: String, from peer: String) throws -> [Figure] {
+    try text.split(separator: "\n").map { line in
+      let fields = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+      guard fields.count == 3, let value = Double(fields[1]), let unit = Unit(rawValue: fields[2]) else {
+        throw Wrong(description: "\(peer) printed a line that is no figure: \(line)")
+      }
+      return Figure(part: fields[0], value: value, unit: unit)
+    }
+  }
+}
+
+extension [Double] {
+  var median: Double {
+    let sorted = sorted()
+    let middle = count / 2
+    return count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+  }
+}

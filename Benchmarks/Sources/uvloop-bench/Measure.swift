@@ -1,0 +1,88 @@
+import ArgumentParser
+import Foundation
+
+/// All peers of the chosen workloads, in rounds.
+struct Measure: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "measure", shouldDisplay: false)
+
+  @Argument(help: "The workloads whose names begin so; without it all of them.")
+  var workloads: [String] = []
+
+  @Option(help: ArgumentHelp("Only what matches, in 'workload peer'.", valueName: "regex"))
+  var filter: String?
+
+  @Option(help: "How often each peer is measured.")
+  var rounds: Int?
+
+  @Flag(help: "Keep every process on one CPU.")
+  var oneCpu = false
+
+  @Flag(help: "Fewer operations and one round: less than a minute in all.")
+  var quick = false
+
+  @Flag(help: "Print JSON objects, one a line, and no table.")
+  var json = false
+
+  @Flag(help: "Print the workloads and their peers, and measure nothing.")
+  var list = false
+
+  @Option(help: ArgumentHelp("Draw the medians as bars.", valueName: "file.svg"))
+  var plot: String?
+
+  func validate() throws {
+    if let rounds, !(1...1_000).contains(rounds) { throw ValidationError("--rounds must be from 1 to 1000.") }
+    for name in workloads where !Workload.all.contains(where: { $0.name.hasPrefix(name) }) {
+      throw ValidationError("No workload begins with '\(name)'; --list names them.")
+    }
+    if let filter, (try? Regex(filter)) == nil {
+      throw ValidationError("--filter '\(filter)' is not a regular expression.")
+    }
+  }
+
+  func run() async throws {
+    let entries = try chosen()
+    if entries.isEmpty { throw ValidationError("Nothing matches; --list names the workloads and their peers.") }
+    if list {
+      Output.list(entries)
+      return
+    }
+    var record = Record()
+    let machine = Machine.current
+    if !json { Output.note("# \(machine.description)") }
+    let rounds = rounds ?? (quick ? 1 : 5)
+    for (workload, peers) in entries {
+      for round in 0..<rounds {
+        for placement in oneCpu ? [.oneCPU] : workload.placements {
+          // The one that comes first finds the caches cold, and the machine in another mood than the last one.
+          for peer in round.isMultiple(of: 2) ? peers : peers.reversed() {
+            let size = quick ? workload.quickSize : workload.size
+            switch try Child(workload: workload, peer: peer, placement: placement, size: size).run() {
+            case .absent: continue
+            case .figures(let figures):
+              for figure in figures {
+                let line = Line(
+                  workload: workload.name + figure.part + placement.suffix, peer: peer.name, value: figure.value,
+                  unit: figure.unit)
+                record.add(line)
+                Output.line(line, json: json)
+              }
+            }
+          }
+        }
+      }
+    }
+    if !json { Output.table(record) }
+    if let plot { try Plot.draw(record, machine, to: plot) }
+  }
+
+  private func chosen() throws -> [(Workload, [Peer])] {
+    let regex = try filter.map { try Regex($0) }
+    return Workload.all.compactMap { workload in
+      if !workloads.isEmpty && !workloads.contains(where: { workload.name.hasPrefix($0) }) { return nil }
+      let peers = workload.peers.filter { peer in
+        regex.map { "\(workload.name) \(peer.name)".contains($0) } ?? true
+      }
+      return peers.isEmpty ? nil : (workload, peers)
+    }
+  }
+}

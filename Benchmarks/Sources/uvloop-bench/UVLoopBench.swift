@@ -1,0 +1,36 @@
+import ArgumentParser
+import Foundation
+
+/// Measures UVLoop, raw libuv and other loops side by side.
+@main
+struct UVLoopBench: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "uvloop-bench",
+    abstract: "Measures UVLoop, raw libuv and other loops side by side.",
+    discussion: """
+      Prints one line a figure, `workload<TAB>peer<TAB>value<TAB>unit`, as it is measured, and ends with a table of \
+      medians. Each run of each peer is a process of its own; rounds alternate the peers' order.
+
+        uvloop-bench W3a W3b          the workloads whose names begin so
+        uvloop-bench --filter nio     the workloads and peers that match
+      """,
+    subcommands: [Measure.self, RunOne.self],
+    defaultSubcommand: Measure.self)
+}
+
+/// One peer's run, in this process.
+struct RunOne: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "run-one", shouldDisplay: false)
+
+  @Argument var workload: String
+  @Argument var peer: String
+  @Argument var size: Int
+
+  func run() async throws {
+    guard let workload = Workload.named(workload), let peer = workload.peers.first(where: { $0.name == peer }),
+      case .here(let measure) = peer.work
+    else { throw ValidationError("There is no peer '\(peer)' of a workload '\(workload)'.") }
+    if workload.warmsUp { _ = try await measure(max(1, size / 10)) }
+    for figure in try await measure(size) { print(figure.line) }
+  }
+}

@@ -1,0 +1,12 @@
+extension Workload {
+  /// In the order in which they run.
+  static let all: [Workload] = [
+    posting(producers: 1), posting(producers: 4), taskPosting, selfPosting, yielding, onLoopCalls,
+    roundTrips, hops,
+    timerChurn, oneShots, sleepers,
+    offloading, offloadLatency,
+    startup,
+  ]
+
+  static func named(_ name: String) -> Workload? { all.first { $0.name == name } }
+}

@@ -1,0 +1,181 @@
+import CPeers
+import Dispatch
+import NIOCore
+import NIOPosix
+import UVLoop
+
+extension Workload {
+  /// Trivial jobs on a pool of four threads, 64 in flight, each of which ends on the loop.
+  static let offloading = Workload(
+    name: "W4.offload.64", title: "trivial jobs on the thread pool, 64 in flight", size: 200_000, quickSize: 20_000,
+    placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv") { try .throughput($0, peer_offload($0, 64)) },
+      Peer("uvloop-swift") { try await offload($0, inFlight: 64).throughput },
+      Peer("nio") { try await onNIO($0, inFlight: 64).throughput },
+      Peer("nio-async") { try await onNIOAsync($0 / 5, inFlight: 64).throughput },
+      Peer("dispatch") { try onDispatch($0, inFlight: 64).throughput },
+      Peer("conc-detached") { try await detached($0, inFlight: 64).throughput },
+    ] + Script.all)
+
+  /// The same with one in flight: how long it takes.
+  static let offloadLatency = Workload(
+    name: "W4.offload.lat", title: "one trivial job on the thread pool at a time", size: 50_000, quickSize: 5_000,
+    placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv") { try .latencies($0, peer_offload_latency) },
+      Peer("uvloop-swift") { try await offload($0, inFlight: 1).latencies },
+      Peer("nio") { try await onNIO($0, inFlight: 1).latencies },
+      Peer("nio-async") { try await onNIOAsync($0, inFlight: 1).latencies },
+      Peer("dispatch") { try onDispatch($0, inFlight: 1).latencies },
+      Peer("conc-detached") { try await detached($0, inFlight: 1).latencies },
+    ] + Script.all)
+
+  /// Hands out jobs until there have been enough. What a job does is to mark its id.
+  private final class Jobs: @unchecked Sendable {  // Holds because the loop's thread takes and ends, one at a time.
+    private let count: Int
+    private let seen: Seen
+    private let times: Times
+    private var next = 0
+    private var ended = 0
+    private let watch = Stopwatch()
+    private var figures: [Figure] = []
+    let tally: Tally
+
+    init(_ count: Int) {
+      self.count = count
+      seen = Seen(count)
+      times = Times(count)
+      tally = Tally(count)
+    }
+
+    func take() -> Int? {
+      if next == count { return nil }
+      times[next] = peer_now()
+      next += 1
+      return next - 1
+    }
+
+    func run(_ id: Int) { seen.mark(id) }
+
+    func end(_ id: Int) {
+      times[id] = peer_now() - times[id]
+      ended += 1
+      if ended == count { figures = watch.throughput(count) }
+      tally.mark(id)
+    }
+
+    /// After all have ended.
+    func results() throws -> (throughput: [Figure], latencies: [Figure]) {
+      try seen.check()
+      try tally.check()
+      return (figures, .latencies(times.all))
+    }
+  }
+
+  private typealias Results = (throughput: [Figure], latencies: [Figure])
+
+  private static func offload(_ count: Int, inFlight: Int) async throws -> Results {
+    try await withEventLoop { loop in
+      let jobs = Jobs(count)
+      let tasks = (0..<inFlight).map { _ in
+        loop.task { loop in
+          while let id = jobs.take() {
+            try await loop.offload { jobs.run(id) }
+            jobs.end(id)
+          }
+        }
+      }
+      for task in tasks { try await task.value }
+      return try jobs.results()
+    }
+  }
+
+  private static func onNIO(_ count: Int, inFlight: Int) async throws -> Results {
+    let pool = NIOThreadPool(numberOfThreads: 4)
+    pool.start()
+    let results = try await withNIOLoop { loop in
+      let jobs = Jobs(count)
+      @Sendable func submit() {
+        guard let id = jobs.take() else { return }
+        pool.runIfActive(eventLoop: loop) { jobs.run(id) }.whenComplete { _ in
+          jobs.end(id)
+          submit()
+        }
+      }
+      loop.execute { for _ in 0..<inFlight { submit() } }
+      await jobs.tally.wait()
+      return try jobs.results()
+    }
+    try await pool.shutdownGracefully()
+    return results
+  }
+
+  private static func onNIOAsync(_ count: Int, inFlight: Int) async throws -> Results {
+    let pool = NIOThreadPool(numberOfThreads: 4)
+    pool.start()
+    let results = try await withNIOLoop { loop in
+      let jobs = Jobs(count)
+      await NIOSubmitter(loop).submit(jobs, pool, inFlight: inFlight)
+      return try jobs.results()
+    }
+    try await pool.shutdownGracefully()
+    return results
+  }
+
+  private actor NIOSubmitter {
+    private nonisolated let loop: any NIOCore.EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.executor.asUnownedSerialExecutor() }
+    init(_ loop: any NIOCore.EventLoop) { self.loop = loop }
+
+    func submit(_ jobs: Jobs, _ pool: NIOThreadPool, inFlight: Int) async {
+      await withDiscardingTaskGroup { group in
+        for _ in 0..<inFlight { group.addTask { await self.work(jobs, pool) } }
+      }
+    }
+
+    private func work(_ jobs: Jobs, _ pool: NIOThreadPool) async {
+      while let id = jobs.take() {
+        try? await pool.runIfActive { jobs.run(id) }
+        jobs.end(id)
+      }
+    }
+  }
+
+  private static func onDispatch(_ count: Int, inFlight: Int) throws -> Results {
+    let jobs = Jobs(count)
+    let queue = DispatchQueue(label: "bench")
+    let pool = DispatchQueue.global()
+    @Sendable func submit() {
+      guard let id = jobs.take() else { return }
+      pool.async {
+        jobs.run(id)
+        queue.async {
+          jobs.end(id)
+          submit()
+        }
+      }
+    }
+    queue.async { for _ in 0..<inFlight { submit() } }
+    jobs.tally.waitBlocking()
+    return try jobs.results()
+  }
+
+  private static func detached(_ count: Int, inFlight: Int) async throws -> Results {
+    let jobs = Jobs(count)
+    let submitter = Submitter()
+    await withDiscardingTaskGroup { group in
+      for _ in 0..<inFlight { group.addTask { await submitter.work(jobs) } }
+    }
+    return try jobs.results()
+  }
+
+  private actor Submitter {
+    func work(_ jobs: Jobs) async {
+      while let id = jobs.take() {
+        await Task.detached { jobs.run(id) }.value
+        jobs.end(id)
+      }
+    }
+  }
+}

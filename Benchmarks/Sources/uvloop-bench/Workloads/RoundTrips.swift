@@ -1,0 +1,86 @@
+import CPeers
+import Dispatch
+import NIOCore
+import NIOPosix
+import UVLoop
+
+extension Workload {
+  /// A thread posts and blocks until the closure has answered.
+  static let roundTrips = Workload(
+    name: "W2.roundtrip", title: "a thread posts to a loop and waits for the answer", size: 50_000, quickSize: 5_000,
+    placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv-mutex") { try .latencies($0, peer_roundtrip_mutex) },
+      Peer("c-uv-evfd") { try .latencies($0, peer_roundtrip_eventfd) },
+      Peer("c-uv-spin50us") { try .latencies($0, peer_roundtrip_spin) },
+      Peer("uvloop-swift") { try await trips($0, to: UVLoopQueue()) },
+      Peer("nio") { try await trips($0, to: NIOQueue()) },
+      Peer("dispatch") { try await trips($0, to: DispatchSerialQueuePeer()) },
+    ] + Script.all)
+
+  private static func trips(_ count: Int, to queue: some SerialQueue) async throws -> [Figure] {
+    let seen = Seen(count)
+    let answered = Semaphore()
+    let done = Semaphore()
+    let times = Times(count)
+    let thread = PlainThread {
+      for id in 0..<count {
+        let began = peer_now()
+        queue.post {
+          seen.mark(id)
+          answered.signal()
+        }
+        answered.wait()
+        times[id] = peer_now() - began
+      }
+      done.signal()
+    }
+    done.wait()
+    thread.join()
+    try await queue.end()
+    try seen.check()
+    return .latencies(times.all)
+  }
+
+  /// A task on the default executor awaits a method of an actor on the loop.
+  static let hops = Workload(
+    name: "W2a.hop", title: "a task elsewhere awaits a method of an actor on the loop", size: 50_000,
+    quickSize: 5_000, placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv") { try .latencies($0, peer_hop) },
+      Peer("uvloop-swift") { count in
+        try await withEventLoop { loop in try await hop(count, LoopMeter(loop, Tally(count))) }
+      },
+      Peer("nio-actor") { count in
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let figures = try await hop(count, NIOMeter(group.next(), Tally(count)))
+        try await group.shutdownGracefully()
+        return figures
+      },
+      Peer("dispatch-actor") { try await hop($0, DispatchMeter(Tally($0))) },
+      Peer("conc") { try await hop($0, DefaultMeter(Tally($0))) },
+    ])
+
+  @concurrent
+  private static func hop(_ count: Int, _ meter: some Meter) async throws -> [Figure] {
+    var times = [UInt64](repeating: 0, count: count)
+    for id in 0..<count {
+      let began = peer_now()
+      await meter.mark(id)
+      times[id] = peer_now() - began
+    }
+    try await meter.check()
+    return .latencies(times)
+  }
+}
+
+/// One entry for each operation, written by the thread that measures.
+final class Times: @unchecked Sendable {  // Holds because one thread writes, and it has ended when others read.
+  private(set) var all: [UInt64]
+  init(_ count: Int) { all = [UInt64](repeating: 0, count: count) }
+
+  subscript(_ index: Int) -> UInt64 {
+    get { all[index] }
+    set { all[index] = newValue }
+  }
+}

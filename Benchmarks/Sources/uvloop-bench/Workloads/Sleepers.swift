@@ -1,0 +1,66 @@
+import CPeers
+import NIOCore
+import NIOPosix
+import Synchronization
+import UVLoop
+
+extension Workload {
+  /// A hundred thousand tasks sleep.
+  static let sleepers = Workload(
+    name: "W3c.sleepers", title: "100,000 tasks each sleep up to 200 ms: CPU time of all", size: 100_000,
+    quickSize: 10_000, warmsUp: false,
+    peers: [
+      Peer("uvloop-swift") { count in
+        try await withEventLoop { loop in
+          try await sleep(count, executor: loop.taskExecutor) { try await loop.sleep(for: $0) }
+        }
+      },
+      Peer("conc") { try await sleep($0, executor: nil) { try await Task.sleep(for: $0) } },
+      Peer("nio-actor") { count in
+        try await withNIOLoop { loop in
+          let shots = Shots(count)
+          let sleeper = NIOSleeper(loop)
+          await sleeper.spawn(count, shots)
+          await shots.tally.wait()
+          return try shots.figures()
+        }
+      },
+    ] + Script.all)
+
+  /// The tasks end on one thread with a loop; on the default executor each one's end takes a lock.
+  private static func sleep(
+    _ count: Int, executor: (any TaskExecutor)?, _ sleep: @escaping @Sendable (Duration) async throws -> Void
+  ) async throws -> [Figure] {
+    let shots = Shots(count)
+    let ends = Ends()
+    for id in 0..<count {
+      let delay = shots.delay(of: id)
+      Task.detached(executorPreference: executor) {
+        try? await sleep(delay)
+        ends.lock.withLock { _ in shots.fired(id) }
+      }
+    }
+    await shots.tally.wait()
+    return try shots.figures()
+  }
+
+  private final class Ends: Sendable {
+    let lock = Mutex(())
+  }
+
+  private actor NIOSleeper {
+    private nonisolated let loop: any NIOCore.EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.executor.asUnownedSerialExecutor() }
+    init(_ loop: any NIOCore.EventLoop) { self.loop = loop }
+
+    func spawn(_ count: Int, _ shots: Shots) {
+      for id in 0..<count {
+        let delay = shots.delay(of: id)
+        Task {
+          try? await Task.sleep(for: delay)
+          shots.fired(id)
+        }
+      }
+    }
+  }
+}

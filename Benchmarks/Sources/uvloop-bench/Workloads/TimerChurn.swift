@@ -1,0 +1,111 @@
+import CPeers
+import NIOCore
+import NIOPosix
+import UVLoop
+
+extension Workload {
+  /// Many timers are pending; a random one is cancelled and another one made.
+  static let timerChurn = Workload(
+    name: "W3a.timer.churn", title: "10,000 timers pend: cancel a random one and make another", size: 1_000_000,
+    quickSize: 100_000,
+    peers: [
+      Peer("c-uv-close") { try .throughput($0, peer_churn_close($0, pending)) },
+      Peer("c-uv-reuse") { try .throughput($0, peer_churn_reuse($0, pending)) },
+      Peer("c-own-heap4") { try .throughput($0, peer_churn_heap($0, pending)) },
+      Peer("uvloop-swift") { count in
+        try await withEventLoop { loop in
+          try churn(count, start: { try loop.schedule(after: $0) {} }, cancel: { $0.cancel() })
+        }
+      },
+      Peer("uvloop-swift-handle") { count in
+        try await withEventLoop { loop in try restart(count, isolation: loop) }
+      },
+      Peer("nio") { count in
+        try await withNIOLoop { loop in
+          try await loop.submit {
+            try churn(
+              count / 10, start: { loop.scheduleTask(in: .nanoseconds($0.inNanoseconds)) {} }, cancel: { $0.cancel() })
+          }.get()
+        }
+      },
+      Peer("nio-callback") { count in
+        try await withNIOLoop { loop in
+          try await loop.submit {
+            let handler = Handler()
+            return try churn(
+              count / 10,
+              start: { try loop.scheduleCallback(in: .nanoseconds($0.inNanoseconds), handler: handler) },
+              cancel: { $0.cancel() })
+          }.get()
+        }
+      },
+    ] + Script.all)
+
+  private static let pending = 10_000
+
+  private struct Handler: NIOScheduledCallbackHandler {
+    func handleScheduledCallback(eventLoop: some NIOCore.EventLoop) {}
+  }
+
+  /// A timer counts as seen when it has been cancelled.
+  private static func churn<Timer>(
+    _ count: Int, start: (Duration) throws -> Timer, cancel: (Timer) -> Void
+  ) throws -> [Figure] {
+    let seen = Seen(count + pending)
+    var random = Random()
+    func farAway() -> Duration { .milliseconds(3_600_000 + random.below(60_000)) }
+    var timers = try (0..<pending).map { (id: $0, timer: try start(farAway())) }
+    let watch = Stopwatch()
+    for id in pending..<pending + count {
+      let victim = random.below(pending)
+      seen.mark(timers[victim].id)
+      cancel(timers[victim].timer)
+      timers[victim] = (id, try start(farAway()))
+    }
+    let figures = watch.throughput(count)
+    for (id, timer) in timers {
+      seen.mark(id)
+      cancel(timer)
+    }
+    try seen.check()
+    return figures
+  }
+
+  /// Stops and starts handles that stay.
+  private static func restart(
+    _ count: Int, isolation: isolated any LoopActor
+  ) throws -> [Figure] {
+    let seen = Seen(count + pending)
+    var random = Random()
+    func farAway() -> Duration { .milliseconds(3_600_000 + random.below(60_000)) }
+    var ids = Array(0..<pending)
+    var timers: [TimerHandle] = []
+    for _ in 0..<pending {
+      let timer = try TimerHandle()
+      try timer.start(after: farAway()) {}
+      timers.append(timer)
+    }
+    let watch = Stopwatch()
+    for id in pending..<pending + count {
+      let victim = random.below(pending)
+      seen.mark(ids[victim])
+      ids[victim] = id
+      timers[victim].stop()
+      try timers[victim].start(after: farAway()) {}
+    }
+    let figures = watch.throughput(count)
+    for (id, timer) in zip(ids, timers) {
+      seen.mark(id)
+      timer.close()
+    }
+    try seen.check()
+    return figures
+  }
+}
+
+extension Duration {
+  var inNanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+  }
+}
