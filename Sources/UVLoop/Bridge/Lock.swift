@@ -30,7 +30,7 @@ import CLibUV
   }
 
   @inline(__always)
-  borrowing func withLock<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+  borrowing func withLock<R: ~Copyable, E>(_ body: () throws(E) -> R) throws(E) -> R {
     lock()
     defer { unlock() }
     return try body()

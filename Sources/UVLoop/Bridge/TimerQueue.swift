@@ -15,6 +15,10 @@
 //
 // The heap is 4-ary: half as deep as a binary one, and the four children share two cache lines. A node is 24 bytes and
 // moves without touching a reference count, since the payloads stay in their slots.
+//
+// Slots and nodes lie in blocks of plain memory, and the queue is a class: arrays ask at each write whether they are
+// shared, and a structure in a property of a class is looked after at run time while a method changes it. Together that
+// was half the cost of making and cancelling a timer.
 
 /// Names one entry of a ``TimerQueue``; stale once that entry is gone, and then never valid again.
 struct TimerToken: Hashable, Sendable {
@@ -26,43 +30,59 @@ struct TimerToken: Hashable, Sendable {
 ///
 /// A payload is released by whoever gets it: the queue holds none back. It must not be inserted into from a payload's
 /// `deinit` that runs inside one of its own calls; none does, since each call hands the payloads out.
-struct TimerQueue<Payload> {
-  private var heap: ContiguousArray<Node> = []
+@safe final class TimerQueue<Payload> {
+  /// Room for one node and one slot an entry. Nodes are initialised below `heapCount`, slots below `slotCount`, and the
+  /// payload of a slot while it is claimed.
+  private var capacity = 0
+  private var heap: UnsafeMutablePointer<Node>
+  private var heapCount = 0
+  /// Apart from the payloads, so that a sift touches 8 bytes an entry.
+  private var slots: UnsafeMutablePointer<Slot>
+  private var payloads: UnsafeMutablePointer<Payload>
+  private var slotCount = 0
+  private var freeSlot = Position.none
   /// The entries in line for delivery. Those before `nextInLine` are done; that one, if there is one, is still wanted.
   private var line: ContiguousArray<Node> = []
   private var nextInLine = 0
-  /// Apart from the payloads, so that a sift touches 8 bytes an entry.
-  private var slots: ContiguousArray<Slot> = []
-  private var payloads: ContiguousArray<Payload?> = []
-  private var freeSlot = Position.none
 
   /// How many entries are pending or in line.
   private(set) var count = 0
   /// The sequence number that the next entry gets, inserted or moved; bounds a pass, see ``popDue(at:before:)``.
   private(set) var nextSequence: UInt64 = 0
 
-  init() {}
+  init() {
+    unsafe heap = .allocate(capacity: 0)
+    unsafe slots = .allocate(capacity: 0)
+    unsafe payloads = .allocate(capacity: 0)
+  }
+
+  deinit {
+    _ = removeAll()
+    unsafe heap.deallocate()
+    unsafe slots.deallocate()
+    unsafe payloads.deallocate()
+  }
 
   /// Whether nothing is pending or in line.
   var isEmpty: Bool { count == 0 }
 
   /// The earliest deadline, also of an entry that an unfinished pass left in line; `nil` if the queue is empty.
   var earliest: Int64? {
-    guard nextInLine < line.count else { return heap.first?.deadline }
-    guard let pending = heap.first else { return line[nextInLine].deadline }
-    return min(pending.deadline, line[nextInLine].deadline)
+    let pending = heapCount > 0 ? unsafe heap[0].deadline : nil
+    guard nextInLine < line.count else { return pending }
+    return min(pending ?? .max, line[nextInLine].deadline)
   }
 
   /// Adds an entry. Any deadline is legal: a past one is due in the next pass, `Int64.max` practically never. O(log n).
-  mutating func insert(_ payload: consuming Payload, at deadline: Int64) -> TimerToken {
+  func insert(_ payload: consuming Payload, at deadline: Int64) -> TimerToken {
     let slot = claimSlot(for: payload)
     count += 1
     push(makeNode(slot: slot, deadline: deadline))
-    return TimerToken(slot: slot, generation: slots[Int(slot)].generation)
+    return TimerToken(slot: slot, generation: unsafe slots[Int(slot)].generation)
   }
 
   /// Takes an entry out, also one in line for delivery, and hands out its payload; `nil` for a stale token. O(log n).
-  mutating func remove(_ token: TimerToken) -> Payload? {
+  func remove(_ token: TimerToken) -> Payload? {
     guard isCurrent(token) else { return nil }
     withdraw(token.slot)
     return releaseSlot(token.slot)
@@ -71,10 +91,10 @@ struct TimerQueue<Payload> {
   /// Gives an entry another deadline and, as if it were new, the last place among equals; `false` if stale. O(log n).
   ///
   /// One in line for delivery leaves the line: it is delivered at its new deadline, in a later pass.
-  mutating func move(_ token: TimerToken, to deadline: Int64) -> Bool {
+  func move(_ token: TimerToken, to deadline: Int64) -> Bool {
     guard isCurrent(token) else { return false }
     let node = makeNode(slot: token.slot, deadline: deadline)
-    let position = slots[Int(token.slot)].position
+    let position = unsafe slots[Int(token.slot)].position
     if position < Position.inLine {
       place(node, at: Int(position))
     } else {
@@ -87,8 +107,8 @@ struct TimerQueue<Payload> {
   /// The deadline as it was given; `nil` for a stale token.
   func deadline(of token: TimerToken) -> Int64? {
     guard isCurrent(token) else { return nil }
-    let position = slots[Int(token.slot)].position
-    return position < Position.inLine ? heap[Int(position)].deadline : line[Int(position - Position.inLine)].deadline
+    let position = unsafe slots[Int(token.slot)].position
+    return position < Position.inLine ? unsafe heap[Int(position)].deadline : line[Int(position - Position.inLine)].deadline
   }
 
   /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end.
@@ -101,7 +121,7 @@ struct TimerQueue<Payload> {
   ///   - now: The time of the pass; an entry is due if its deadline is not after it.
   ///   - sequence: `nextSequence` at the start of the pass.
   /// - Complexity: O(log n) an entry; the first call of a pass pays for all of them.
-  mutating func popDue(at now: Int64, before sequence: UInt64) -> Payload? {
+  func popDue(at now: Int64, before sequence: UInt64) -> Payload? {
     if nextInLine == line.count { lineUp(at: now, before: sequence) }
     guard nextInLine < line.count else { return nil }
     let slot = line[nextInLine].slot
@@ -113,14 +133,14 @@ struct TimerQueue<Payload> {
   /// Empties the queue and hands out all payloads, by deadline and then by submission. All tokens become stale.
   ///
   /// - Complexity: O(n log n).
-  mutating func removeAll() -> [Payload] {
-    var all = heap
+  func removeAll() -> [Payload] {
+    var all = unsafe ContiguousArray(UnsafeBufferPointer(start: heap, count: heapCount))
     for index in nextInLine..<line.count where isWanted(index) { all.append(line[index]) }
     all.sort(by: <)
-    heap = []
+    heapCount = 0
     line = []
     nextInLine = 0
-    return all.compactMap { releaseSlot($0.slot) }
+    return all.map { releaseSlot($0.slot) }
   }
 }
 
@@ -143,30 +163,50 @@ private enum Position {
 extension TimerQueue {
   @inline(__always)
   private func isCurrent(_ token: TimerToken) -> Bool {
-    Int(token.slot) < slots.count && slots[Int(token.slot)].generation == token.generation
+    guard Int(token.slot) < slotCount else { return false }
+    return unsafe slots[Int(token.slot)].generation == token.generation
   }
 
-  private mutating func claimSlot(for payload: consuming Payload) -> UInt32 {
-    let slot = freeSlot
+  private func claimSlot(for payload: consuming Payload) -> UInt32 {
+    var slot = freeSlot
     if slot != Position.none {
-      freeSlot = slots[Int(slot)].position
-      payloads[Int(slot)] = payload
-      return slot
+      freeSlot = unsafe slots[Int(slot)].position
+    } else {
+      if slotCount == capacity { grow() }
+      slot = UInt32(slotCount)
+      unsafe (slots + slotCount).initialize(to: Slot(generation: 0, position: Position.none))
+      slotCount += 1
     }
-    precondition(slots.count < Int(Position.inLine) - 1, "a TimerQueue holds fewer than 2^31 entries")
-    slots.append(Slot(generation: 0, position: Position.none))
-    payloads.append(payload)
-    return UInt32(slots.count - 1)
+    unsafe (payloads + Int(slot)).initialize(to: payload)
+    return slot
   }
 
-  private mutating func releaseSlot(_ slot: UInt32) -> Payload? {
+  private func grow() {
+    precondition(slotCount < Int(Position.inLine) - 1, "a TimerQueue holds fewer than 2^31 entries")
+    capacity = max(64, capacity * 2)
+    let old = unsafe (heap, slots, payloads)
+    unsafe heap = .allocate(capacity: capacity)
+    unsafe heap.moveInitialize(from: old.0, count: heapCount)
+    unsafe old.0.deallocate()
+    unsafe slots = .allocate(capacity: capacity)
+    unsafe slots.moveInitialize(from: old.1, count: slotCount)
+    unsafe old.1.deallocate()
+    unsafe payloads = .allocate(capacity: capacity)
+    // Called with no slot free: each of them holds a payload, or is used up for ever.
+    for slot in 0..<slotCount where unsafe slots[slot].generation < .max {
+      unsafe (payloads + slot).initialize(to: (old.2 + slot).move())
+    }
+    unsafe old.2.deallocate()
+  }
+
+  private func releaseSlot(_ slot: UInt32) -> Payload {
     let index = Int(slot)
     count -= 1
-    slots[index].generation += 1
-    slots[index].position = freeSlot
+    unsafe slots[index].generation += 1
+    unsafe slots[index].position = freeSlot
     // A slot whose generations are used up stays unused for ever, so that no token comes twice.
-    if slots[index].generation < .max { freeSlot = slot }
-    return payloads[index].take()
+    if unsafe slots[index].generation < .max { freeSlot = slot }
+    return unsafe (payloads + index).move()
   }
 }
 
@@ -177,29 +217,31 @@ extension TimerQueue {
   ///
   /// When a pass asks again at its end, only entries newer than its bound can still be due, so the first of them ends
   /// the search.
-  private mutating func lineUp(at now: Int64, before sequence: UInt64) {
+  private func lineUp(at now: Int64, before sequence: UInt64) {
     line.removeAll(keepingCapacity: true)
     nextInLine = 0
-    while let first = heap.first, first.deadline <= now, first.sequence < sequence {
+    while heapCount > 0 {
+      let first = unsafe heap[0]
+      guard first.deadline <= now, first.sequence < sequence else { break }
       removeNode(at: 0)
-      slots[Int(first.slot)].position = Position.inLine + UInt32(line.count)
+      unsafe slots[Int(first.slot)].position = Position.inLine + UInt32(line.count)
       line.append(first)
     }
   }
 
   /// Whether the entry in line at an index was neither delivered nor removed nor moved: its slot still points here.
   private func isWanted(_ index: Int) -> Bool {
-    slots[Int(line[index].slot)].position == Position.inLine + UInt32(index)
+    unsafe slots[Int(line[index].slot)].position == Position.inLine + UInt32(index)
   }
 
-  private mutating func skipUnwanted() {
+  private func skipUnwanted() {
     while nextInLine < line.count, !isWanted(nextInLine) { nextInLine += 1 }
   }
 
   /// Takes a current entry out of wherever it waits; its slot stays claimed, and points nowhere.
-  private mutating func withdraw(_ slot: UInt32) {
-    let position = slots[Int(slot)].position
-    slots[Int(slot)].position = Position.none
+  private func withdraw(_ slot: UInt32) {
+    let position = unsafe slots[Int(slot)].position
+    unsafe slots[Int(slot)].position = Position.none
     if position < Position.inLine { removeNode(at: Int(position)) } else { skipUnwanted() }
   }
 }
@@ -218,56 +260,62 @@ private struct Node {
 }
 
 extension TimerQueue {
-  private mutating func makeNode(slot: UInt32, deadline: Int64) -> Node {
+  private func makeNode(slot: UInt32, deadline: Int64) -> Node {
     defer { nextSequence += 1 }
     return Node(deadline: deadline, sequence: nextSequence, slot: slot)
   }
 
-  private mutating func push(_ node: Node) {
-    heap.append(node)
-    rise(node, from: heap.count - 1)
+  private func push(_ node: Node) {
+    // There is room: each entry has a slot of its own.
+    heapCount += 1
+    rise(node, from: heapCount - 1)
   }
 
-  private mutating func removeNode(at index: Int) {
-    let last = heap.removeLast()
-    if index < heap.count { place(last, at: index) }
+  private func removeNode(at index: Int) {
+    heapCount -= 1
+    if index < heapCount { place(unsafe heap[heapCount], at: index) }
   }
 
   /// Puts a node in the place of the one at an index, and then where it belongs.
-  private mutating func place(_ node: Node, at index: Int) {
-    if index > 0, node < heap[(index - 1) / 4] { rise(node, from: index) } else { sink(node, from: index) }
+  private func place(_ node: Node, at index: Int) {
+    if index > 0, unsafe node < heap[(index - 1) / 4] { rise(node, from: index) } else { sink(node, from: index) }
   }
 
   // Both percolate a hole and write the node once, at the end: one write a level where a swap makes two.
 
-  private mutating func rise(_ node: Node, from start: Int) {
+  private func rise(_ node: Node, from start: Int) {
     var hole = start
     while hole > 0 {
       let parent = (hole - 1) / 4
-      guard node < heap[parent] else { break }
-      fill(hole, with: heap[parent])
+      guard unsafe node < heap[parent] else { break }
+      fill(hole, with: unsafe heap[parent])
       hole = parent
     }
     fill(hole, with: node)
   }
 
-  private mutating func sink(_ node: Node, from start: Int) {
+  private func sink(_ node: Node, from start: Int) {
     var hole = start
     while true {
       let child = hole * 4 + 1
-      guard child < heap.count else { break }
+      guard child < heapCount else { break }
       var least = child
-      for other in child + 1..<min(child + 4, heap.count) where heap[other] < heap[least] { least = other }
-      guard heap[least] < node else { break }
-      fill(hole, with: heap[least])
+      var other = child + 1
+      let end = min(child + 4, heapCount)
+      while other < end {
+        if unsafe heap[other] < heap[least] { least = other }
+        other += 1
+      }
+      guard unsafe heap[least] < node else { break }
+      fill(hole, with: unsafe heap[least])
       hole = least
     }
     fill(hole, with: node)
   }
 
   @inline(__always)
-  private mutating func fill(_ index: Int, with node: Node) {
-    heap[index] = node
-    slots[Int(node.slot)].position = UInt32(truncatingIfNeeded: index)
+  private func fill(_ index: Int, with node: Node) {
+    unsafe heap[index] = node
+    unsafe slots[Int(node.slot)].position = UInt32(truncatingIfNeeded: index)
   }
 }

@@ -18,7 +18,7 @@ extension EventLoop {
   ///
   /// > Ownership: `work` is kept until it has run, and released before anything else runs.
   public nonisolated func post(_ work: sending @escaping () -> Void) throws(UVError) {
-    try core.post("post", work)
+    try core.post(consume work)
   }
 
   /// Runs `body` on the loop and returns what it returns.

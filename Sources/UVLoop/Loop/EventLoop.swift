@@ -89,7 +89,9 @@ public actor EventLoop: LoopActor {
   public nonisolated var loop: EventLoop { self }
 
   /// The executor of every actor that lives on this loop.
-  @inlinable public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe core.asUnownedSerialExecutor() }
+  @inlinable public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    unsafe UnownedSerialExecutor(ordinary: core)
+  }
 
   /// Whether the calling code runs on this loop's thread, right now.
   ///

@@ -33,7 +33,7 @@ actor Gate {
 
   init(on core: LoopCore) { self.core = core }
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
 
   /// Waits until the gate has been fired; one task at most, once.
   ///

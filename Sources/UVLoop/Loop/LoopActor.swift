@@ -44,7 +44,9 @@ extension LoopActor {
   ///
   /// Inlined into the actor's own module: every call between two actors asks for it, and there it is two loads.
   @inlinable public nonisolated var unownedExecutor: UnownedSerialExecutor {
-    unsafe loop.core.asUnownedSerialExecutor()
+    // Not `asUnownedSerialExecutor()`: that is a call, for which the core would be retained each time that an actor is
+    // called.
+    unsafe UnownedSerialExecutor(ordinary: loop.core)
   }
 
   /// Runs `work` on the loop, isolated to this actor, soon and in order, and does not wait for it.
@@ -67,6 +69,6 @@ extension LoopActor {
     // A synchronous function is called alike with an isolated parameter and with a plain one. The thread is the one
     // that the isolation asks for, because the loop runs the closure.
     let work = unsafe unsafeBitCast(work, to: (@Sendable (Self) -> Void).self)
-    try loop.core.post("post") { work(self) }
+    try loop.core.post { work(self) }
   }
 }

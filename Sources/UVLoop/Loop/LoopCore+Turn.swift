@@ -18,10 +18,10 @@ extension LoopCore {
     while let work = local.popFirst() {
       run(work)
       count += 1
-      // After 1, 2, 4, 8 and then every 8: the clock costs as much as a small job, and one large job is enough.
+      // After 1, 2, 4, 8, 16 and then every 16: the clock costs as much as a small job, and one large job is enough.
       if count == nextLook {
         if MonotonicClock.now() > end || count >= LoopCore.drainCount { break }
-        nextLook += min(count, 8)
+        nextLook += min(count, 16)
       }
     }
     counters.jobs &+= count
@@ -35,13 +35,13 @@ extension LoopCore {
       if stop.hasEnded { return }
     }
     for resident in residents where resident.beforePoll() { mayBlock = false }
-    if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: &local) }
+    if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: local) }
     keepTurning(!mayBlock)
   }
 
   func afterPoll() {
     counters.turns &+= 1
-    inbox.take(into: &local)
+    inbox.take(into: local)
     // Nothing of anybody's runs between the decision to end and the end: what came in is left for the drainer.
     if stop?.hasEnded == true { return }
     for resident in residents { resident.afterPoll() }
@@ -64,7 +64,7 @@ extension LoopCore {
     isIdling = false
     mark(current: false, isolating: true)
     // What is left are jobs, and messages of the library that find handles closed and waits ended.
-    inbox.end(into: &local) { drainer.add($0, for: self) }
+    inbox.end(into: local) { drainer.add($0, for: self) }
     evictResidents()
     inbox.wake.detach()
     machinery.close()

@@ -31,7 +31,7 @@ import Synchronization
   /// Unowned, since the executor owns the core. Whoever has a job for it owns it: the loop's thread, or the task.
   private var taskExecutor: UnownedTaskExecutor?
 
-  var local = WorkQueue()
+  let local = WorkQueue()
   var counters = LoopCounters()
   /// Whether what runs now came through the task executor.
   private(set) var isRunningTaskJob = false
@@ -40,7 +40,10 @@ import Synchronization
   var hooks: [() -> Void] = []
   var stop: LoopStop?
   private(set) var residents: [any LoopResident] = []
-  fileprivate var slots: [(any LoopResident)?] = [nil, nil, nil]
+  /// The same by slot: what is asked for at every call is one load away.
+  private var handlesSlot: AnyObject?
+  private var timersSlot: AnyObject?
+  private var workSlot: AnyObject?
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
 
@@ -130,6 +133,7 @@ extension LoopCore {
   }
 
   /// For a call that came too late.
+  @inline(never)
   func closedError(_ call: String) -> UVError {
     UVError(.loopClosed, call: call, "Loop \"\(name)\" has been shut down, or is about to be, and refused \(call).")
   }
@@ -160,14 +164,14 @@ extension LoopCore {
 extension LoopCore {
   /// A closure of a user: refused once shutdown has begun.
   @inline(__always)
-  func post(_ call: @autoclosure () -> String, _ body: @escaping () -> Void) throws(UVError) {
+  func post(_ body: consuming @escaping () -> Void) throws(UVError) {
     if isCurrent {
-      try requireRunning(call())
+      try requireRunning("post")
       local.append(.call(body))
       return
     }
     requireOwnProcess()
-    if inbox.add(.call(body), .whileRunning) != .accepted { throw closedError(call()) }
+    if !inbox.add(.call(body), .whileRunning).isAccepted { throw closedError("post") }
   }
 
   /// A message of the library to the loop: runs for as long as the loop turns and is dropped after that, when every
@@ -178,7 +182,7 @@ extension LoopCore {
       local.append(.call(body))
       return true
     }
-    return isOwnProcess && inbox.add(.call(body), .whileTurning) == .accepted
+    return isOwnProcess && inbox.add(.call(body), .whileTurning).isAccepted
   }
 
   /// Goes on with a task that waited at a gate, under the identity that it had before.
@@ -195,9 +199,9 @@ extension LoopCore {
     }
   }
 
-  private func acceptFromAfar(_ work: Work) {
+  private func acceptFromAfar(_ work: consuming Work) {
     requireOwnProcess()
-    if inbox.add(work, .whileTurning) == .ended { drainer.add(work, for: self) }
+    if case .ended(let work) = inbox.add(work, .whileTurning) { drainer.add(work, for: self) }
   }
 
   /// What must still happen after the loop has ended.
@@ -209,11 +213,11 @@ extension LoopCore {
     case .call(let body):
       body()
     case .job(let job):
-      unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+      unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
     case .taskJob(let job):
       guard let taskExecutor = unsafe taskExecutor else { return }
       isRunningTaskJob = true
-      unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: taskExecutor)
+      unsafe job.runSynchronously(isolatedTo: UnownedSerialExecutor(ordinary: self), taskExecutor: taskExecutor)
       isRunningTaskJob = false
     }
   }
@@ -239,12 +243,30 @@ extension LoopCore: SerialExecutor {
 
 extension LoopCore {
   /// The resident of a slot, made at its first use. Each slot has one type of resident.
+  @inline(__always)
   func resident<Resident: LoopResident, Failure>(
     _ slot: ResidentSlot, _ make: (LoopCore) throws(Failure) -> Resident
   ) throws(Failure) -> Resident {
-    if let resident = slots[slot.rawValue] { return unsafe unsafeDowncast(resident, to: Resident.self) }
+    let resident =
+      switch slot {
+      case .handles: handlesSlot
+      case .timers: timersSlot
+      case .work: workSlot
+      }
+    if let resident { return unsafe unsafeDowncast(resident, to: Resident.self) }
+    return try settle(slot, make)
+  }
+
+  @inline(never)
+  private func settle<Resident: LoopResident, Failure>(
+    _ slot: ResidentSlot, _ make: (LoopCore) throws(Failure) -> Resident
+  ) throws(Failure) -> Resident {
     let resident = try make(self)
-    slots[slot.rawValue] = resident
+    switch slot {
+    case .handles: handlesSlot = resident
+    case .timers: timersSlot = resident
+    case .work: workSlot = resident
+    }
     residents.append(resident)
     return resident
   }
@@ -252,6 +274,6 @@ extension LoopCore {
   /// At the end of the loop. Residents may refer to the core, and nobody calls them any more.
   func evictResidents() {
     residents.removeAll()
-    slots = [nil, nil, nil]
+    _ = (handlesSlot.take(), timersSlot.take(), workSlot.take())
   }
 }

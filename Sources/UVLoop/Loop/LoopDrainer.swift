@@ -6,7 +6,7 @@
 /// Nothing runs before ``open(for:)``: until then the loop's own thread may still be closing the loop.
 final class LoopDrainer: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
-  private var queue = WorkQueue(capacity: 4)
+  private let queue = WorkQueue(capacity: 4)
   private var isOpen = false
   private var isDraining = false
 

@@ -14,7 +14,7 @@ import Synchronization
 final class LoopInbox: @unchecked Sendable {  // Holds because every stored variable is guarded by `lock`.
   let wake: LoopWake
   private let lock = Lock()
-  private var queue = WorkQueue()
+  private let queue = WorkQueue()
   private var isAwake = true
   private var isEnded = false
   private var isAccepting = true
@@ -30,18 +30,25 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     case whileTurning
   }
 
-  enum Answer {
+  enum Answer: ~Copyable {
     case accepted
     case refused
-    /// The loop has ended; for a job the caller finds somebody else to run it.
-    case ended
+    /// The loop has ended. The caller has the work back, and finds somebody else to run a job.
+    case ended(Work)
+
+    var isAccepted: Bool {
+      switch self {
+      case .accepted: true
+      default: false
+      }
+    }
   }
 
   func add(_ work: consuming Work, _ admission: Admission) -> Answer {
     lock.lock()
     if isEnded {
       lock.unlock()
-      return .ended
+      return .ended(work)
     }
     if admission == .whileRunning && !isAccepting {
       lock.unlock()
@@ -72,32 +79,32 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
 
   /// Before the poll, when there is nothing else to do: true if the loop may block, false if work came in, which is
   /// then in `queue`.
-  func sleep(unless local: inout WorkQueue) -> Bool {
+  func sleep(unless local: WorkQueue) -> Bool {
     lock.lock()
     defer { lock.unlock() }
     if queue.isEmpty {
       isAwake = false
       return true
     }
-    local.takeAll(of: &queue)
+    local.takeAll(of: queue)
     return false
   }
 
   /// After the poll, and whenever the loop looks: takes everything.
-  func take(into local: inout WorkQueue) {
+  func take(into local: WorkQueue) {
     lock.lock()
     isAwake = true
-    local.takeAll(of: &queue)
+    local.takeAll(of: queue)
     lock.unlock()
   }
 
   /// Nothing is taken after this. Hands out what the loop still had and then what was left here, in order and before
   /// anybody can be told that the loop has ended.
-  func end(into local: inout WorkQueue, _ leftover: (consuming Work) -> Void) {
+  func end(into local: WorkQueue, _ leftover: (consuming Work) -> Void) {
     lock.lock()
     defer { lock.unlock() }
     isEnded = true
-    local.takeAll(of: &queue)
+    local.takeAll(of: queue)
     while let work = local.popFirst() { leftover(work) }
   }
 

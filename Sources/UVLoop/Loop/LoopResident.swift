@@ -32,7 +32,7 @@ extension LoopResident {
 }
 
 /// Where residents live. One of each at most.
-enum ResidentSlot: Int {
+enum ResidentSlot {
   case handles
   case timers
   case work

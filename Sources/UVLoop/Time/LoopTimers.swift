@@ -14,7 +14,7 @@ import CLibUV
 
   private unowned let core: LoopCore
   private let timer: UnsafeMutablePointer<uv_timer_t>
-  private var queue = TimerQueue<Entry>()
+  private let queue = TimerQueue<Entry>()
   private var armed: UInt64?
   private var dropped = 0
 

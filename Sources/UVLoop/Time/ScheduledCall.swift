@@ -37,8 +37,8 @@ public final class ScheduledCall {
     guard case .pending(let token) = state else { return }
     requireLoop("cancel")
     state = .cancelled
-    let body = body
-    self.body = nil
+    // Released at the end: what it held may call back into this.
+    let body = body.take()
     core.timers.remove(token)
     withExtendedLifetime(body) {}
   }
@@ -64,15 +64,13 @@ public final class ScheduledCall {
 
   func fire() {
     state = .fired
-    let body = body
-    self.body = nil
-    body?()
+    body.take()?()
   }
 
   /// Shutdown came first.
   func drop() {
     state = .dropped
-    body = nil
+    _ = body.take()
   }
 
   private func requireLoop(_ call: StaticString) {

@@ -40,7 +40,7 @@ actor Offload: Occupant {
     chain = Occupants.chain
   }
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
 
   /// How messages call it.
   nonisolated var title: String { label.map { "\"\($0)\"" } ?? "an offload without a label" }
@@ -118,7 +118,7 @@ extension Offload: SerialExecutor {
   private nonisolated func runJob() {
     guard let job = unsafe job else { return }
     unsafe self.job = nil
-    unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+    unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
   }
 
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.

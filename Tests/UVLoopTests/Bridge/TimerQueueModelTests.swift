@@ -44,7 +44,7 @@ import Testing
 
   /// The queue, its model, and random steps that both take.
   private struct Comparison {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     var model = Model()
     var stale: [TimerToken] = []
     var random: Generator

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct TimerQueueTests {
   /// Delivers one whole pass.
-  private func pass<Payload>(_ queue: inout TimerQueue<Payload>, at now: Int64) -> [Payload] {
+  private func pass<Payload>(_ queue: TimerQueue<Payload>, at now: Int64) -> [Payload] {
     let bound = queue.nextSequence
     var delivered: [Payload] = []
     while let payload = queue.popDue(at: now, before: bound) { delivered.append(payload) }
@@ -14,71 +14,71 @@ import Testing
   // MARK: Order
 
   @Test func `an empty queue has no deadline and delivers nothing`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     #expect(queue.isEmpty && queue.count == 0 && queue.earliest == nil)
-    #expect(pass(&queue, at: .max) == [])
+    #expect(pass(queue, at: .max) == [])
     #expect(queue.removeAll() == [])
   }
 
   @Test func `entries are delivered by deadline`() {
-    var queue = TimerQueue<Int64>()
+    let queue = TimerQueue<Int64>()
     for deadline in [5, 3, 9, 1, 7] as [Int64] { _ = queue.insert(deadline, at: deadline) }
-    #expect(pass(&queue, at: 10) == [1, 3, 5, 7, 9])
+    #expect(pass(queue, at: 10) == [1, 3, 5, 7, 9])
   }
 
   @Test func `E-07 101 entries with equal deadlines are delivered in the order of submission`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     for n in 0..<101 { _ = queue.insert(n, at: 42) }
-    #expect(pass(&queue, at: 42) == Array(0..<101))
+    #expect(pass(queue, at: 42) == Array(0..<101))
   }
 
   @Test func `an entry is due at its deadline and not before`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     _ = queue.insert(1, at: 100)
-    #expect(pass(&queue, at: 99) == [])
-    #expect(pass(&queue, at: 100) == [1])
+    #expect(pass(queue, at: 99) == [])
+    #expect(pass(queue, at: 100) == [1])
   }
 
   @Test func `E-05 negative delays are ordered among themselves by deadline`() {
-    var queue = TimerQueue<String>()
-    #expect(pass(&queue, at: 1_000) == [])
+    let queue = TimerQueue<String>()
+    #expect(pass(queue, at: 1_000) == [])
     _ = queue.insert("a", at: 1_000 - 10)
     _ = queue.insert("b", at: 1_000 - 20)
-    #expect(pass(&queue, at: 1_000) == ["b", "a"])
+    #expect(pass(queue, at: 1_000) == ["b", "a"])
   }
 
   @Test func `the ends of Int64 are legal deadlines`() {
-    var queue = TimerQueue<String>()
+    let queue = TimerQueue<String>()
     _ = queue.insert("last", at: .max)
     _ = queue.insert("first", at: .min)
     #expect(queue.earliest == .min)
-    #expect(pass(&queue, at: .max - 1) == ["first"])
+    #expect(pass(queue, at: .max - 1) == ["first"])
     #expect(queue.earliest == .max)
-    #expect(pass(&queue, at: .max) == ["last"])
+    #expect(pass(queue, at: .max) == ["last"])
   }
 
   // MARK: Tokens
 
   @Test func `a removed entry hands out its payload once and is never delivered`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     let token = queue.insert(1, at: 1)
     #expect(queue.remove(token) == 1)
     #expect(queue.remove(token) == nil)
     #expect(queue.isEmpty && queue.earliest == nil)
-    #expect(pass(&queue, at: .max) == [])
+    #expect(pass(queue, at: .max) == [])
   }
 
   @Test func `the token of a delivered entry is stale`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     let token = queue.insert(1, at: 1)
-    #expect(pass(&queue, at: 1) == [1])
+    #expect(pass(queue, at: 1) == [1])
     #expect(queue.remove(token) == nil)
     #expect(queue.move(token, to: 5) == false)
     #expect(queue.deadline(of: token) == nil)
   }
 
   @Test func `a stale token does not touch the entry that has its slot now`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     let stale = queue.insert(1, at: 1)
     _ = queue.remove(stale)
     let fresh = queue.insert(2, at: 2)
@@ -91,34 +91,34 @@ import Testing
   }
 
   @Test func `a token of a longer queue is stale in a shorter one`() {
-    var long = TimerQueue<Int>()
+    let long = TimerQueue<Int>()
     let short = TimerQueue<Int>()
     #expect(short.deadline(of: long.insert(1, at: 1)) == nil)
   }
 
   @Test func `E-10 a moved entry is delivered once, at its new deadline`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     let later = queue.insert(1, at: 10)
     let earlier = queue.insert(2, at: 20)
     #expect(queue.move(later, to: 30) == true)
     #expect(queue.move(earlier, to: 5) == true)
     #expect(queue.deadline(of: later) == 30)
     #expect(queue.deadline(of: earlier) == 5)
-    #expect(pass(&queue, at: 5) == [2])
-    #expect(pass(&queue, at: 29) == [])
-    #expect(pass(&queue, at: 30) == [1])
+    #expect(pass(queue, at: 5) == [2])
+    #expect(pass(queue, at: 29) == [])
+    #expect(pass(queue, at: 30) == [1])
   }
 
   @Test func `a moved entry comes last among equal deadlines`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     let first = queue.insert(1, at: 10)
     _ = queue.insert(2, at: 10)
     #expect(queue.move(first, to: 10) == true)
-    #expect(pass(&queue, at: 10) == [2, 1])
+    #expect(pass(queue, at: 10) == [2, 1])
   }
 
   @Test func `insert and move take one sequence number each, remove takes none`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     #expect(queue.nextSequence == 0)
     let token = queue.insert(1, at: 1)
     #expect(queue.nextSequence == 1)
@@ -132,7 +132,7 @@ import Testing
   // MARK: Passes
 
   @Test func `E-06 a zero delay that re-arms itself is delivered once a pass`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     _ = queue.insert(0, at: 100)
     for round in 0..<1_000 {
       let bound = queue.nextSequence
@@ -144,7 +144,7 @@ import Testing
   }
 
   @Test func `an entry inserted during a pass hides none that is due, however early its deadline`() {
-    var queue = TimerQueue<String>()
+    let queue = TimerQueue<String>()
     for name in ["a", "b", "c"] { _ = queue.insert(name, at: 10) }
     let bound = queue.nextSequence
     #expect(queue.popDue(at: 20, before: bound) == "a")
@@ -154,11 +154,11 @@ import Testing
     #expect(queue.popDue(at: 20, before: bound) == "b")
     #expect(queue.popDue(at: 20, before: bound) == "c")
     #expect(queue.popDue(at: 20, before: bound) == nil)
-    #expect(pass(&queue, at: 20) == ["early"])
+    #expect(pass(queue, at: 20) == ["early"])
   }
 
   @Test func `E-11 an entry removed earlier in the same pass is not delivered`() {
-    var queue = TimerQueue<String>()
+    let queue = TimerQueue<String>()
     _ = queue.insert("a", at: 10)
     let b = queue.insert("b", at: 10)
     _ = queue.insert("c", at: 10)
@@ -172,7 +172,7 @@ import Testing
   }
 
   @Test func `an entry moved earlier in the same pass waits for a later one`() {
-    var queue = TimerQueue<String>()
+    let queue = TimerQueue<String>()
     _ = queue.insert("a", at: 10)
     let b = queue.insert("b", at: 11)
     let bound = queue.nextSequence
@@ -180,11 +180,11 @@ import Testing
     #expect(queue.move(b, to: 5) == true)
     #expect(queue.deadline(of: b) == 5)
     #expect(queue.popDue(at: 20, before: bound) == nil)
-    #expect(pass(&queue, at: 20) == ["b"])
+    #expect(pass(queue, at: 20) == ["b"])
   }
 
   @Test func `a slot freed and taken again during a pass is not delivered in it`() {
-    var queue = TimerQueue<String>()
+    let queue = TimerQueue<String>()
     _ = queue.insert("a", at: 10)
     let b = queue.insert("b", at: 10)
     _ = queue.insert("c", at: 10)
@@ -195,17 +195,17 @@ import Testing
     _ = queue.insert("e", at: 10)
     #expect(queue.popDue(at: 10, before: bound) == "c")
     #expect(queue.popDue(at: 10, before: bound) == nil)
-    #expect(pass(&queue, at: 10) == ["d", "e"])
+    #expect(pass(queue, at: 10) == ["d", "e"])
   }
 
   @Test func `a pass that stops early keeps its line, counted and first in the next pass`() {
-    var queue = TimerQueue<String>()
+    let queue = TimerQueue<String>()
     for name in ["a", "b", "c"] { _ = queue.insert(name, at: 10) }
     _ = queue.insert("later", at: 30)
     #expect(queue.popDue(at: 10, before: queue.nextSequence) == "a")
     #expect(queue.count == 3)
     #expect(queue.earliest == 10)
-    #expect(pass(&queue, at: 30) == ["b", "c", "later"])
+    #expect(pass(queue, at: 30) == ["b", "c", "later"])
     #expect(queue.isEmpty)
   }
 
@@ -214,7 +214,7 @@ import Testing
   private final class Witness {}
 
   @Test func `removal releases the payload at once`() {
-    var queue = TimerQueue<Witness>()
+    let queue = TimerQueue<Witness>()
     weak var witness: Witness?
     let token: TimerToken = {
       let payload = Witness()
@@ -227,7 +227,7 @@ import Testing
   }
 
   @Test func `removal from the line of a pass releases the payload at once`() {
-    var queue = TimerQueue<Witness>()
+    let queue = TimerQueue<Witness>()
     weak var witness: Witness?
     _ = queue.insert(Witness(), at: 1)
     let token: TimerToken = {
@@ -242,7 +242,7 @@ import Testing
   }
 
   @Test func `delivery releases the payload at once`() {
-    var queue = TimerQueue<Witness>()
+    let queue = TimerQueue<Witness>()
     weak var witness: Witness?
     _ = {
       let payload = Witness()
@@ -254,20 +254,20 @@ import Testing
   }
 
   @Test func `E-11 removing 10 000 entries leaves the queue empty at once`() {
-    var queue = TimerQueue<Int>()
+    let queue = TimerQueue<Int>()
     let tokens = (0..<10_000).map { queue.insert($0, at: Int64($0 * 7919 % 10_000)) }
     for (n, token) in tokens.enumerated() { #expect(queue.remove(token) == n) }
     #expect(queue.isEmpty && queue.earliest == nil)
   }
 
   @Test func `removeAll hands out everything by deadline and makes all tokens stale`() {
-    var queue = TimerQueue<Int64>()
+    let queue = TimerQueue<Int64>()
     let tokens = ([4, 2, 2, 9, 1, 3] as [Int64]).map { queue.insert($0, at: $0) }
     _ = queue.popDue(at: 3, before: queue.nextSequence)
     #expect(queue.removeAll() == [2, 2, 3, 4, 9])
     #expect(queue.isEmpty && queue.earliest == nil)
     for token in tokens { #expect(queue.remove(token) == nil) }
     _ = queue.insert(5, at: 5)
-    #expect(pass(&queue, at: 5) == [5])
+    #expect(pass(queue, at: 5) == [5])
   }
 }

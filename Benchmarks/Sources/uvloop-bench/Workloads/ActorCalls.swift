@@ -63,10 +63,14 @@ extension Workload {
     name: "W1d.onloop", title: "an actor on the loop calls another one there", size: 5_000_000, quickSize: 1_000_000,
     peers: [
       Peer("uvloop-swift") { count in
-        try await withEventLoop { loop in
-          let callee = LoopMeter(loop, Tally(count))
-          return try await call(count, callee) { await LoopMeter(loop, calling: callee).call(count) }
-        }
+        let loop = try UVLoop.EventLoop()
+        let figures = try await callOnLoop(count, loop)
+        await loop.shutdown()
+        return figures
+      },
+      // A task that prefers the loop asks the runtime for its preference at each call.
+      Peer("uvloop-swift-task") { count in
+        try await withEventLoop { loop in try await callOnLoop(count, loop) }
       },
       Peer("nio-actor") { count in
         try await withNIOLoop { loop in
@@ -79,6 +83,11 @@ extension Workload {
         return try await call(count, callee) { await DefaultMeter(calling: callee).call(count) }
       },
     ])
+
+  private static func callOnLoop(_ count: Int, _ loop: UVLoop.EventLoop) async throws -> [Figure] {
+    let callee = LoopMeter(loop, Tally(count))
+    return try await call(count, callee) { await LoopMeter(loop, calling: callee).call(count) }
+  }
 
   private static func call(_ count: Int, _ callee: some Meter, _ body: () async -> Void) async throws -> [Figure] {
     let watch = Stopwatch()
