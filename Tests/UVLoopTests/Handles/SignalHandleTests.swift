@@ -19,9 +19,14 @@ import Testing
 
   /// Whether the signal was sent and has not yet reached a thread.
   static func isPending(_ signal: Signal) -> Bool {
-    var set = sigset_t()
-    unsafe sigpending(&set)
-    return unsafe sigismember(&set, signal.rawValue) == 1
+    var (one, before, pending) = (sigset_t(), sigset_t(), sigset_t())
+    unsafe sigemptyset(&one)
+    unsafe sigaddset(&one, signal.rawValue)
+    // The kernel names only those that the calling thread blocks, though any thread may be about to take it.
+    unsafe pthread_sigmask(SIG_BLOCK, &one, &before)
+    unsafe sigpending(&pending)
+    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+    return unsafe sigismember(&pending, signal.rawValue) == 1
   }
 
   /// Counts the calls of a plain signal handler that was installed before any loop.
