@@ -31,7 +31,7 @@ struct Deadlock: Scene {
             do {
               let worker = try await loop.offload(label: "outer \(number)") {
                 begun.leave()
-                begun.wait()
+                try waitForAll(begun)
                 return try waitForWorker(number, loop)
               }
               output.fact("inner call ran on", .thread(worker))
@@ -46,6 +46,12 @@ struct Deadlock: Scene {
 
   /// Synchronous, since the compiler refuses `runBlocking` in asynchronous code.
   private func waitForMyself(_ loop: EventLoop) throws { try loop.runBlocking { _ in } }
+
+  /// Blocks its worker until all outer calls have begun. After Ctrl-C those that are still queued never will: so it
+  /// asks now and then whether to go on.
+  private func waitForAll(_ begun: DispatchGroup) throws {
+    while begun.wait(timeout: .now() + .milliseconds(20)) == .timedOut { try Task.checkCancellation() }
+  }
 
   /// Holds a worker, and waits for another one. The refusal comes to the call that would have taken the last one; the
   /// worker which that sets free serves the others.

@@ -107,6 +107,18 @@ import Testing
     #expect(run.errors.split(separator: "\n").count == 1)
   }
 
+  @Test func `an interrupt while calls wait for each other leaves none of them behind`() async throws {
+    // Whether it comes before all of them have begun is a matter of luck.
+    for _ in 1...10 {
+      let run = try await Demo.run(["deadlock", "--workers", "64"]) {
+        $0.hasPrefix("   Every worker") ? .interrupt : nil
+      }
+      if run.status == 0 { continue }  // It came too late.
+      #expect(run.status == 130)
+      #expect(run.errors.hasSuffix(": nothing left behind\n"), "\(run.errors)")
+    }
+  }
+
   @Test func `an interrupt that is waited for is counted and ends with 0`() async throws {
     let run = try await Demo.run(["signals", "--count", "1"]) {
       $0.hasPrefix("   waiting for") ? .interrupt : nil
