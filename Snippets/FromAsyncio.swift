@@ -210,7 +210,7 @@ func theEnd() async throws {
   let loop = try EventLoop(.init(name: "by hand"))
   let value = try await loop.run { loop in try await length(of: "three", on: loop) }
   let report = await loop.shutdown(within: .seconds(5))
-  print(value, report)  // nothing left behind
+  print(value, report)  // 5 ended in 150 µs: nothing left behind
   // snippet.end
 
   try await withEventLoop { loop in

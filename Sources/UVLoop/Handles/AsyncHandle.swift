@@ -19,7 +19,7 @@ import Synchronization
 ///
 /// > libuv: `uv_async_t`, `uv_async_init`. Each wake walks all async handles of its loop (`async.c`).
 public final class AsyncHandle {
-  /// The way to the loop for other threads. Copies are equal.
+  /// The way to the loop for other threads. It can be copied at will: all copies reach this handle.
   public let sender: Sender
 
   private let async: Async

@@ -5,14 +5,14 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   /// The system's number.
   public let rawValue: Int32
 
-  /// A signal by its number. Which ones can be watched is decided by `SignalHandle`.
+  /// A signal by its number. Which ones can be watched ``SignalHandle`` says.
   public init(rawValue: Int32) { self.rawValue = rawValue }
 
   /// The terminal hung up. Daemons take it as *read your configuration again*. `SIGHUP`.
   public static let hangup = Signal(rawValue: SIGHUP)
   /// Ctrl-C. `SIGINT`.
   public static let interrupt = Signal(rawValue: SIGINT)
-  /// Ctrl-\. `SIGQUIT`.
+  /// `Ctrl-\`, which by default ends the process with a core dump. `SIGQUIT`.
   public static let quit = Signal(rawValue: SIGQUIT)
   /// The polite request to end. `SIGTERM`.
   public static let terminate = Signal(rawValue: SIGTERM)

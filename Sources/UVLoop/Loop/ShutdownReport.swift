@@ -41,7 +41,7 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
 
   init() {}
 
-  /// One line for each thing that was left, or one that says that nothing was.
+  /// How long the end took, and what was left behind, in one line.
   public var description: String {
     var lines: [String] = []
     for item in unfinished {
