@@ -12,7 +12,7 @@ import CLibUV
 /// it. Signals of one number that come faster than the loop turns may be reported once. When the last watcher of a
 /// signal stops, libuv sets its default for an instant before what was there before is put back.
 ///
-/// For a loop over signals see `EventLoop.signals`.
+/// For a loop over signals see ``EventLoop/signals(_:)``.
 ///
 /// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
 /// unsafe code traps, in release builds too.

@@ -27,7 +27,11 @@ extension EventLoop {
   }
 }
 
-/// What `EventLoop.signals` gives.
+/// An endless sequence of the signals that the process gets, as ``EventLoop/signals(_:)`` makes it.
+///
+/// It may be iterated more than once, also at the same time: each iteration watches for itself and sees all signals.
+///
+/// > Ownership: It does not keep the `EventLoop`. Each iterator keeps its watchers, and ends them when it goes.
 public struct Signals: AsyncSequence, Sendable {
   /// A signal.
   public typealias Element = Signal
@@ -35,7 +39,7 @@ public struct Signals: AsyncSequence, Sendable {
   fileprivate let core: LoopCore
   fileprivate let signals: [Signal]
 
-  /// Begins to watch.
+  /// Begins to watch: at once on the loop, within a turn elsewhere.
   public func makeAsyncIterator() -> AsyncIterator {
     AsyncIterator(subscription: Subscription(core, signals))
   }

@@ -7,8 +7,9 @@ import CLibUV
 /// try timer.start(after: .milliseconds(10), repeating: .milliseconds(100)) { beats += 1 }
 /// ```
 ///
-/// For a wait use `EventLoop.sleep`, for a call `EventLoop.schedule`, for a rhythm `EventLoop.ticks`: they are exact to
-/// the nanosecond, and cheaper in number. This class is for those who want libuv's timer as it is.
+/// For a wait use ``EventLoop/sleep(for:tolerance:)``, for a call ``EventLoop/schedule(after:isolation:_:)``, for a
+/// rhythm ``EventLoop/ticks(every:missed:)``: they count in nanoseconds, and are cheaper in number. This class is for
+/// those who want libuv's timer as it is.
 ///
 /// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
 /// unsafe code traps, in release builds too.

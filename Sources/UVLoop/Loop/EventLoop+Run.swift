@@ -23,10 +23,12 @@ extension EventLoop {
 
   /// Runs `body` on the loop and returns what it returns.
   ///
-  /// On the loop itself this is a plain call: it causes no wake and no hop. Write `body` as a closure: of a function,
-  /// or a parameter that is one, the compiler does not know that its result is free, and rejects it even where the
-  /// result is `Sendable`; `run { loop in try await body(loop) }` it accepts. The result may be of a type that is not
+  /// On the loop itself this is a plain call: it causes no wake and no hop. The result may be of a type that is not
   /// `Sendable`, if the loop keeps nothing of it.
+  ///
+  /// Write `body` as a closure. The name of a function, or of a parameter that is one, does not compile, even where the
+  /// result is `Sendable`: the compiler does not see there that the loop keeps nothing of it. In place of `run(body)`
+  /// write `run { loop in try await body(loop) }`.
   ///
   /// After shutdown `body` still runs, on Swift's global pool, and its first call to the loop throws.
   ///
@@ -42,7 +44,8 @@ extension EventLoop {
   /// Runs an asynchronous `body` on the loop and returns what it returns.
   ///
   /// After each `await` in `body` the code is on the loop's thread again. For the length of `body` the task prefers the
-  /// loop (see ``LoopTaskExecutor``), so that waits which the loop itself ends never leave its thread.
+  /// loop (see ``LoopTaskExecutor``), so that waits which the loop itself ends never leave its thread. Closures and
+  /// results are as in the synchronous form, and so is what happens after shutdown.
   ///
   /// - Throws: What `body` throws, unchanged.
   ///

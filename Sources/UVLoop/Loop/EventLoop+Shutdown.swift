@@ -3,11 +3,17 @@ import CLibUV
 extension EventLoop {
   /// Ends the loop, and returns when it has ended.
   ///
-  /// In this order: new work is refused with ``UVError/Code/loopClosed``; what was accepted runs, queued offloads too;
-  /// the loop's tasks are cancelled; every sleeper and every other wait of others is resumed with `loopClosed`, and
-  /// calls that are scheduled but not due are dropped; the loop's tasks are awaited; the ``onShutdown(isolation:_:)``
-  /// bodies run; the handles close; the thread ends. Nothing that was accepted is lost: it ran, or whoever waits for it
-  /// gets an error.
+  /// In this order:
+  ///
+  /// 1. New work is refused with ``UVError/Code/loopClosed``.
+  /// 2. What was accepted runs, queued offloads too.
+  /// 3. The loop's tasks are cancelled. Every sleeper and every other wait of others is resumed with `loopClosed`, and
+  ///    calls that are scheduled but not due are dropped.
+  /// 4. The loop's tasks are awaited.
+  /// 5. The ``onShutdown(isolation:_:)`` bodies run, the last one first.
+  /// 6. The handles close, and the thread ends.
+  ///
+  /// Nothing that was accepted is lost: it ran, or whoever waits for it gets an error.
   ///
   /// Call it as often as you like, from several places at once, and from the loop itself: everyone gets the same
   /// report. A task of the loop that asks for the shutdown, or in whose `Task { }` it is asked for, is not waited for.
@@ -20,7 +26,7 @@ extension EventLoop {
   /// - Returns: What was left behind.
   ///
   /// > Isolation: Call it from anywhere. This is the one wait that is not ended by the loop, which is gone by then: a
-  /// task that was on the loop goes on on Swift's global pool.
+  /// task that was on the loop continues on Swift's global pool.
   ///
   /// > Cancellation: Ignored. A cancelled task waits for the end all the same.
   ///

@@ -44,7 +44,7 @@ public actor EventLoop: LoopActor {
 
   /// Starts a loop on a new thread, and returns once that thread runs and ``thread`` is recorded.
   ///
-  /// - Parameter options: Its name.
+  /// - Parameter options: What the loop is called; "uv-loop" if nothing is said.
   /// - Throws: ``UVError/Code/invalidArgument`` for a bad option, which the message names;
   ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a
   ///   later one five); ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is

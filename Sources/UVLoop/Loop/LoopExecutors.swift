@@ -11,9 +11,9 @@
 ///
 /// Everything in such a task that has no other place to be runs on the loop: code after an `await`, child tasks,
 /// `async let`, methods of default actors. That is cheap for code that talks to the loop, and wrong for code that
-/// computes: CPU work belongs into `EventLoop.offload`. A `Task { }` made inside does not inherit the preference.
+/// computes: CPU work belongs in `EventLoop.offload`. A `Task { }` made inside does not inherit the preference.
 ///
-/// > Ownership: Holds the loop's core, not the `EventLoop`. After shutdown its tasks still run, one job at a time, on
+/// > Ownership: It does not keep the `EventLoop`. After shutdown its tasks still run, one job at a time, on
 /// Swift's global pool.
 public final class LoopTaskExecutor: TaskExecutor {
   private let core: LoopCore

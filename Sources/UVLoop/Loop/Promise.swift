@@ -53,11 +53,11 @@ public final class Promise<Value> {
     return true
   }
 
-  /// Waits for the result.
+  /// Waits for the result; gives it at once if it is there, also when the task is cancelled and after shutdown.
   ///
   /// - Throws: The error that was given; ``UVError/Code/loopClosed`` when the loop shuts down first.
   ///
-  /// > Cancellation: Throws `CancellationError`; the other waiters go on.
+  /// > Cancellation: Ends the wait at once with `CancellationError`; the other waiters go on.
   public func value(isolation: isolated (any Actor)? = #isolation) async throws -> Value {
     if let result { return try result.get() }
     try Task.checkCancellation()

@@ -7,7 +7,10 @@ extension EventLoop {
   /// > libuv: `uv_hrtime`.
   public nonisolated var clock: Clock { Clock(core: core) }
 
-  /// A clock whose sleeps wait on a loop. It holds the loop's core, never the `EventLoop`.
+  /// A clock whose sleeps wait on a loop.
+  ///
+  /// > Ownership: It does not keep the `EventLoop`. Once that has ended the clock still tells the time, and its sleeps
+  /// throw ``UVError/Code/loopClosed``.
   public struct Clock: _Concurrency.Clock {
     let core: LoopCore
 
@@ -68,12 +71,13 @@ extension EventLoop {
 
   /// Waits for `duration`, and resumes on the caller's isolation.
   ///
-  /// Never early, by not a nanosecond; on an idle machine late by up to 2 ms, since libuv waits in whole milliseconds,
-  /// and by a thousandth of a long wait, which Linux allows itself in `epoll_wait` (16 s come 16 ms late).
+  /// Never early, not even by a nanosecond; on an idle machine late by up to 2 ms, since libuv waits in whole
+  /// milliseconds, and by a thousandth of a long wait, which Linux allows itself in `epoll_wait` (16 s end 16 ms late).
   /// It counts from the call, however long the loop has been busy. Zero and less wait for one turn of the loop; the
   /// largest `Duration` is for ever. Those who wait for the same moment go on in the order in which they began to.
   ///
-  /// On the loop it costs no wake and one microsecond. Equally a task may sleep that runs elsewhere.
+  /// On the loop it costs about one microsecond and no wake. A task that runs elsewhere may sleep as well; it wakes the
+  /// loop to begin, and hops back at the end.
   ///
   /// - Parameters:
   ///   - duration: Counted from the call, in nanoseconds.

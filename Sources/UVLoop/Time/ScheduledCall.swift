@@ -1,4 +1,4 @@
-/// A call that waits for its time, as `EventLoop.schedule` made it.
+/// A call that waits for its time, as ``EventLoop/schedule(after:isolation:_:)`` made it.
 ///
 /// > Isolation: Belongs to its loop; nothing of it compiles elsewhere. A call that reaches it off the loop through
 /// unsafe code traps.
@@ -96,10 +96,10 @@ extension ScheduledCall: CustomStringConvertible {
 extension EventLoop {
   /// Calls `body` on the loop after `delay`, unless it is cancelled before.
   ///
-  /// Never early, by not a nanosecond, and counted from now; on an idle machine late by up to 2 ms, and by a thousandth
-  /// of a long delay, as with ``EventLoop/sleep(for:tolerance:)``. Zero and less call
-  /// soon, once, never inline, and let input and output through. Calls with the same deadline fire in the order in
-  /// which they were made. At shutdown a call that is not due is dropped and counted in the report.
+  /// Never early, not even by a nanosecond, and counted from now; on an idle machine late by up to 2 ms, and by a
+  /// thousandth of a long delay, as with ``EventLoop/sleep(for:tolerance:)``. Zero and less call soon, once, never
+  /// inline, and let input and output through. Calls with the same deadline fire in the order in which they were made.
+  /// At shutdown a call that is not due is dropped and counted in the report.
   ///
   /// - Parameters:
   ///   - delay: The largest `Duration` is as good as never.

@@ -1,14 +1,15 @@
 extension EventLoop {
-  /// A rhythm: the nominal moments `period`, 2 × `period`, … from the begin of the iteration.
+  /// A rhythm: the nominal moments `period`, 2 × `period`, … from the start of the iteration.
   ///
   /// ```swift
-  /// for try await tick in try loop.ticks(every: .seconds(1)) { print(tick) }
+  /// for try await tick in try loop.ticks(every: .seconds(1)) {
+  ///   print(tick)
+  /// }
   /// ```
   ///
   /// Each element comes at its nominal moment or, on an idle machine, up to 2 ms later (of a long period up to a
-  /// thousandth later, as with ``EventLoop/sleep(for:tolerance:)``), and never before. The nominal
-  /// schedule does not drift, however long the body of the loop takes; `missed` says what happens when it takes longer
-  /// than a period.
+  /// thousandth later, as with ``EventLoop/sleep(for:tolerance:)``), and never before. The nominal schedule does not
+  /// drift, however long the body of the loop takes; `missed` says what happens when it takes longer than a period.
   ///
   /// - Parameters:
   ///   - period: More than zero, counted in nanoseconds.
@@ -28,8 +29,11 @@ extension EventLoop {
   }
 }
 
-/// What `EventLoop.ticks` gives: an endless sequence of nominal moments. It holds the loop's core, never the
-/// `EventLoop`.
+/// An endless sequence of the nominal moments of a rhythm, as ``EventLoop/ticks(every:missed:)`` makes it.
+///
+/// It may be iterated more than once, also at the same time: each iteration has a rhythm of its own.
+///
+/// > Ownership: It does not keep the `EventLoop`.
 public struct Ticks: AsyncSequence, Sendable {
   /// The nominal moment of a tick. It came then, or later.
   public typealias Element = EventLoop.Clock.Instant

@@ -12,11 +12,10 @@ import CLibUV
 /// requests.
 ///
 /// It has 4 threads unless `UV_THREADPOOL_SIZE` says otherwise, and starts them all at its first use; on Linux they are
-/// named `libuv-worker`. What is counted
-/// here are offloaded calls; requests of C code on the same pool are not seen.
+/// named `libuv-worker`. What is counted here are offloaded calls; requests of C code on the same pool are not seen.
 ///
-/// At the exit of the process libuv waits for the pool, behind work that runs *and* work that is queued
-/// (`threadpool.c`): an offloaded call that never ends keeps the process from exiting by `exit`.
+/// When the process ends by `exit` libuv waits for the pool, for work that runs *and* work that is queued
+/// (`threadpool.c`): an offloaded call that never ends keeps the process alive.
 ///
 /// > Isolation: Everything here may be called on any thread.
 ///
