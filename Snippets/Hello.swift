@@ -1,11 +1,15 @@
 import UVLoop
 
-try await withEventLoop { loop in  // libuv's loop, on a thread of its own
-  let timer = try TimerHandle()  // compiles on the loop and nowhere else
-  try timer.start(after: .zero, repeating: .seconds(1)) { print("tick on", loop.thread.name) }
+try await withEventLoop { loop in  // on its own thread
+  let timer = try TimerHandle()  // only compiles here
+  try timer.start(after: .zero, repeating: .seconds(1)) {
+    print("tick on", loop.thread.name)
+  }
 
   print("What is your name?")
-  let name = try await loop.offload { readLine() }  // blocks a worker, and the timer goes on
+  // Blocks a worker, and the timer goes on.
+  let name = try await loop.offload { readLine() }
   try await loop.sleep(for: .seconds(1))
-  print("Hello, \(name ?? "World")!", loop.isCurrent)  // true: after each await, the loop's thread
+  // Back on the loop's thread after each await: true.
+  print("Hello, \(name ?? "World")!", loop.isCurrent)
 }

@@ -4,8 +4,9 @@ import Synchronization
 /// A `uv_async_t`: any thread, also a signal handler, makes the loop call back.
 ///
 /// ```swift
-/// let wake = try AsyncHandle { print("somebody called") }
-/// let sender = wake.sender          // Sendable: give it to threads and C libraries
+/// let wake = try AsyncHandle { print("woken") }
+/// // Sendable: give it to threads and to C libraries.
+/// let sender = wake.sender
 /// sender.send()
 /// ```
 ///

@@ -5,7 +5,8 @@ import CLibUV
 /// For C libraries that do their own input and output and only want to be told when:
 ///
 /// ```swift
-/// let poll = try PollHandle(descriptor: PQsocket(connection))
+/// let descriptor = PQsocket(connection)
+/// let poll = try PollHandle(descriptor: descriptor)
 /// try poll.start(for: .readable) { result in
 ///   switch result {
 ///   case .success: PQconsumeInput(connection)

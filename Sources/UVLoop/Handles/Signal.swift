@@ -5,7 +5,7 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   /// The system's number.
   public let rawValue: Int32
 
-  /// A signal by its number. Which ones can be watched ``SignalHandle`` says.
+  /// A signal by its number. ``SignalHandle`` says which ones can be watched.
   public init(rawValue: Int32) { self.rawValue = rawValue }
 
   /// The terminal hung up. Daemons take it as *read your configuration again*. `SIGHUP`.

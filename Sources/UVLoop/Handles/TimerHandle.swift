@@ -4,7 +4,9 @@ import CLibUV
 ///
 /// ```swift
 /// let timer = try TimerHandle()
-/// try timer.start(after: .milliseconds(10), repeating: .milliseconds(100)) { beats += 1 }
+/// try timer.start(after: .zero, repeating: .seconds(1)) {
+///   beats += 1
+/// }
 /// ```
 ///
 /// For a wait use ``EventLoop/sleep(for:tolerance:)``, for a call ``EventLoop/schedule(after:isolation:_:)``, for a

@@ -7,7 +7,8 @@
 /// ```swift
 /// try await withEventLoop { loop in
 ///   try await loop.sleep(for: .seconds(1))
-///   print(loop.isCurrent)     // true: after each await the code is on the loop's thread again
+///   // After each await the code is on the loop's thread again.
+///   print(loop.isCurrent)  // true
 /// }
 /// ```
 ///

@@ -12,7 +12,9 @@
 ///
 ///   func start() throws {
 ///     let timer = try TimerHandle()
-///     try timer.start(after: .zero, repeating: .milliseconds(100)) { self.beats += 1 }
+///     try timer.start(after: .zero, repeating: .seconds(1)) {
+///       self.beats += 1
+///     }
 ///   }
 /// }
 /// ```

@@ -6,7 +6,9 @@
 ///
 /// ```swift
 /// Task(executorPreference: loop.taskExecutor) { … }
-/// await withTaskExecutorPreference(loop.taskExecutor) { … }
+/// await withTaskExecutorPreference(loop.taskExecutor) {
+///   …
+/// }
 /// ```
 ///
 /// Everything in such a task that has no other place to be runs on the loop: code after an `await`, child tasks,

@@ -2,7 +2,9 @@
 ///
 /// ```swift
 /// let answer = try Promise<Int>()
-/// try timer.start(after: .seconds(1)) { answer.resume(returning: 42) }
+/// try loop.schedule(after: .seconds(1)) {
+///   answer.resume(returning: 42)
+/// }
 /// print(try await answer.value())
 /// ```
 ///

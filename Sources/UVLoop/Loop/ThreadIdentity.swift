@@ -5,8 +5,10 @@ import Synchronization
 ///
 /// ```swift
 /// let loop = try EventLoop()
-/// print(loop.thread)             // uv-loop (thread 139872…, kernel id 4711)
-/// print(ThreadIdentity.current == loop.thread)   // false
+/// print(loop.thread)
+/// // uv-loop (thread 139872…, kernel id 4711)
+/// print(ThreadIdentity.current == loop.thread)
+/// // false
 /// ```
 ///
 /// Two identities are equal when they are of the same thread. They are compared by a serial number that no two threads
