@@ -32,19 +32,8 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
   func fact(_ label: String, _ value: Value) {
     if isJSON { return write(object(label, [("value", value)])) }
     let margin = 23
-    var lines: [String] = []
-    var line = ""
-    for word in value.text.split(separator: " ") {
-      if !line.isEmpty && margin + line.count + 1 + word.count > 80 {
-        lines.append(line)
-        line = ""
-      }
-      line += (line.isEmpty ? "" : " ") + word
-    }
-    lines.append(line)
-    let indent = "\n" + String(repeating: " ", count: margin)
     let gap = String(repeating: " ", count: max(1, margin - 3 - label.count))
-    write("   " + paint("36", label) + gap + lines.joined(separator: indent) + "\n")
+    write("   " + paint("36", label) + gap + value.text.wrapped(from: margin, margin: margin) + "\n")
   }
 
   /// A row of a table, written at once. The first one, and one with other columns, comes below the columns' titles.
@@ -101,5 +90,30 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
   private func object(_ fact: String, _ fields: [(key: String, value: Value)]) -> String {
     let members = [("scene", Value.text(scene)), ("fact", Value.text(fact))] + fields.map { ($0.key, $0.value) }
     return "{" + members.map { $1.member(named: $0) }.joined(separator: ",") + "}\n"
+  }
+}
+
+extension StringProtocol {
+  /// Broken between words, so that no line goes beyond column 80.
+  ///
+  /// - Parameters:
+  ///   - column: Where the first line begins.
+  ///   - margin: Where the others do.
+  func wrapped(from column: Int = 0, margin: Int) -> String {
+    var column = column
+    var text = ""
+    for word in split(separator: " ") {
+      if text.isEmpty {
+        column += word.count
+      } else if column + 1 + word.count > 80 {
+        text += "\n" + String(repeating: " ", count: margin)
+        column = margin + word.count
+      } else {
+        text += " "
+        column += 1 + word.count
+      }
+      text += word
+    }
+    return text
   }
 }

@@ -44,13 +44,16 @@ enum Terminal {
     }
   }
 
-  /// Writes a line to standard error. If that fails nobody is left to be told.
+  /// Writes a line to standard error, broken where it is too wide. If that fails nobody is left to be told.
   ///
   /// - Parameter afterEcho: Whether a terminal may have written `^C` into the line where its cursor stands.
   static func complain(_ line: String, afterEcho: Bool = false) {
     let start = afterEcho && isatty(STDERR_FILENO) == 1 ? "\n" : ""
-    try? FileHandle.standardError.write(contentsOf: Data("\(start)uv-hello: \(line)\n".utf8))
+    writeError("\(start)\("uv-hello: \(line)".wrapped(margin: 10))\n")
   }
+
+  /// Writes to standard error what is there to be written.
+  static func writeError(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
   /// Blocks the calling thread for good.
   static func waitForTheEnd() -> Never { while true { sleep(1) } }

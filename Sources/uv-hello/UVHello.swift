@@ -31,7 +31,17 @@ struct UVHello: ParsableCommand {
   /// thread, as this one is, reaches a loop through `runBlocking`.
   static func main() {
     Terminal.prepare()
-    main(nil)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      if code.isSuccess { exit(withError: error) }  // The help, or the version.
+      // ArgumentParser breaks the lines of a help, and not those of an error.
+      let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
+      for line in lines { Terminal.writeError((line.count > 80 ? line.wrapped(margin: 7) : String(line)) + "\n") }
+      exit(withError: code)
+    }
   }
 
   func run() throws {

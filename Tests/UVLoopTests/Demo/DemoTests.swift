@@ -61,7 +61,9 @@ import Testing
     let run = try await Demo.run(arguments)
     #expect(run.status == 64)
     #expect(run.output == "")
-    #expect(run.errors.contains(reason), "\(run.errors)")
+    let words = run.errors.split { $0.isWhitespace }.joined(separator: " ")
+    #expect(words.contains(reason), "\(run.errors)")
+    #expect(run.errors.split(separator: "\n").filter { $0.count > 80 } == [])
   }
 
   @Test(arguments: Set(scenes.map { $0[0] }))
