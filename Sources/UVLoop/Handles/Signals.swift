@@ -2,15 +2,15 @@ extension EventLoop {
   /// The signals that the process gets, one after the other.
   ///
   /// ```swift
-  /// for try await signal in try loop.signals(.interrupt, .terminate) {
+  /// for try await signal in try loop.signals(.interrupt) {
   ///   print("ending because of \(signal)")
   ///   break
   /// }
   /// ```
   ///
   /// Watching begins with the iteration, at once on the loop and within a turn elsewhere, and ends with the iterator:
-  /// then the signals do what they did before. A signal that comes while the loop's body is busy is kept, once for each
-  /// number, as the kernel does. Each iteration sees all signals.
+  /// then the signals do what they did before. A signal that comes while the body of the `for` is busy is kept, once
+  /// for each number, as the kernel does. Each iteration sees all signals.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` for none at all, or for one that `SignalHandle` refuses.
   ///

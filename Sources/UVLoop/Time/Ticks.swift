@@ -9,7 +9,7 @@ extension EventLoop {
   ///
   /// Each element comes at its nominal moment or, on an idle machine, up to 2 ms later (of a long period up to a
   /// thousandth later, as with ``EventLoop/sleep(for:tolerance:)``), and never before. The nominal schedule does not
-  /// drift, however long the body of the loop takes; `missed` says what happens when it takes longer than a period.
+  /// drift, however long the body of the `for` takes; `missed` says what happens when it takes longer than a period.
   ///
   /// - Parameters:
   ///   - period: More than zero, counted in nanoseconds.

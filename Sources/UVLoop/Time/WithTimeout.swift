@@ -5,9 +5,9 @@ extension EventLoop {
   ///
   /// `body` runs in the caller's isolation, on the loop without a hop. When the time is over it is cancelled and
   /// awaited: nothing of it goes on after this call has ended. What it then ends with is what the caller gets, a value
-  /// or an error of its own; only its `CancellationError` becomes ``UVError/Code/timedOut``. A loop over
+  /// or an error of its own; only its `CancellationError` becomes ``UVError/Code/timedOut``. A `for` over
   /// ``ticks(every:missed:)`` or ``signals(_:)`` ends when it is cancelled and throws nothing: `body` then returns, and
-  /// nobody says that it was late, unless `body` asks `try Task.checkCancellation()` behind the loop.
+  /// nobody says that it was late, unless `body` calls `try Task.checkCancellation()` after the `for`.
   ///
   /// - Parameters:
   ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. With zero or less
