@@ -25,7 +25,9 @@ struct CountSignals: Scene {
           // Watches from here on. With --send Ctrl-C is left to the program.
           var signals = try loop.signals(send ? .user1 : .interrupt, send ? .user1 : .terminate).makeAsyncIterator()
           output.fact("process", .number(Int(getpid())))
-          output.fact("waiting for", .text(send ? "SIGUSR1 from this process itself" : "Ctrl-C, or SIGTERM"))
+          output.fact(
+            "waiting for",
+            .text(send ? "SIGUSR1 from this process itself" : "Ctrl-C, or SIGTERM, which ends it at once"))
           while number < count {
             if send { kill(getpid(), SIGUSR1) }
             guard let signal = try await signals.next(isolation: loop) else { throw CancellationError() }
