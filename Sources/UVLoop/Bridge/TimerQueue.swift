@@ -44,6 +44,7 @@ struct TimerToken: Hashable, Sendable {
   /// The entries in line for delivery. Those before `nextInLine` are done; that one, if there is one, is still wanted.
   private var line: ContiguousArray<Node> = []
   private var nextInLine = 0
+  private var isClosed = false
 
   /// How many entries are pending or in line.
   private(set) var count = 0
@@ -57,7 +58,7 @@ struct TimerToken: Hashable, Sendable {
   }
 
   deinit {
-    _ = removeAll()
+    if !isClosed { _ = close() }
     unsafe heap.deallocate()
     unsafe slots.deallocate()
     unsafe payloads.deallocate()
@@ -75,6 +76,7 @@ struct TimerToken: Hashable, Sendable {
 
   /// Adds an entry. Any deadline is legal: a past one is due in the next pass, `Int64.max` practically never. O(log n).
   func insert(_ payload: consuming Payload, at deadline: Int64) -> TimerToken {
+    precondition(!isClosed, "a closed TimerQueue takes nothing")
     let slot = claimSlot(for: payload)
     count += 1
     push(makeNode(slot: slot, deadline: deadline))
@@ -130,17 +132,30 @@ struct TimerToken: Hashable, Sendable {
     return payload
   }
 
-  /// Empties the queue and hands out all payloads, by deadline and then by submission. All tokens become stale.
+  /// Whether an entry waits, in the heap or in line.
+  @inline(__always)
+  func contains(_ token: TimerToken) -> Bool { isCurrent(token) }
+
+  /// Ends the queue and hands out all payloads, by deadline and then by submission. Nothing can be inserted any more,
+  /// and all tokens are stale; of those that were not, ``wasHandedOut(_:)`` is true.
   ///
   /// - Complexity: O(n log n).
-  func removeAll() -> [Payload] {
+  func close() -> [Payload] {
     var all = unsafe ContiguousArray(UnsafeBufferPointer(start: heap, count: heapCount))
     for index in nextInLine..<line.count where isWanted(index) { all.append(line[index]) }
     all.sort(by: <)
+    isClosed = true
     heapCount = 0
     line = []
     nextInLine = 0
-    return all.map { releaseSlot($0.slot) }
+    count = 0
+    return all.map { unsafe (payloads + Int($0.slot)).move() }
+  }
+
+  /// Whether an entry still waited when the queue was closed.
+  func wasHandedOut(_ token: TimerToken) -> Bool {
+    guard isClosed else { return false }
+    return unsafe slots[Int(token.slot)].generation == token.generation
   }
 }
 
@@ -163,7 +178,7 @@ private enum Position {
 extension TimerQueue {
   @inline(__always)
   private func isCurrent(_ token: TimerToken) -> Bool {
-    guard Int(token.slot) < slotCount else { return false }
+    guard !isClosed, Int(token.slot) < slotCount else { return false }
     return unsafe slots[Int(token.slot)].generation == token.generation
   }
 

@@ -7,12 +7,14 @@ import CLibUV
 @safe final class LoopTimers: LoopResident {
   /// Something that waits for its time.
   enum Entry {
-    case call(ScheduledCall)
+    case call(() -> Void)
     case sleeper(Sleeper)
     case limit(TimeLimit)
   }
 
-  private unowned let core: LoopCore
+  unowned let core: LoopCore
+  /// For a scheduled call that outlives the core, and says what it was.
+  let loopName: String
   private let timer: UnsafeMutablePointer<uv_timer_t>
   private let queue = TimerQueue<Entry>()
   private var armed: UInt64?
@@ -20,6 +22,7 @@ import CLibUV
 
   init(_ core: LoopCore) throws(UVError) {
     self.core = core
+    loopName = core.name
     unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
     }
@@ -31,11 +34,14 @@ import CLibUV
 
   func insert(_ entry: Entry, at deadline: Int64) -> TimerToken { queue.insert(entry, at: deadline) }
 
-  func remove(_ token: TimerToken) {
-    // Handed out first and released then: what it held may call back into the queue.
-    let entry = queue.remove(token)
-    withExtendedLifetime(entry) {}
-  }
+  /// True if it was there. What it held is released when the queue is in order: it may call back.
+  @discardableResult
+  func remove(_ token: TimerToken) -> Bool { queue.remove(token) != nil }
+
+  func contains(_ token: TimerToken) -> Bool { queue.contains(token) }
+
+  /// Whether shutdown came before its time did.
+  func wasDropped(_ token: TimerToken) -> Bool { queue.wasHandedOut(token) }
 
   func move(_ token: TimerToken, to deadline: Int64) -> Bool { queue.move(token, to: deadline) }
 
@@ -46,7 +52,7 @@ import CLibUV
     let end = queue.nextSequence
     while let entry = queue.popDue(at: now, before: end) {
       switch entry {
-      case .call(let call): call.fire()
+      case .call(let body): body()
       case .sleeper(let sleeper): sleeper.expire()
       case .limit(let limit): limit.expire()
       }
@@ -82,11 +88,9 @@ import CLibUV
   }
 
   func releaseWaits() {
-    for entry in queue.removeAll() {
+    for entry in queue.close() {
       switch entry {
-      case .call(let call):
-        dropped += 1
-        call.drop()
+      case .call: dropped += 1
       case .sleeper(let sleeper): sleeper.gate.fire(.closed)
       case .limit(let limit): limit.close()
       }

@@ -6,41 +6,33 @@
 /// > Ownership: The loop keeps it while it is pending. Its closure is released when it has fired, was cancelled, or was
 /// dropped at shutdown. Dropping this object cancels nothing.
 public final class ScheduledCall {
-  private enum State { case pending(TimerToken), fired, cancelled, dropped }
-
-  private let core: LoopCore
-  private var state: State
-  private var body: (() -> Void)?
+  /// Not the core, which leads here only through a variable: what comes out of one is retained for each use.
+  private let timers: LoopTimers
+  private let token: TimerToken
+  private var isCancelled = false
   private var moment: Int64
 
-  init(on core: LoopCore, at deadline: Int64, _ body: @escaping () -> Void) {
-    self.core = core
-    self.body = body
+  /// The closure is the queue's alone: a call whose maker does not keep this object takes no memory for it.
+  init(on timers: LoopTimers, at deadline: Int64, _ body: consuming @escaping () -> Void) {
+    self.timers = timers
     moment = deadline
-    state = .fired
-    state = .pending(core.timers.insert(.call(self), at: deadline))
+    token = timers.insert(.call(body), at: deadline)
   }
 
   /// When it fires, fired, or would have fired.
   public var deadline: EventLoop.Clock.Instant { .init(nanoseconds: moment) }
 
   /// Whether it will fire.
-  public var isPending: Bool {
-    if case .pending = state { return true }
-    return false
-  }
+  public var isPending: Bool { timers.contains(token) }
 
   /// Keeps it from firing, and releases its closure now. After it has fired, and twice, it does nothing.
   ///
   /// - Complexity: O(log n) for n waits on the loop.
   public func cancel() {
-    guard case .pending(let token) = state else { return }
+    if !isPending { return }
     requireLoop("cancel")
-    state = .cancelled
-    // Released at the end: what it held may call back into this.
-    let body = body.take()
-    core.timers.remove(token)
-    withExtendedLifetime(body) {}
+    isCancelled = true
+    timers.remove(token)
   }
 
   /// Gives it another time, counted from now; false, and nothing happens, once it has fired or was cancelled.
@@ -56,25 +48,14 @@ public final class ScheduledCall {
   /// - Complexity: O(log n) for n waits on the loop.
   @discardableResult
   public func reschedule(at deadline: EventLoop.Clock.Instant) -> Bool {
-    guard case .pending(let token) = state else { return false }
+    if !isPending { return false }
     requireLoop("reschedule")
     moment = deadline.nanoseconds
-    return core.timers.move(token, to: moment)
-  }
-
-  func fire() {
-    state = .fired
-    body.take()?()
-  }
-
-  /// Shutdown came first.
-  func drop() {
-    state = .dropped
-    _ = body.take()
+    return timers.move(token, to: moment)
   }
 
   private func requireLoop(_ call: StaticString) {
-    core.requireCurrent(
+    timers.core.requireCurrent(
       "ScheduledCall.\(call)", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
   }
 }
@@ -83,13 +64,14 @@ extension ScheduledCall: CustomStringConvertible {
   /// Loop, state and deadline in one line.
   public var description: String {
     let text =
-      switch state {
-      case .pending: "pending, due in \(EventLoop.Clock(core: core).now.duration(to: deadline).text)"
-      case .fired: "fired"
-      case .cancelled: "cancelled"
-      case .dropped: "dropped at shutdown"
+      if isPending {
+        "pending, due in \(Duration.nanoseconds(moment - MonotonicClock.now()).text)"
+      } else if isCancelled {
+        "cancelled"
+      } else {
+        timers.wasDropped(token) ? "dropped at shutdown" : "fired"
       }
-    return "ScheduledCall on loop \"\(core.name)\", \(text)"
+    return "ScheduledCall on loop \"\(timers.loopName)\", \(text)"
   }
 }
 
@@ -116,7 +98,7 @@ extension EventLoop {
     after delay: Duration, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try core.requireOnLoop("schedule")
-    return ScheduledCall(on: core, at: MonotonicClock.now(plus: delay), body)
+    return ScheduledCall(on: core.timers, at: MonotonicClock.now(plus: delay), body)
   }
 
   /// Calls `body` on the loop at `deadline`, unless it is cancelled before; see ``schedule(after:isolation:_:)``.
@@ -132,6 +114,6 @@ extension EventLoop {
     at deadline: Clock.Instant, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try core.requireOnLoop("schedule")
-    return ScheduledCall(on: core, at: deadline.nanoseconds, body)
+    return ScheduledCall(on: core.timers, at: deadline.nanoseconds, body)
   }
 }

@@ -125,6 +125,6 @@ import Testing
     for entry in comparison.model.entries {
       #expect(comparison.queue.deadline(of: entry.token) == entry.deadline)
     }
-    #expect(comparison.queue.removeAll() == comparison.model.sorted.map(\.id))
+    #expect(comparison.queue.close() == comparison.model.sorted.map(\.id))
   }
 }
