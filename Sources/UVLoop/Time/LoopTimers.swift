@@ -12,7 +12,8 @@ import CLibUV
     case limit(TimeLimit)
   }
 
-  unowned let core: LoopCore
+  // Holds because nobody asks for it once the core has ended: what outlives that is not pending any more.
+  unowned(unsafe) let core: LoopCore
   /// For a scheduled call that outlives the core, and says what it was.
   let loopName: String
   private let timer: UnsafeMutablePointer<uv_timer_t>
@@ -21,7 +22,7 @@ import CLibUV
   private var dropped = 0
 
   init(_ core: LoopCore) throws(UVError) {
-    self.core = core
+    unsafe self.core = core
     loopName = core.name
     unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)

@@ -55,7 +55,7 @@ public final class ScheduledCall {
   }
 
   private func requireLoop(_ call: StaticString) {
-    timers.core.requireCurrent(
+    unsafe timers.core.requireCurrent(
       "ScheduledCall.\(call)", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
   }
 }

@@ -43,6 +43,9 @@ extension Workload {
 
   private static let pending = 10_000
 
+  @inline(__always)
+  private static func farAway(_ random: inout Random) -> Duration { .milliseconds(3_600_000 + random.below(60_000)) }
+
   private struct Handler: NIOScheduledCallbackHandler {
     func handleScheduledCallback(eventLoop: some NIOCore.EventLoop) {}
   }
@@ -53,14 +56,13 @@ extension Workload {
   ) throws -> [Figure] {
     let seen = Seen(count + pending)
     var random = Random()
-    func farAway() -> Duration { .milliseconds(3_600_000 + random.below(60_000)) }
-    var timers = try (0..<pending).map { (id: $0, timer: try start(farAway())) }
+    var timers = try (0..<pending).map { (id: $0, timer: try start(farAway(&random))) }
     let watch = Stopwatch()
     for id in pending..<pending + count {
       let victim = random.below(pending)
       seen.mark(timers[victim].id)
       cancel(timers[victim].timer)
-      timers[victim] = (id, try start(farAway()))
+      timers[victim] = (id, try start(farAway(&random)))
     }
     let figures = watch.throughput(count)
     for (id, timer) in timers {
@@ -77,12 +79,11 @@ extension Workload {
   ) throws -> [Figure] {
     let seen = Seen(count + pending)
     var random = Random()
-    func farAway() -> Duration { .milliseconds(3_600_000 + random.below(60_000)) }
     var ids = Array(0..<pending)
     var timers: [TimerHandle] = []
     for _ in 0..<pending {
       let timer = try TimerHandle()
-      try timer.start(after: farAway()) {}
+      try timer.start(after: farAway(&random)) {}
       timers.append(timer)
     }
     let watch = Stopwatch()
@@ -91,7 +92,7 @@ extension Workload {
       seen.mark(ids[victim])
       ids[victim] = id
       timers[victim].stop()
-      try timers[victim].start(after: farAway()) {}
+      try timers[victim].start(after: farAway(&random)) {}
     }
     let figures = watch.throughput(count)
     for (id, timer) in zip(ids, timers) {
