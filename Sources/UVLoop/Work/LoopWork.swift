@@ -1,39 +1,72 @@
-/// The offloaded calls of a loop that libuv has not given back.
-final class LoopWork: LoopResident {
-  private var inFlight: [Offload] = []
+/// The offloaded calls of a loop, and the runners that take them to libuv's pool.
+///
+/// The queue is guarded by the ledger's lock; everything else belongs to the loop's thread.
+final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of the line above.
+  let queue = OffloadQueue()
+  // Holds because nothing of it is used once the core has ended: calls and runners in flight keep the loop turning.
+  private unowned(unsafe) let core: LoopCore
+  private var runners: [Runner] = []
+  private var resting: [Runner] = []
 
-  func add(_ offload: Offload) {
-    unsafe offload.place = inFlight.count
-    inFlight.append(offload)
+  init(_ core: LoopCore) {
+    unsafe self.core = core
+    PoolLedger.process.open(queue)
   }
 
-  func remove(_ offload: Offload) {
-    let last = inFlight.removeLast()
-    if last !== offload {
-      unsafe inFlight[offload.place] = last
-      unsafe last.place = offload.place
+  deinit { PoolLedger.process.close(queue) }
+
+  /// Puts a call in line, and sends for a runner if need be. Throws where the call could never begin.
+  func add(_ offload: Offload) throws(UVError) {
+    switch try PoolLedger.process.enqueue(offload, in: queue) {
+    case .willBeTaken: break
+    case .needsRunner: sendRunner()
+    case .needsFirstRunner: LoopThread.asCreator(of: "libuv-worker") { sendRunner() }
     }
   }
 
-  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
-  var isSettled: Bool { inFlight.allSatisfy { $0.isExcused || $0.isAbandoned } }
+  private func sendRunner() {
+    let runner = resting.popLast() ?? Runner(for: self)
+    unsafe runner.submit(on: core)
+    runners.append(runner)
+  }
 
-  var isEmpty: Bool { inFlight.isEmpty }
+  /// libuv has given it back.
+  func runnerEnded(_ runner: Runner, hasRun: Bool) {
+    if let index = runners.firstIndex(where: { $0 === runner }) { runners.swapAt(index, runners.count - 1) }
+    runners.removeLast()
+    resting.append(runner)
+    if PoolLedger.process.runnerReturned(to: queue, hasRun: hasRun) { sendRunner() }
+  }
+
+  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
+  var isSettled: Bool { PoolLedger.process.isSettled(queue) }
+
+  var isEmpty: Bool { runners.isEmpty }
+
+  /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
+  /// to others for long.
+  func beforePoll() -> Bool {
+    if unsafe core.stop != nil && !runners.isEmpty && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
+    return false
+  }
 
   func expire() {
-    for offload in inFlight { offload.withdraw() }
+    for offload in PoolLedger.process.withdrawAll(queue) { offload.refuseWithdrawn() }
+    withdrawRunners()
+  }
+
+  private func withdrawRunners() {
+    for runner in runners { runner.withdraw() }
   }
 
   func report(into report: inout ShutdownReport) {
-    for offload in inFlight where !offload.isExcused {
-      if let age = PoolLedger.process.age(of: offload) {
-        report.unfinished.append(.init(kind: .offload, label: offload.label, age: age))
-      }
+    for (offload, age) in PoolLedger.process.running(queue) where !offload.isExcused {
+      report.unfinished.append(.init(kind: .offload, label: offload.label, age: age))
     }
   }
 }
 
 extension LoopCore {
   /// The loop's offloaded calls.
-  var work: LoopWork { resident(.work) { _ in LoopWork() } }
+  var work: LoopWork { resident(.work) { LoopWork($0) } }
 }

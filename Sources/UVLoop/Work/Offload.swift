@@ -1,18 +1,15 @@
-import CLibUV
 import Synchronization
 
-// waiting ──▶ queued ──▶ running ──▶ (its task goes home)
+// waiting ──▶ queued ──▶ running ──▶ ended: its task goes home
 //    │           │
-//    │           └─uv_cancel─▶ withdrawn: the task learns of it on the loop
-//    └─cancelled, refused, closed─────────▲
-//
-// The request stays in flight until libuv's callback on the loop, which comes after the task has gone home.
+//    │           └─cancelled, expired─▶ withdrawn: the task learns of it on the loop
+//    └─cancelled, refused, closed──────────▲
 
 /// One offloaded call: an executor whose only job is the rest of the calling task.
 ///
-/// To await ``perform(_:)`` is to enqueue the task here, and that submits a `uv_work_t`; the worker then runs the task
-/// itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed back as any
-/// result of an actor's method is.
+/// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a runner; the worker then runs the
+/// task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed back as
+/// any result of an actor's method is.
 actor Offload: Occupant {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller.
@@ -26,12 +23,22 @@ actor Offload: Occupant {
   /// Why the body does not run.
   private enum Refusal { case cancelled, closed, refused(UVError) }
 
-  private nonisolated(unsafe) var request = Request(UV_WORK)  // Holds because only the loop's thread uses it.
+  private nonisolated let hasEnded = Atomic<Bool>(false)
+
+  // Holds for these because the ledger's lock guards them.
+  nonisolated(unsafe) var next: Offload?  // Holds for the reason above.
+  nonisolated(unsafe) var previous: Offload?  // Holds for the reason above.
+  nonisolated(unsafe) var place = Place.outside  // Holds for the reason above.
+  nonisolated(unsafe) var queue: OffloadQueue?  // Holds for the reason above.
+  nonisolated(unsafe) var since: Int64 = 0  // Holds for the reason above.
+
+  /// In which of the ledger's lists it is.
+  enum Place { case outside, queued, running }
+
   // Holds for these two because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.
   private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
   private nonisolated(unsafe) var refusal: Refusal?  // Holds for the reason above.
-  nonisolated(unsafe) var place = -1  // Holds because only the loop's thread uses it.
 
   init(on core: LoopCore, label: String?, isAbandonable: Bool) {
     self.core = core
@@ -54,7 +61,7 @@ actor Offload: Occupant {
     case nil: break
     }
     // Before the task goes home, so that the books are right when the caller looks.
-    defer { PoolLedger.process.end(self) }
+    defer { hasEnded.store(true, ordering: .releasing) }
     return try body()
   }
 
@@ -81,38 +88,21 @@ extension Offload: SerialExecutor {
   private nonisolated func submit() {
     if isCancelled.load(ordering: .acquiring) { return refuse(.cancelled) }
     if core.stop != nil { return refuse(.closed) }
-    let isFirst: Bool
     do throws(UVError) {
-      isFirst = try PoolLedger.process.enqueue(self)
+      try core.work.add(self)
     } catch {
       return refuse(.refused(error))
     }
-    let status = isFirst ? LoopThread.asCreator(of: "libuv-worker") { queueWork() } : queueWork()
-    if status < 0 {
-      PoolLedger.process.withdraw(self)
-      return refuse(.refused(UVError(status: status, call: "offload")))
-    }
-    core.work.add(self)
+    // Cancelled meanwhile, on another thread that may not have found it in the queue.
+    if isCancelled.load(ordering: .acquiring) { withdraw() }
   }
 
-  private nonisolated func queueWork() -> Int32 {
-    unsafe request.submit(for: self) { memory in
-      unsafe uv_queue_work(
-        core.machinery.loop, memory.bindMemory(to: uv_work_t.self, capacity: 1),
-        { work in unsafe Offload.of(work?.pointee.data)?.runOnWorker() },
-        { work, status in
-          unsafe Request.finish(work?.pointee.data, as: Offload.self)?.complete(status)
-        })
-    }
-  }
+  nonisolated func runOnWorker() { Occupants.occupy(with: self) { runJob() } }
 
-  private static func of(_ data: UnsafeMutableRawPointer?) -> Offload? {
-    unsafe data.map { unsafe Unmanaged<Offload>.fromOpaque($0).takeUnretainedValue() }
-  }
-
-  private nonisolated func runOnWorker() {
-    PoolLedger.process.begin(self)
-    Occupants.occupy(with: self) { runJob() }
+  /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
+  /// task may have gone elsewhere.
+  nonisolated func leftWorker() {
+    if core.life != .running { core.tell {} }
   }
 
   private nonisolated func runJob() {
@@ -126,17 +116,6 @@ extension Offload: SerialExecutor {
     unsafe self.refusal = refusal
     if !core.tell({ self.runJob() }) { core.runLate { self.runJob() } }
   }
-
-  /// libuv's callback on the loop.
-  private nonisolated func complete(_ status: Int32) {
-    unsafe request.complete()
-    core.work.remove(self)
-    if status < 0 {
-      PoolLedger.process.withdraw(self)
-      // Taken out by the caller's cancellation, or by a shutdown whose time was over.
-      refuse(isCancelled.load(ordering: .acquiring) ? .cancelled : .closed)
-    }
-  }
 }
 
 // MARK: - Cancellation, deadlocks, shutdown
@@ -144,12 +123,17 @@ extension Offload: SerialExecutor {
 extension Offload {
   /// The calling task was cancelled, on any thread. A call that runs goes on, and can ask `Task.isCancelled`.
   nonisolated func cancel() {
-    isCancelled.store(true, ordering: .releasing)
-    core.onLoop { self.withdraw() }
+    isCancelled.store(true, ordering: .sequentiallyConsistent)
+    withdraw()
   }
 
-  /// On the loop: takes it out of the queue if it has not begun. The end comes in libuv's callback.
-  nonisolated func withdraw() { _ = unsafe request.cancel() }
+  /// Takes it out of the queue if it has not begun.
+  private nonisolated func withdraw() {
+    if PoolLedger.process.withdraw(self) { refuse(.cancelled) }
+  }
+
+  /// It was taken out of the queue by a shutdown whose time was over.
+  nonisolated func refuseWithdrawn() { refuse(isCancelled.load(ordering: .acquiring) ? .cancelled : .closed) }
 
   nonisolated func block() { blocks.add(1, ordering: .acquiringAndReleasing) }
 
@@ -167,6 +151,9 @@ extension Offload {
 
   /// Whether its caller has gone without waiting for its end.
   nonisolated var isAbandoned: Bool { isAbandonable && isCancelled.load(ordering: .acquiring) }
+
+  /// Whether its body has run; its worker may not yet have told the ledger.
+  nonisolated var isOver: Bool { hasEnded.load(ordering: .acquiring) }
 
   nonisolated func waits(for holder: Offload) -> Bool { chain.contains { $0 === holder } }
 }

@@ -1,0 +1,213 @@
+import CLibUV
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The offloaded calls of one loop that wait. Everything in it is guarded by the ledger's lock.
+final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above.
+  fileprivate let waiting = OffloadList()
+  fileprivate var runners = RunnerCount()
+}
+
+/// The books of the pool: which offloaded calls wait, which run, and who waits for whom.
+final class PoolLedger: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+  private let lock = Lock()
+  private var fixedSize: Int?
+  private var queues: [OffloadQueue] = []
+  private var running = OffloadList()
+
+  static let process = PoolLedger()
+
+  /// In the child of a fork libuv makes a new pool and drops what was queued: so do the books. The lock is taken around
+  /// the fork, since otherwise the child may inherit it locked by a thread that it does not have.
+  private init() {
+    let status = pthread_atfork(
+      { PoolLedger.process.lock.lock() }, { PoolLedger.process.lock.unlock() },
+      {
+        PoolLedger.process.queues = []
+        PoolLedger.process.running = OffloadList()
+        PoolLedger.process.fixedSize = nil
+        PoolLedger.process.lock.unlock()
+      })
+    if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
+  }
+
+  var size: Int { lock.withLock { fixedSize ?? PoolLedger.sizeFromEnvironment() } }
+
+  private static func sizeFromEnvironment() -> Int {
+    guard let text = unsafe getenv("UV_THREADPOOL_SIZE") else { return 4 }
+    // libuv stores the result unsigned: a negative number is a very large one.
+    let number = unsafe atoi(text)
+    return number == 0 ? 1 : number < 0 ? 1_024 : min(Int(number), 1_024)
+  }
+
+  func setSize(_ size: Int) throws(UVError) {
+    if !(1...1_024).contains(size) {
+      throw UVError(
+        .invalidArgument, call: "ThreadPool.setSize", "A size of \(size) is not possible: it must be from 1 to 1,024.")
+    }
+    try lock.withLock { () throws(UVError) in
+      if fixedSize != nil {
+        throw UVError(
+          .busy, call: "ThreadPool.setSize",
+          "The pool has been used and keeps its \(fixedSize ?? 0) threads. Set the size before the first offload.")
+      }
+      let status = unsafe setenv("UV_THREADPOOL_SIZE", "\(size)", 1)
+      if status != 0 { throw UVError(status: -Posix.errno, call: "ThreadPool.setSize") }
+    }
+  }
+
+  /// A loop's queue belongs to the books for as long as the loop may offload.
+  func open(_ queue: OffloadQueue) { lock.withLock { queues.append(queue) } }
+
+  func close(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
+
+  enum Admission {
+    /// A runner is on its way, or about to look.
+    case willBeTaken
+    case needsRunner
+    /// The same, and it is the first of the process: the pool's threads will be made.
+    case needsFirstRunner
+  }
+
+  /// Queues a call. Refused if it could never begin: every worker is held by a call which itself blocks in `runBlocking`,
+  /// for something that waits in the queue or for this very call.
+  func enqueue(_ offload: Offload, in queue: OffloadQueue) throws(UVError) -> Admission {
+    let now = MonotonicClock.now()
+    return try lock.withLock { () throws(UVError) in
+      let isFirst = fixedSize == nil
+      let size = fixedSize ?? PoolLedger.sizeFromEnvironment()
+      fixedSize = size
+      if !offload.chain.isEmpty {
+        let holders = running.filter { !$0.isOver }
+        if holders.count >= size && holders.allSatisfy({ isStuck($0, behind: offload) }) {
+          throw starvation(offload, holders)
+        }
+      }
+      unsafe offload.since = now
+      unsafe offload.place = .queued
+      unsafe offload.queue = queue
+      queue.waiting.append(offload)
+      if !queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: size) { return .willBeTaken }
+      return isFirst ? .needsFirstRunner : .needsRunner
+    }
+  }
+
+  private func isStuck(_ holder: Offload, behind newest: Offload) -> Bool {
+    guard holder.isBlocked else { return false }
+    return newest.waits(for: holder) || queues.contains { $0.waiting.contains { $0.waits(for: holder) } }
+  }
+
+  private func starvation(_ offload: Offload, _ running: [Offload]) -> UVError {
+    let holders = running.map(\.title).joined(separator: ", ")
+    return UVError(
+      .wouldDeadlock, call: "offload",
+      """
+      \(offload.title) could never begin: all \(running.count) workers of the pool are held by calls that wait in \
+      runBlocking for the pool: \(holders). Do not offload from inside an offloaded call, or make the pool larger with \
+      ThreadPool.setSize. The call came from \(ThreadIdentity.current).
+      """)
+  }
+
+  /// A runner begins: the call that it shall run, or nil if there is none any more.
+  func begin(_ queue: OffloadQueue) -> Offload? {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      queue.runners.begin()
+      return take(from: queue, at: now)
+    }
+  }
+
+  /// A runner has run a call: the next one, or nil, and then the runner has ended.
+  func next(after offload: Offload, of queue: OffloadQueue, at now: Int64, hasHadShare: Bool) -> Offload? {
+    lock.withLock {
+      running.remove(offload)
+      unsafe offload.place = .outside
+      if hasHadShare && queue.runners.mayEndBeforeOthers {
+        queue.runners.end()
+        return nil
+      }
+      return take(from: queue, at: now)
+    }
+  }
+
+  private func take(from queue: OffloadQueue, at now: Int64) -> Offload? {
+    guard let offload = queue.waiting.popFirst() else {
+      queue.runners.end()
+      return nil
+    }
+    unsafe offload.since = now
+    unsafe offload.place = .running
+    running.append(offload)
+    return offload
+  }
+
+  /// Takes a call out of the queue that it waits in; false if it does not wait.
+  func withdraw(_ offload: Offload) -> Bool {
+    lock.withLock {
+      if unsafe offload.place != .queued { return false }
+      unsafe offload.place = .outside
+      unsafe offload.queue?.waiting.remove(offload)
+      return true
+    }
+  }
+
+  /// Takes out all calls that wait.
+  func withdrawAll(_ queue: OffloadQueue) -> [Offload] {
+    lock.withLock {
+      var all: [Offload] = []
+      while let offload = queue.waiting.popFirst() {
+        unsafe offload.place = .outside
+        all.append(offload)
+      }
+      return all
+    }
+  }
+
+  /// libuv gave a runner back, which may have been taken out before it began. True if another one must be sent.
+  func runnerReturned(to queue: OffloadQueue, hasRun: Bool) -> Bool {
+    lock.withLock {
+      if !hasRun { queue.runners.withdraw() }
+      return queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: fixedSize ?? 1)
+    }
+  }
+
+  /// Whether no call of a loop waits.
+  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.waiting.isEmpty } }
+
+  /// Whether nothing of a loop waits or runs that its shutdown waits for.
+  func isSettled(_ queue: OffloadQueue) -> Bool {
+    lock.withLock {
+      func isExcused(_ offload: Offload) -> Bool { offload.isExcused || offload.isAbandoned }
+      return queue.waiting.allSatisfy(isExcused)
+        && running.allSatisfy { unsafe $0.queue !== queue || $0.isOver || isExcused($0) }
+    }
+  }
+
+  /// What of a loop runs, the oldest first, and for how long it has.
+  func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      running.filter { unsafe $0.queue === queue && !$0.isOver }
+        .map { ($0, .nanoseconds(unsafe now - $0.since)) }
+    }
+  }
+
+  var statistics: ThreadPool.Statistics {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      // In the order in which they began.
+      let running = running.filter { !$0.isOver }
+      return ThreadPool.Statistics(
+        queued: queues.reduce(0) { $0 + $1.waiting.count }, running: running.count,
+        jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe now - $0.since)) },
+        oldestQueued: queues.compactMap { queue in queue.waiting.first { _ in true }.map { unsafe $0.since } }.min()
+          .map { .nanoseconds(now - $0) })
+    }
+  }
+}
