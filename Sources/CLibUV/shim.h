@@ -26,6 +26,23 @@ static inline int64_t clibuv_nanoseconds(struct timespec moment) {
   return (int64_t)moment.tv_sec * 1000000000 + (int64_t)moment.tv_nsec;
 }
 
+// Where the calling thread runs, or -1 where the system does not say. The declaration hides behind _GNU_SOURCE.
+#if defined(__linux__)
+extern int sched_getcpu(void);
+static inline int clibuv_cpu(void) { return sched_getcpu(); }
+#else
+static inline int clibuv_cpu(void) { return -1; }
+#endif
+
+// Tells the CPU that the thread waits for another one.
+static inline void clibuv_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
 // The number under which the kernel, `ps -L`, gdb and perf know the calling thread. `gettid` hides
 // behind _GNU_SOURCE and `syscall` is variadic, so neither is imported.
 static inline uint64_t clibuv_kernel_thread_id(void) {

@@ -1,6 +1,7 @@
 // Every pending deadline of a loop, in one heap of ours behind one timer of libuv's.
 //
-// Why not a `uv_timer_t` each: it is cut to milliseconds, fires early by up to one, and costs four times as much.
+// Why not a `uv_timer_t` each: it is cut to milliseconds, fires early by up to one, and costs four times as much. The
+// file is long because heap, line and slots are one idea: each move in one of them is written down in another.
 //
 // An entry is in one of three states:
 //   pending   in the heap, ordered by deadline and, among equal deadlines, by order of submission
@@ -110,7 +111,8 @@ struct TimerToken: Hashable, Sendable {
   func deadline(of token: TimerToken) -> Int64? {
     guard isCurrent(token) else { return nil }
     let position = unsafe slots[Int(token.slot)].position
-    return position < Position.inLine ? unsafe heap[Int(position)].deadline : line[Int(position - Position.inLine)].deadline
+    if position < Position.inLine { return unsafe heap[Int(position)].deadline }
+    return line[Int(position - Position.inLine)].deadline
   }
 
   /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end.

@@ -56,7 +56,7 @@ public actor EventLoop: LoopActor {
   /// > libuv: `uv_loop_init`.
   public init(_ options: Options = .init()) throws(UVError) {
     try options.validate()
-    let core = try LoopCore(name: options.name)
+    let core = try LoopCore(options)
     let executor = LoopTaskExecutor(core)
     thread = try core.start(executor)
     name = options.name

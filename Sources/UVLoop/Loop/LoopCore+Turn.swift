@@ -35,7 +35,12 @@ extension LoopCore {
       if stop.hasEnded { return }
     }
     for resident in residents where resident.beforePoll() { mayBlock = false }
-    if mayBlock { mayBlock = local.isEmpty && inbox.sleep(unless: local) }
+    if mayBlock && local.isEmpty {
+      if let spin = inbox.spin { look(spin) }
+      mayBlock = inbox.sleep(unless: local)
+    } else {
+      mayBlock = false
+    }
     keepTurning(!mayBlock)
   }
 
@@ -46,6 +51,14 @@ extension LoopCore {
     if stop?.hasEnded == true { return }
     for resident in residents { resident.afterPoll() }
     _ = drain()
+  }
+
+  /// Never for longer than until the next timer is due.
+  private func look(_ spin: LoopSpin) {
+    keepTurning(false)
+    unsafe uv_update_time(machinery.loop)
+    let rest = unsafe uv_backend_timeout(machinery.loop)
+    if rest != 0 { spin.look(atMost: rest < 0 ? .max : Int64(rest) * 1_000_000) }
   }
 
   /// With an active idle handle libuv polls without waiting.

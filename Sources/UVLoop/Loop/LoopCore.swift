@@ -47,15 +47,15 @@ import Synchronization
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
 
-  init(name: String) throws(UVError) {
-    self.name = name
+  init(_ options: EventLoop.Options) throws(UVError) {
+    name = options.name
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()
     defer { for descriptor in taken { Posix.close(descriptor) } }
     machinery = try LoopMachinery()
     do throws(UVError) {
-      inbox = LoopInbox(wake: try LoopWake())
+      inbox = LoopInbox(wake: try LoopWake(), spin: options.spin > .zero ? LoopSpin(for: options.spin) : nil)
     } catch {
       machinery.close()
       throw error

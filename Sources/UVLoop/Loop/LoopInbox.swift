@@ -13,6 +13,8 @@ import Synchronization
 /// The only door for other threads into a loop.
 final class LoopInbox: @unchecked Sendable {  // Holds because every stored variable is guarded by `lock`.
   let wake: LoopWake
+  /// Nil for a loop that goes to sleep at once.
+  let spin: LoopSpin?
   private let lock = Lock()
   private let queue = WorkQueue()
   private var isAwake = true
@@ -21,7 +23,10 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
   private var wakes = 0
   private var posts = 0
 
-  init(wake: LoopWake) { self.wake = wake }
+  init(wake: LoopWake, spin: LoopSpin?) {
+    self.wake = wake
+    self.spin = spin
+  }
 
   enum Admission {
     /// What users ask for: refused once shutdown has begun.
@@ -56,6 +61,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     }
     queue.append(work)
     posts &+= 1
+    spin?.noteArrival()
     let mustWake = !isAwake
     if mustWake {
       isAwake = true

@@ -12,7 +12,7 @@ protocol SerialQueue: Sendable {
 struct UVLoopQueue: SerialQueue {
   let loop: UVLoop.EventLoop
 
-  init(spin: Bool = false) throws { loop = try UVLoop.EventLoop(Options.benchmark(spin: spin)) }
+  init(spin: Duration = .zero) throws { loop = try UVLoop.EventLoop(.init(name: "bench", spin: spin)) }
 
   @inline(__always)
   func post(_ work: @escaping @Sendable () -> Void) {
@@ -20,12 +20,6 @@ struct UVLoopQueue: SerialQueue {
   }
 
   func end() async { await loop.shutdown() }
-}
-
-enum Options {
-  static func benchmark(spin: Bool) -> UVLoop.EventLoop.Options {
-    UVLoop.EventLoop.Options(name: "bench")
-  }
 }
 
 struct NIOQueue: SerialQueue {

@@ -2,6 +2,7 @@ import CPeers
 import Dispatch
 import NIOCore
 import NIOPosix
+import Synchronization
 import UVLoop
 
 extension Workload {
@@ -14,13 +15,15 @@ extension Workload {
       Peer("c-uv-evfd") { try .latencies($0, peer_roundtrip_eventfd) },
       Peer("c-uv-spin50us") { try .latencies($0, peer_roundtrip_spin) },
       Peer("uvloop-swift") { try await trips($0, to: UVLoopQueue()) },
+      Peer("uvloop-swift-spin") { try await trips($0, to: UVLoopQueue(spin: .microseconds(50)), looking: true) },
       Peer("nio") { try await trips($0, to: NIOQueue()) },
       Peer("dispatch") { try await trips($0, to: DispatchSerialQueuePeer()) },
     ] + Script.all)
 
-  private static func trips(_ count: Int, to queue: some SerialQueue) async throws -> [Figure] {
+  /// - Parameter looking: Whether the thread looks for its answer, for as long as the loop does, before it blocks.
+  private static func trips(_ count: Int, to queue: some SerialQueue, looking: Bool = false) async throws -> [Figure] {
     let seen = Seen(count)
-    let answered = Semaphore()
+    let answered = Answer(looking: looking)
     let done = Semaphore()
     let times = Times(count)
     let thread = PlainThread {
@@ -28,9 +31,9 @@ extension Workload {
         let began = peer_now()
         queue.post {
           seen.mark(id)
-          answered.signal()
+          answered.give(id)
         }
-        answered.wait()
+        answered.wait(for: id)
         times[id] = peer_now() - began
       }
       done.signal()
@@ -82,5 +85,32 @@ final class Times: @unchecked Sendable {  // Holds because one thread writes, an
   subscript(_ index: Int) -> UInt64 {
     get { all[index] }
     set { all[index] = newValue }
+  }
+}
+
+/// What a thread waits for: on a semaphore, after looking for a while if it is told to.
+private final class Answer: Sendable {
+  private let semaphore = Semaphore()
+  private let last = Atomic<Int>(-1)
+  private let sleeps = Atomic<Bool>(false)
+  private let looking: Bool
+
+  init(looking: Bool) { self.looking = looking }
+
+  func give(_ id: Int) {
+    if !looking { return semaphore.signal() }
+    last.store(id, ordering: .sequentiallyConsistent)
+    if sleeps.exchange(false, ordering: .sequentiallyConsistent) { semaphore.signal() }
+  }
+
+  func wait(for id: Int) {
+    if !looking { return semaphore.wait() }
+    let end = peer_now() + 50_000
+    while peer_now() < end { if last.load(ordering: .acquiring) == id { return } }
+    sleeps.store(true, ordering: .sequentiallyConsistent)
+    if last.load(ordering: .sequentiallyConsistent) == id && sleeps.exchange(false, ordering: .sequentiallyConsistent) {
+      return
+    }
+    semaphore.wait()
   }
 }

@@ -1,0 +1,96 @@
+import Synchronization
+import Testing
+
+@testable import UVLoop
+
+/// Looking for work before going to sleep.
+@Suite struct SpinTests {
+  private static let hasTwoCPUs = CPUs.allowed.count > 1
+
+  private final class Answer: Sendable {
+    let round = Atomic<Int>(0)
+  }
+
+  @Test(.enabled(if: hasTwoCPUs)) func `posts from another CPU to a loop that looks wake nobody`() async {
+    // A thread that keeps a CPU busy until it is answered has no business beside other tests.
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop(.init(name: "looking", spin: .milliseconds(10)))
+      CPUs.keep(loop.thread.kernelID, on: CPUs.allowed[0])
+      let (answer, done) = (Answer(), Event("the last round"))
+      let before = loop.core.inbox.counts.wakes
+      PlainThread {
+        CPUs.keep(0, on: CPUs.allowed[1])
+        for round in 1...1_000 {
+          do { try loop.post { answer.round.store(round, ordering: .releasing) } } catch { return }
+          while answer.round.load(ordering: .acquiring) != round {}
+        }
+        done.signal()
+      }
+      try await done.wait()
+      #expect(loop.core.inbox.counts.wakes - before < 100)
+      await loop.shutdown()
+    }
+  }
+
+  @Test(.enabled(if: hasTwoCPUs)) func `a loop does not look for what was posted on its own CPU`() async throws {
+    let done = Event("the end of the look")
+    let spin = LoopSpin(for: .seconds(60))
+    PlainThread {
+      CPUs.keep(0, on: CPUs.allowed[0])
+      spin.noteArrival()
+      spin.look(atMost: .max)
+      done.signal()
+    }
+    try await done.wait()
+    #expect(spin.looks == 1)
+  }
+
+  @Test func `a look ends with its time, and with the next timer's`() {
+    let (short, long) = (LoopSpin(for: .milliseconds(1)), LoopSpin(for: .seconds(60)))
+    short.noteArrival()
+    short.look(atMost: .max)
+    long.noteArrival()
+    long.look(atMost: 1_000_000)
+    #expect(short.looks == 1 && long.looks == 1)
+  }
+
+  @Test func `where nothing has come since the last look there is none`() {
+    let spin = LoopSpin(for: .milliseconds(1))
+    spin.look(atMost: .max)
+    #expect(spin.looks == 0)
+    spin.noteArrival()
+    for _ in 0..<3 { spin.look(atMost: .max) }
+    #expect(spin.looks == 1)
+  }
+
+  @Test func `a loop that only its timers wake does not look`() async throws {
+    let loop = try EventLoop(.init(name: "ticking", spin: .milliseconds(10)))
+    let looks = try await loop.run { loop in
+      // The first one is for the message that brought this here.
+      try await loop.sleep(for: .milliseconds(1))
+      let before = loop.core.inbox.spin?.looks
+      for _ in 0..<20 { try await loop.sleep(for: .milliseconds(1)) }
+      return (before, loop.core.inbox.spin?.looks)
+    }
+    #expect(looks.0 != nil && looks.0 == looks.1)
+    await loop.shutdown()
+  }
+
+  @Test func `a loop without it has nothing to look with`() async throws {
+    try await withTestLoop { loop, _ in #expect(loop.core.inbox.spin == nil) }
+  }
+
+  @Test(arguments: [Duration.nanoseconds(-1), .seconds(-1), .milliseconds(10) + .nanoseconds(1), .seconds(Int64.max)])
+  func `a time to look that is negative or too long is refused and named`(spin: Duration) {
+    let error = #expect(throws: UVError.self) { try EventLoop(.init(spin: spin)) }
+    #expect(error?.code == .invalidArgument)
+    #expect(error?.message.contains("Options.spin") == true)
+  }
+
+  @Test(arguments: [Duration.zero, .nanoseconds(1), .milliseconds(10)])
+  func `every time to look up to 10 ms is accepted`(spin: Duration) async throws {
+    let loop = try EventLoop(.init(spin: spin))
+    #expect(await loop.run { _ in 1 } == 1)
+    await loop.shutdown()
+  }
+}
