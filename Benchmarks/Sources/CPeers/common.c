@@ -53,6 +53,8 @@ int peer_place(int on_one_cpu) {
   return sched_setaffinity(0, sizeof one, on_one_cpu ? &one : &all) == 0 ? 0 : errno;
 }
 
+int peer_cpu_number(void) { return sched_getcpu(); }
+
 struct peer_semaphore {
   sem_t value;
 };

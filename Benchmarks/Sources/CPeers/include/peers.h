@@ -24,6 +24,8 @@ uint64_t peer_peak_memory(void);  // bytes
 // 0, or an errno.
 int peer_place(int on_one_cpu);
 
+int peer_cpu_number(void);  // where the calling thread runs
+
 // What all peers block on.
 typedef struct peer_semaphore peer_semaphore;
 peer_semaphore *peer_semaphore_create(void);
