@@ -1,6 +1,6 @@
 // Starts a program again and again, and prints the medians of how long it took and of its peak memory:
 //
-//   startup-measure TIMES PROGRAM
+//   startup-measure TIMES PROGRAM [ARGUMENT ...]
 //
 // A program of its own, since the kernel counts the memory of whoever starts a process as that process's, and this one
 // has next to none.
@@ -26,16 +26,16 @@ static double now_ms(void) {
 }
 
 int main(int count, char *arguments[]) {
-  int times = count == 3 ? atoi(arguments[1]) : 0;
+  int times = count >= 3 ? atoi(arguments[1]) : 0;
   if (times < 1) {
-    fprintf(stderr, "usage: startup-measure TIMES PROGRAM\n");
+    fprintf(stderr, "usage: startup-measure TIMES PROGRAM [ARGUMENT ...]\n");
     return 64;
   }
+  char **program = arguments + 2;
   double *took = malloc((size_t)times * sizeof *took), *memory = malloc((size_t)times * sizeof *memory);
   if (took == NULL || memory == NULL) return 71;
   // The first start may come from the disk, and does not count.
   for (int i = -1; i < times; i++) {
-    char *program[] = {arguments[2], NULL};
     pid_t child;
     int status;
     struct rusage usage;
