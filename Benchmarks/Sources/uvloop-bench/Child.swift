@@ -12,7 +12,7 @@ struct Child {
   /// What it printed, or why there is nothing.
   enum Outcome {
     case figures([Figure])
-    /// The interpreter is not installed, or the script does not do this workload.
+    /// The script does not do this workload.
     case absent
   }
 
@@ -21,12 +21,19 @@ struct Child {
     case .here:
       return try start([Command.own.path(), "run-one", workload.name, peer.name, "\(size)"])
     case .script(let script):
-      return try start(script.command(workload.name, max(1, size / Script.slowness)))
+      return try start(script.command(workload.name, "\(scriptSize)"))
+    case .scriptStart(let script):
+      return try start([Child.beside("startup-measure"), "\(scriptSize)"] + script.command("startup-once"))
     case .program(let name):
-      let folder = Command.own.deletingLastPathComponent()
-      let program = folder.appending(path: name).path()
-      return try start([folder.appending(path: "startup-measure").path(), "\(size)", program])
+      return try start([Child.beside("startup-measure"), "\(size)", Child.beside(name)])
     }
+  }
+
+  private var scriptSize: Int { workload.isPerOperation ? max(1, size / Script.slowness) : size }
+
+  /// A program that was built with this one.
+  private static func beside(_ name: String) -> String {
+    Command.own.deletingLastPathComponent().appending(path: name).path()
   }
 
   private func start(_ command: [String]) throws -> Outcome {

@@ -40,12 +40,15 @@ struct Measure: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let entries = try chosen()
+    var entries = try chosen()
     if entries.isEmpty { throw ValidationError("Nothing matches; --list names the workloads and their peers.") }
     if list {
       Output.list(entries)
       return
     }
+    var scripts = Scripts()
+    entries = entries.map { ($0, scripts.runnable($1)) }.filter { !$1.isEmpty }
+    if entries.isEmpty { throw Wrong(description: "Nothing of what was asked for can run here.") }
     var record = Record()
     let machine = Machine.current
     if !json { Output.note("# \(machine.description)") }

@@ -17,6 +17,8 @@ enum Output {
 
   static func note(_ text: String) { print(text) }
 
+  static func warn(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
+
   static func list(_ entries: [(Workload, [Peer])]) {
     for (workload, peers) in entries {
       print("\(workload.name): \(workload.title)")

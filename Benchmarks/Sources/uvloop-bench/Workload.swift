@@ -9,6 +9,8 @@ struct Workload: Sendable {
   let quickSize: Int
   /// Whether a shorter run goes before, in the same process. Not where memory is measured.
   var warmsUp = true
+  /// Whether its figures are those of one operation, so that a slow peer may do fewer. Not where they are totals.
+  var isPerOperation = true
   /// Where its threads may run.
   var placements: [Placement] = [.free]
   let peers: [Peer]
@@ -24,6 +26,8 @@ struct Peer: Sendable {
     case here(@Sendable (_ size: Int) async throws -> [Figure])
     /// A script of another language, which takes the workload's name and the size, and prints figures.
     case script(Script)
+    /// Its start is measured, so many times.
+    case scriptStart(Script)
     /// A program that is started so many times.
     case program(String)
   }

@@ -4,16 +4,25 @@ import Foundation
 ///
 /// It is called with the workload's name and the number of operations, and prints its figures as `part<TAB>value<TAB>unit`;
 /// it exits with 3 for a workload that it does not do.
-struct Script: Sendable {
-  let interpreter: String
-  let file: String
-  let arguments: [String]
+struct Script: Sendable, Hashable {
+  private var interpreter: String
+  private let file: String
+  private let arguments: [String]
+  /// What helps where the interpreter is there and the peer is not.
+  private let remedy: String
 
-  static let all: [Peer] = [
-    Peer("asyncio", .script(Script(interpreter: "python3", file: "peers.py", arguments: ["asyncio"]))),
-    Peer("uvloop", .script(Script(interpreter: "python3", file: "peers.py", arguments: ["uvloop"]))),
-    Peer("node", .script(Script(interpreter: "node", file: "peers.mjs", arguments: []))),
+  private static let named: [(name: String, script: Script)] = [
+    ("asyncio", Script(interpreter: "python3", file: "peers.py", arguments: ["asyncio"], remedy: "")),
+    ("uvloop", Script(interpreter: "python3", file: "peers.py", arguments: ["uvloop"], remedy: uvloopRemedy)),
+    ("node", Script(interpreter: "node", file: "peers.mjs", arguments: [], remedy: "")),
   ]
+
+  private static let uvloopRemedy = "`python3 -m pip install uvloop` adds it."
+
+  static let all = named.map { Peer($0.name, .script($0.script)) }
+
+  /// The same, with their start measured.
+  static let starts = named.map { Peer($0.name, .scriptStart($0.script)) }
 
   /// What they take for a workload is less by this factor: they are that much slower.
   static let slowness = 5
@@ -21,7 +30,45 @@ struct Script: Sendable {
   /// The scripts are found beside this source, since the package is run where it is built.
   private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../Peers")
 
-  func command(_ workload: String, _ size: Int) -> [String] {
-    [interpreter, Script.folder.appending(path: file).standardized.path()] + arguments + [workload, "\(size)"]
+  func command(_ arguments: String...) -> [String] {
+    [interpreter, Script.folder.appending(path: file).standardized.path()] + self.arguments + arguments
+  }
+
+  /// This script with its interpreter's own path, since what is on the PATH may be a script that looks for it, which
+  /// would count as start-up. Throws where it cannot run here.
+  fileprivate func resolved() throws -> Script {
+    if Command.find(interpreter) == nil { throw Wrong(description: "There is no '\(interpreter)' on the PATH.") }
+    guard let path = try Command(command("interpreter"), on: .free).run() else {
+      throw Wrong(description: "\(interpreter) does not have it. \(remedy)")
+    }
+    var script = self
+    script.interpreter = path.trimmingCharacters(in: .newlines)
+    return script
+  }
+}
+
+/// Leaves out the scripts that cannot run on this machine, and says so, once for each.
+struct Scripts {
+  private var known: [Script: Script?] = [:]
+
+  mutating func runnable(_ peers: [Peer]) -> [Peer] {
+    peers.compactMap { peer in
+      switch peer.work {
+      case .here, .program: peer
+      case .script(let script): find(script, peer.name).map { Peer(peer.name, .script($0)) }
+      case .scriptStart(let script): find(script, peer.name).map { Peer(peer.name, .scriptStart($0)) }
+      }
+    }
+  }
+
+  private mutating func find(_ script: Script, _ name: String) -> Script? {
+    if let found = known[script] { return found }
+    do {
+      known[script] = .some(try script.resolved())
+    } catch {
+      known[script] = .some(nil)
+      Output.warn("Skipping \(name): \(error)")
+    }
+    return known[script] ?? nil
   }
 }

@@ -8,7 +8,7 @@ extension Workload {
   /// A hundred thousand tasks sleep.
   static let sleepers = Workload(
     name: "W3c.sleepers", title: "100,000 tasks each sleep up to 200 ms: CPU time of all", size: 100_000,
-    quickSize: 10_000, warmsUp: false,
+    quickSize: 10_000, warmsUp: false, isPerOperation: false,
     peers: [
       Peer("uvloop-swift") { count in
         try await withEventLoop { loop in

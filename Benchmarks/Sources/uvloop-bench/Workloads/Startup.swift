@@ -8,5 +8,5 @@ extension Workload {
       Peer("uvloop-swift", .program("startup-uvloop")),
       Peer("conc", .program("startup-conc")),
       Peer("nio", .program("startup-nio")),
-    ] + Script.all)
+    ] + Script.starts)
 }
