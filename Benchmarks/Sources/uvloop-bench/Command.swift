@@ -12,23 +12,29 @@ struct Command {
   /// What a script exits with where it does not do what is asked.
   private static let declined: Int32 = 3
 
-  init(_ command: [String], on placement: Placement) {
+  init(_ command: [String], on placement: Placement = .free) {
     self.command = command
     self.placement = placement
   }
 
   /// What it printed; nil if it is not installed, or declined.
-  func run() throws -> String? {
+  func run(input: String? = nil) throws -> String? {
     guard let program = Command.find(command[0]) else { return nil }
     let process = Process()
     let pipe = Pipe()
     process.executableURL = program
     process.arguments = Array(command.dropFirst())
     process.standardOutput = pipe
+    let source = input.map { _ in Pipe() }
+    if let source { process.standardInput = source }
     // The CPUs that a thread may use are inherited by what it starts.
     try place(onOneCPU: placement == .oneCPU)
     defer { try? place(onOneCPU: false) }
     try process.run()
+    if let source, let input {
+      try source.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+      try source.fileHandleForWriting.close()
+    }
     let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
     process.waitUntilExit()
     if process.terminationReason == .exit && process.terminationStatus == Command.declined { return nil }

@@ -46,6 +46,7 @@ struct Measure: AsyncParsableCommand {
       Output.list(entries)
       return
     }
+    let picture = try plot.map { try Plot(.bars, to: $0) }
     var scripts = Scripts()
     entries = entries.map { ($0, scripts.runnable($1)) }.filter { !$1.isEmpty }
     if entries.isEmpty { throw Wrong(description: "Nothing of what was asked for can run here.") }
@@ -58,8 +59,8 @@ struct Measure: AsyncParsableCommand {
         for placement in oneCpu ? [.oneCPU] : workload.placements {
           // The one that comes first finds the caches cold, and the machine in another mood than the last one.
           for peer in round.isMultiple(of: 2) ? peers : peers.reversed() {
-            let size = quick ? workload.quickSize : workload.size
-            switch try Child(workload: workload, peer: peer, placement: placement, size: size).run() {
+            let child = Child(workload: workload, peer: peer, placement: placement, size: workload.size(quick: quick))
+            switch try child.run() {
             case .absent: continue
             case .figures(let figures):
               for figure in figures {
@@ -75,7 +76,7 @@ struct Measure: AsyncParsableCommand {
       }
     }
     if !json { Output.table(record) }
-    if let plot { try Plot.draw(record, machine, to: plot) }
+    try picture?.draw(record, entries.map(\.0), on: machine, quick: quick)
   }
 
   private func chosen() throws -> [(Workload, [Peer])] {
@@ -87,5 +88,21 @@ struct Measure: AsyncParsableCommand {
       }
       return peers.isEmpty ? nil : (workload, peers)
     }
+  }
+}
+
+extension Plot {
+  /// Each workload's main figure.
+  fileprivate func draw(_ record: Record, _ workloads: [Workload], on machine: Machine, quick: Bool) throws {
+    let titles = workloads.flatMap { workload in
+      [Placement.free, .oneCPU].map { placement in
+        var notes = placement == .oneCPU ? ["on one CPU"] : []
+        if !workload.isPerOperation { notes.append("\(workload.size(quick: quick)) of them") }
+        return (workload: workload.name + placement.suffix, title: workload.title, note: notes.joined(separator: ", "))
+      }
+    }
+    try draw(
+      record.rows.filter { row in titles.contains { $0.workload == row.workload } },
+      note: machine.description + (quick ? ", a quick run" : ""), titles: titles)
   }
 }

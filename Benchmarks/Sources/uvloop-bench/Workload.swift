@@ -14,6 +14,8 @@ struct Workload: Sendable {
   /// Where its threads may run.
   var placements: [Placement] = [.free]
   let peers: [Peer]
+
+  func size(quick: Bool) -> Int { quick ? quickSize : size }
 }
 
 /// Somebody who does the work.

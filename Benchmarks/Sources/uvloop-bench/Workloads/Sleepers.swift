@@ -5,9 +5,9 @@ import Synchronization
 import UVLoop
 
 extension Workload {
-  /// A hundred thousand tasks sleep.
+  /// Very many tasks sleep at once.
   static let sleepers = Workload(
-    name: "W3c.sleepers", title: "100,000 tasks each sleep up to 200 ms: CPU time of all", size: 100_000,
+    name: "W3c.sleepers", title: "tasks each sleep up to 200 ms: CPU time of all", size: 100_000,
     quickSize: 10_000, warmsUp: false, isPerOperation: false,
     peers: [
       Peer("uvloop-swift") { count in
