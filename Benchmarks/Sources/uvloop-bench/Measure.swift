@@ -50,31 +50,11 @@ struct Measure: AsyncParsableCommand {
     var scripts = Scripts()
     entries = entries.map { ($0, scripts.runnable($1)) }.filter { !$1.isEmpty }
     if entries.isEmpty { throw Wrong(description: "Nothing of what was asked for can run here.") }
-    var record = Record()
     let machine = Machine.current
     if !json { Output.note("# \(machine.description)") }
-    let rounds = rounds ?? (quick ? 1 : 5)
-    for (workload, peers) in entries {
-      for round in 0..<rounds {
-        for placement in oneCpu ? [.oneCPU] : workload.placements {
-          // The one that comes first finds the caches cold, and the machine in another mood than the last one.
-          for peer in round.isMultiple(of: 2) ? peers : peers.reversed() {
-            let child = Child(workload: workload, peer: peer, placement: placement, size: workload.size(quick: quick))
-            switch try child.run() {
-            case .absent: continue
-            case .figures(let figures):
-              for figure in figures {
-                let line = Line(
-                  workload: workload.name + figure.part + placement.suffix, peer: peer.name, value: figure.value,
-                  unit: figure.unit)
-                record.add(line)
-                Output.line(line, json: json)
-              }
-            }
-          }
-        }
-      }
-    }
+    let record = try Rounds(
+      count: rounds ?? (quick ? 1 : 5), quick: quick, placements: oneCpu ? [.oneCPU] : nil, json: json
+    ).measure(entries)
     if !json { Output.table(record) }
     try picture?.draw(record, entries.map(\.0), on: machine, quick: quick)
   }
@@ -97,7 +77,7 @@ extension Plot {
     let titles = workloads.flatMap { workload in
       [Placement.free, .oneCPU].map { placement in
         var notes = placement == .oneCPU ? ["on one CPU"] : []
-        if !workload.isPerOperation { notes.append("\(workload.size(quick: quick)) of them") }
+        if !workload.isPerOperation { notes.append("\(Output.grouped(workload.size(quick: quick))) of them") }
         return (workload: workload.name + placement.suffix, title: workload.title, note: notes.joined(separator: ", "))
       }
     }

@@ -61,6 +61,8 @@ enum Output {
     return String(format: "%.2f", unit.isBetterHigh ? value / other : other / value)
   }
 
+  static func grouped(_ count: Int) -> String { count.formatted(.number.locale(Locale(identifier: "en_US"))) }
+
   static func number(_ value: Double) -> String {
     abs(value) >= 1_000 ? String(format: "%.0f", value) : String(format: "%.4g", value)
   }
