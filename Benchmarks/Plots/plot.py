@@ -39,7 +39,8 @@ LINES = [
     ("#5b7fb4", "#6f97d2"),
     ("#2a9d6f", "#4cc38a"),
     ("#8a63d2", "#b18cff"),
-    ("#b8860b", "#e0b040"),
+    ("#a87900", "#e0b040"),
+    ("#b8487f", "#ef86b8"),
 ]
 DARK = dict(
     [(INK, INK_DARK), (FAINT, FAINT_DARK), (GRID, GRID_DARK), (OURS, OURS_DARK), (OURS_TOO, OURS_TOO_DARK)]
@@ -125,7 +126,7 @@ class Page:
         axes.set_axisbelow(True)
         return axes
 
-    def heading(self, title, note, keys):
+    def heading(self, title, note, keys, remark):
         """Returns where the rest begins."""
         self.text(MARGIN, 40, title, fontsize=22, fontweight="bold")
         self.text(MARGIN, 64, note, fontsize=13, color=FAINT)
@@ -138,7 +139,8 @@ class Page:
             box.fill_between([0, 1], 0, 1, color=key, linewidth=0)
             self.text(x + 19, 92, name, fontsize=13)
             x += 19 + width_of(name, 13) + 24
-        self.text(WIDTH - MARGIN, 92, "logarithmic scales", fontsize=13, color=FAINT, ha="right")
+        at = {"x": WIDTH - MARGIN, "ha": "right"} if keys else {"x": MARGIN}
+        self.text(y=92, text=remark, fontsize=13, color=FAINT, **at)
         return HEADING
 
     def save(self, file, title):
@@ -255,7 +257,8 @@ def draw_bars(figures, file):
     heights = [max(panel_height(figures, workload) for workload in row) for row in rows]
     page = Page(HEADING + sum(heights))
     title = "UVLoop beside other loops"
-    y = page.heading(title, figures.note, [("UVLoop", OURS), ("C, on libuv", LIBUV), ("others", OTHER)])
+    keys = [("UVLoop", OURS), ("C, on libuv", LIBUV), ("others", OTHER)]
+    y = page.heading(title, figures.note, keys, "logarithmic scales")
     for row, height in zip(rows, heights):
         for column, workload in enumerate(row):
             draw_panel(page, MARGIN + column * (COLUMN + 40), y, figures, workload)
@@ -263,10 +266,97 @@ def draw_bars(figures, file):
     page.save(file, title)
 
 
+# Lines.
+
+LABEL = 19
+
+
+def draw_lines(figures, file):
+    """All workloads share a name, and end in the number that they are drawn over."""
+    names = list(figures.medians)
+    base = names[0].rsplit(".", 1)[0]
+    title, axis = figures.titles.get(base, [base, ""])[:2]
+    peers = list(dict.fromkeys(peer for medians in figures.medians.values() for peer in medians))
+    page = Page(HEADING + 440)
+    better = "more is better" if figures.rises(names[0]) else "less is better"
+    page.heading(title[:1].upper() + title[1:], figures.note, [], f"{base} · {better} · logarithmic scales")
+
+    right = 40 + max(width_of(peer, 13, "bold") for peer in peers)
+    top, height = HEADING - 4, 376
+    axes = page.axes(90, top, WIDTH - 90 - right, height)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    numbers = sorted({int(name.rsplit(".", 1)[1]) for name in names})
+    ours = iter([(OURS, "-"), (OURS_TOO, "--"), (OURS, ":")])
+    others = iter([(line, style) for style in ("-", "--") for line, _ in LINES])
+    ends = []
+    for peer in peers:
+        points = [(number, figures.medians[f"{base}.{number}"].get(peer)) for number in numbers]
+        points = [point for point in points if point[1] is not None]
+        line, style = next(ours if is_ours(peer) else others)
+        weight = 3 if is_ours(peer) else 1.75
+        axes.plot(
+            *zip(*points), style, color=line, linewidth=weight, marker="o", markersize=2.6 * weight, markeredgewidth=0,
+            zorder=3 if is_ours(peer) else 2,
+        )
+        ends.append((peer, line, points[-1]))
+    axes.xaxis.set_major_locator(FixedLocator(numbers))
+    axes.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+    axes.minorticks_off()
+    axes.set_xmargin(0.02)
+    # At least a decade, so that what hardly changes looks so.
+    low, high = axes.get_ylim()
+    room = max(1, math.sqrt(10 * low / high))
+    axes.set_ylim(low / room, high * room)
+    axes.set_xlabel(axis, fontsize=13, labelpad=10)
+    draw_decades(axes, figures.formatter(names[0]))
+    axes.grid(color=GRID, linewidth=1)
+
+    # The names stand where the lines end, one above the other where these meet.
+    def place(point):
+        return top + height - axes.transAxes.inverted().transform(axes.transData.transform(point))[1] * height
+
+    ends.sort(key=lambda end: place(end[2]))
+    for (peer, line, point), y in zip(ends, spread([place(point) for _, _, point in ends], LABEL)):
+        page.text(
+            WIDTH - right + 12, y + 4.5, peer, color=line, fontsize=13, fontweight="bold" if is_ours(peer) else "normal"
+        )
+    page.save(file, title)
+
+
+def draw_decades(axes, format):
+    """Marks decades, and within them what is needed to have three marks."""
+    low, high = axes.get_ylim()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]):
+        marks = [step * 10.0**power for power in powers for step in steps]
+        marks = [mark for mark in marks if low <= mark <= high]
+        if len(marks) >= 3:
+            break
+    axes.yaxis.set_major_locator(FixedLocator(marks))
+    axes.yaxis.set_major_formatter(format)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def spread(places, gap):
+    """Moves sorted places apart, as little as that takes, in groups around the middle of their own places."""
+    groups = []
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1 and middle(groups[-1]) - middle(groups[-2]) < gap * (len(groups[-1]) + len(groups[-2])) / 2:
+            last = groups.pop()
+            groups[-1] += last
+    return [middle(group) + gap * (i - (len(group) - 1) / 2) for group in groups for i in range(len(group))]
+
+
+def middle(group):
+    return sum(group) / len(group)
+
+
 def main():
     if sys.argv[1:] == ["check"]:
         return
-    draw = {"bars": draw_bars}[sys.argv[1]]
+    draw = {"bars": draw_bars, "lines": draw_lines}[sys.argv[1]]
     figures = Figures(sys.stdin)
     if not figures.medians:
         sys.exit("plot.py: there is no figure to draw")

@@ -30,13 +30,17 @@ struct Measure: AsyncParsableCommand {
   var plot: String?
 
   func validate() throws {
-    if let rounds, !(1...1_000).contains(rounds) { throw ValidationError("--rounds must be from 1 to 1000.") }
+    try Measure.validate(rounds: rounds)
     for name in workloads where !Workload.all.contains(where: { $0.name.hasPrefix(name) }) {
       throw ValidationError("No workload begins with '\(name)'; --list names them.")
     }
     if let filter, (try? Regex(filter)) == nil {
       throw ValidationError("--filter '\(filter)' is not a regular expression.")
     }
+  }
+
+  static func validate(rounds: Int?) throws {
+    if let rounds, !(1...1_000).contains(rounds) { throw ValidationError("--rounds must be from 1 to 1000.") }
   }
 
   func run() async throws {

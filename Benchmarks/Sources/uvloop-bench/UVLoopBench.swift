@@ -13,8 +13,9 @@ struct UVLoopBench: AsyncParsableCommand {
 
         uvloop-bench W3a W3b          the workloads whose names begin so
         uvloop-bench --filter nio     the workloads and peers that match
+        uvloop-bench growth timers    how a cost grows with the number of timers
       """,
-    subcommands: [Measure.self, RunOne.self],
+    subcommands: [Measure.self, MeasureGrowth.self, RunOne.self],
     defaultSubcommand: Measure.self)
 }
 

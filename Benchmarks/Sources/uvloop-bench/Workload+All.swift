@@ -8,5 +8,7 @@ extension Workload {
     startup,
   ]
 
-  static func named(_ name: String) -> Workload? { all.first { $0.name == name } }
+  static func named(_ name: String) -> Workload? {
+    all.first { $0.name == name } ?? Growth.all.lazy.flatMap(\.workloads).first { $0.name == name }
+  }
 }

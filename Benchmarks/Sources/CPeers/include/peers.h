@@ -82,4 +82,10 @@ peer_lateness peer_oneshots_heap(size_t count, unsigned within_ms);
 peer_result peer_offload(size_t count, size_t in_flight);
 size_t peer_offload_latency(size_t count, uint64_t *times);
 
+// handles.c
+peer_result peer_open_timers(size_t count, size_t open);
+peer_result peer_open_asyncs(size_t count, size_t open);
+peer_result peer_sends(size_t count, size_t open);
+peer_result peer_lives(size_t count, size_t at_once);
+
 #endif

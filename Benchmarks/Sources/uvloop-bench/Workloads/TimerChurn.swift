@@ -8,23 +8,28 @@ extension Workload {
   static let timerChurn = Workload(
     name: "W3a.timer.churn", title: "10,000 timers pend: cancel a random one and make another", size: 1_000_000,
     quickSize: 100_000,
-    peers: [
+    peers: timerPeers(pending: 10_000) + Script.all)
+
+  /// Those who keep so many timers pending.
+  static func timerPeers(pending: Int) -> [Peer] {
+    [
       Peer("c-uv-close") { try .throughput($0, peer_churn_close($0, pending)) },
       Peer("c-uv-reuse") { try .throughput($0, peer_churn_reuse($0, pending)) },
       Peer("c-own-heap4") { try .throughput($0, peer_churn_heap($0, pending)) },
       Peer("uvloop-swift") { count in
         try await withEventLoop { loop in
-          try churn(count, start: { try loop.schedule(after: $0) {} }, cancel: { $0.cancel() })
+          try churn(count, pending, start: { try loop.schedule(after: $0) {} }, cancel: { $0.cancel() })
         }
       },
       Peer("uvloop-swift-handle") { count in
-        try await withEventLoop { loop in try restart(count, isolation: loop) }
+        try await withEventLoop { loop in try restart(count, pending, isolation: loop) }
       },
       Peer("nio") { count in
         try await withNIOLoop { loop in
           try await loop.submit {
             try churn(
-              count / 10, start: { loop.scheduleTask(in: .nanoseconds($0.inNanoseconds)) {} }, cancel: { $0.cancel() })
+              count / 10, pending, start: { loop.scheduleTask(in: .nanoseconds($0.inNanoseconds)) {} },
+              cancel: { $0.cancel() })
           }.get()
         }
       },
@@ -33,15 +38,14 @@ extension Workload {
           try await loop.submit {
             let handler = Handler()
             return try churn(
-              count / 10,
+              count / 10, pending,
               start: { try loop.scheduleCallback(in: .nanoseconds($0.inNanoseconds), handler: handler) },
               cancel: { $0.cancel() })
           }.get()
         }
       },
-    ] + Script.all)
-
-  private static let pending = 10_000
+    ]
+  }
 
   @inline(__always)
   private static func farAway(_ random: inout Random) -> Duration { .milliseconds(3_600_000 + random.below(60_000)) }
@@ -52,7 +56,7 @@ extension Workload {
 
   /// A timer counts as seen when it has been cancelled.
   private static func churn<Timer>(
-    _ count: Int, start: (Duration) throws -> Timer, cancel: (Timer) -> Void
+    _ count: Int, _ pending: Int, start: (Duration) throws -> Timer, cancel: (Timer) -> Void
   ) throws -> [Figure] {
     let seen = Seen(count + pending)
     var random = Random()
@@ -75,7 +79,7 @@ extension Workload {
 
   /// Stops and starts handles that stay.
   private static func restart(
-    _ count: Int, isolation: isolated any LoopActor
+    _ count: Int, _ pending: Int, isolation: isolated any LoopActor
   ) throws -> [Figure] {
     let seen = Seen(count + pending)
     var random = Random()
