@@ -3,7 +3,20 @@ import Foundation
 
 /// All peers of the chosen workloads, in rounds.
 struct Measure: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "measure", shouldDisplay: false)
+  static let configuration = CommandConfiguration(
+    commandName: "measure", abstract: "Measures UVLoop, raw libuv and other loops side by side.",
+    usage: """
+      uvloop-bench [<workloads> ...] [<options>]
+      uvloop-bench growth [<names> ...] [<options>]
+      """,
+    discussion: """
+      Prints one line a figure, `workload<TAB>peer<TAB>value<TAB>unit`, as it is measured, and ends with a table of \
+      medians. Each run of each peer is a process of its own; rounds alternate the peers' order.
+
+        uvloop-bench W3a W3b          the workloads whose names begin so
+        uvloop-bench --filter nio     the workloads and peers that match
+        uvloop-bench growth           how costs grow; see `uvloop-bench growth --help`
+      """, shouldDisplay: false, helpNames: .shortAndLong)
 
   @Argument(help: "The workloads whose names begin so; without it all of them.")
   var workloads: [String] = []
@@ -11,7 +24,7 @@ struct Measure: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Only what matches, in 'workload peer'.", valueName: "regex"))
   var filter: String?
 
-  @Option(help: "How often each peer is measured.")
+  @Option(help: "How often each peer is measured; 5 times by default, once with --quick.")
   var rounds: Int?
 
   @Flag(help: "Keep every process on one CPU.")

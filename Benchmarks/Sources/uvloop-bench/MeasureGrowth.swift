@@ -8,12 +8,12 @@ struct MeasureGrowth: AsyncParsableCommand {
     discussion: """
       Prints one line a figure, `growth.NAME.NUMBER<TAB>peer<TAB>value<TAB>unit`, as it is measured, and ends with a \
       table of medians.
-      """)
+      """, helpNames: .shortAndLong)
 
   @Argument(help: "What grows: \(Growth.all.map(\.name).joined(separator: ", ")); without it all of them.")
   var names: [String] = []
 
-  @Option(help: "How often each peer is measured.")
+  @Option(help: "How often each peer is measured; 3 times by default, once with --quick.")
   var rounds: Int?
 
   @Flag(help: "Fewer operations and one round.")

@@ -5,18 +5,10 @@ import Foundation
 @main
 struct UVLoopBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "uvloop-bench",
-    abstract: "Measures UVLoop, raw libuv and other loops side by side.",
-    discussion: """
-      Prints one line a figure, `workload<TAB>peer<TAB>value<TAB>unit`, as it is measured, and ends with a table of \
-      medians. Each run of each peer is a process of its own; rounds alternate the peers' order.
-
-        uvloop-bench W3a W3b          the workloads whose names begin so
-        uvloop-bench --filter nio     the workloads and peers that match
-        uvloop-bench growth timers    how a cost grows with the number of timers
-      """,
-    subcommands: [Measure.self, MeasureGrowth.self, RunOne.self],
-    defaultSubcommand: Measure.self)
+    commandName: "uvloop-bench", subcommands: [Measure.self, MeasureGrowth.self, RunOne.self],
+    defaultSubcommand: Measure.self,
+    // None, so that who asks for help without a subcommand gets that of the default one.
+    helpNames: [])
 }
 
 /// One peer's run, in this process.
