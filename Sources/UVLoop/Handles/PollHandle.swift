@@ -161,7 +161,7 @@ extension PollHandle: CustomStringConvertible {
     self.body = body
     activate()
     core.handles.remind(self)
-    withExtendedLifetime(replaced) {}
+    _ = consume replaced
   }
 
   /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if it has been closed by then.
@@ -202,7 +202,7 @@ extension PollHandle: CustomStringConvertible {
     let body = body
     self.body = nil
     deactivate()
-    withExtendedLifetime(body) {}
+    _ = consume body
   }
 
   override func willClose() {

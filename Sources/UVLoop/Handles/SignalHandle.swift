@@ -117,7 +117,7 @@ extension SignalHandle: CustomStringConvertible {
     let replaced = self.body
     self.body = body
     activate()
-    withExtendedLifetime(replaced) {}
+    _ = consume replaced
   }
 
   private func fire() {
@@ -136,7 +136,7 @@ extension SignalHandle: CustomStringConvertible {
     self.body = nil
     unwatch()
     deactivate()
-    withExtendedLifetime(body) {}
+    _ = consume body
   }
 
   private func unwatch() {

@@ -134,11 +134,11 @@ extension TimerHandle: CustomStringConvertible {
       isPostponed = false
     }
     // Released at the end, when the timer is in order: what the callback held may call back into it.
-    let replaced = self.body
+    let replaced = self.body.take()
     self.body = body
     wasStarted = true
     activate()
-    withExtendedLifetime(replaced) {}
+    _ = consume replaced
   }
 
   /// libuv counts from a time that it cached, cut to milliseconds, so that its own sum is early by up to one. Ours is
@@ -183,10 +183,9 @@ extension TimerHandle: CustomStringConvertible {
     _ = unsafe uv_timer_stop(uvTimer)
     isPostponed = false
     // Released at the end, when the timer is in order: what the callback held may call back into it.
-    let body = body
-    self.body = nil
+    let body = body.take()
     deactivate()
-    withExtendedLifetime(body) {}
+    _ = consume body
   }
 
   func again() throws(UVError) {
