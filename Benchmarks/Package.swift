@@ -27,6 +27,8 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"]), .brew(["libuv"])]),
     .target(name: "CPeers", dependencies: ["CUV"], cSettings: [.unsafeFlags(["-Wall", "-Wextra"])]),
+    .target(name: "CCounting"),
+    .executableTarget(name: "uvloop-count", dependencies: ["CCounting", "UVLoop"], swiftSettings: settings),
     .executableTarget(name: "startup-measure"),
     .executableTarget(name: "startup-c-uv", dependencies: ["CUV"]),
     .executableTarget(name: "startup-uvloop", dependencies: ["UVLoop"], swiftSettings: settings),

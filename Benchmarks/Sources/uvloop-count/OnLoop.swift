@@ -1,0 +1,60 @@
+import CCounting
+import UVLoop
+
+extension Count {
+  private actor Meter: LoopActor {
+    nonisolated let loop: EventLoop
+    private var beats = 0
+    init(on loop: EventLoop) { self.loop = loop }
+    func beat() { beats += 1 }
+
+    /// An actor on the loop that calls another one.
+    func callMany(_ other: Meter) async -> (allocations: Double, wakes: Double) {
+      await other.beat()
+      let (blocks, writes) = (counting_allocations(), counting_writes())
+      for _ in 0..<Count.rounds { await other.beat() }
+      return (
+        Double(counting_allocations() - blocks) / Double(Count.rounds),
+        Double(counting_writes() - writes) / Double(Count.rounds)
+      )
+    }
+  }
+
+  /// On the loop's thread.
+  static func onLoop(_ ledger: inout Ledger) async throws {
+    ledger = try await withEventLoop { [ledger] loop in
+      var ledger = ledger
+      let calls = await Meter(on: loop).callMany(Meter(on: loop))
+      ledger.enter("await of another actor on the loop", "allocations", calls.allocations, atMost: 0)
+      ledger.enter("await of another actor on the loop", "wakes", calls.wakes, atMost: 0)
+
+      let sleeps = try await allocations { try await loop.sleep(for: .zero) }
+      ledger.enter("sleep", "allocations", sleeps, atMost: 2)
+      let writes = counting_writes()
+      for _ in 0..<rounds { try await loop.sleep(for: .zero) }
+      ledger.enter("sleep", "wakes", Double(counting_writes() - writes) / Double(rounds), atMost: 0)
+
+      let scheduled = try await allocations { try loop.schedule(after: .seconds(60)) {}.cancel() }
+      ledger.enter("schedule and cancel", "allocations", scheduled, atMost: 2)
+
+      let timer = try TimerHandle()
+      try timer.start(after: .seconds(60)) {}
+      let restarts = try await allocations {
+        timer.stop()
+        try timer.start(after: .seconds(60)) {}
+      }
+      ledger.enter("stop and start of a timer", "allocations", restarts, atMost: 0)
+      timer.close()
+
+      let async = try AsyncHandle {}
+      let sender = async.sender
+      let sends = await allocations { sender.send() }
+      ledger.enter("send", "allocations", sends, atMost: 0)
+      async.close()
+
+      let offloads = try await allocations { try await loop.offload {} }
+      ledger.enter("offload", "allocations", offloads, atMost: 2)
+      return ledger
+    }
+  }
+}
