@@ -56,11 +56,14 @@ extension Workload {
     func spawn(_ count: Int, _ shots: Shots) {
       for id in 0..<count {
         let delay = shots.delay(of: id)
-        Task {
-          try? await Task.sleep(for: delay)
-          shots.fired(id)
-        }
+        // Isolated to this actor only because it names it.
+        Task { await sleep(id, delay, shots) }
       }
+    }
+
+    private func sleep(_ id: Int, _ delay: Duration, _ shots: Shots) async {
+      try? await Task.sleep(for: delay)
+      shots.fired(id)
     }
   }
 }
