@@ -15,6 +15,9 @@ struct UVLoopBench: AsyncParsableCommand {
 struct RunOne: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "run-one", shouldDisplay: false)
 
+  /// In seconds; the longest run takes a tenth of it.
+  private static let limit: UInt32 = 300
+
   @Argument var workload: String
   @Argument var peer: String
   @Argument var size: Int
@@ -23,6 +26,8 @@ struct RunOne: AsyncParsableCommand {
     guard let workload = Workload.named(workload), let peer = workload.peers.first(where: { $0.name == peer }),
       case .here(let measure) = peer.work
     else { throw ValidationError("There is no peer '\(peer)' of a workload '\(workload)'.") }
+    // A callback that never comes must not hold up the others' runs: the signal ends this one.
+    alarm(RunOne.limit)
     if workload.warmsUp { _ = try await measure(max(1, size / 10)) }
     for figure in try await measure(size) { print(figure.line) }
   }
