@@ -19,7 +19,7 @@ struct Child {
   func run() throws -> Outcome {
     switch peer.work {
     case .here:
-      return try start([Command.own.path(), "run-one", workload.name, peer.name, "\(size)"])
+      return try start([Command.own.path(percentEncoded: false), "run-one", workload.name, peer.name, "\(size)"])
     case .script(let script):
       return try start(script.command(workload.name, "\(scriptSize)"))
     case .scriptStart(let script):
@@ -33,7 +33,7 @@ struct Child {
 
   /// A program that was built with this one.
   private static func beside(_ name: String) -> String {
-    Command.own.deletingLastPathComponent().appending(path: name).path()
+    Command.own.deletingLastPathComponent().appending(path: name).path(percentEncoded: false)
   }
 
   private func start(_ command: [String]) throws -> Outcome {

@@ -54,6 +54,6 @@ struct Command {
     if name.contains("/") { return URL(filePath: name) }
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
     return path.split(separator: ":").lazy.map { URL(filePath: String($0)).appending(path: name) }
-      .first { FileManager.default.isExecutableFile(atPath: $0.path()) }
+      .first { FileManager.default.isExecutableFile(atPath: $0.path(percentEncoded: false)) }
   }
 }

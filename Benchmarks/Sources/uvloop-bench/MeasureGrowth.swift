@@ -45,9 +45,7 @@ struct MeasureGrowth: AsyncParsableCommand {
       return
     }
     let pictures = try plot.map { folder in
-      try growths.map { growth in
-        (growth, try Plot(.lines, to: URL(filePath: folder).appending(path: "growth-\(growth.name).svg").path()))
-      }
+      try growths.map { ($0, try Plot(.lines, to: "\(folder)/growth-\($0.name).svg")) }
     }
     let machine = Machine.current
     if !json { Output.note("# \(machine.description)") }

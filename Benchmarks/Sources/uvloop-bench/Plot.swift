@@ -13,13 +13,13 @@ struct Plot {
 
   /// The script is found beside this source, since the package is run where it is built.
   private static let script = URL(filePath: #filePath).deletingLastPathComponent()
-    .appending(path: "../../Plots/plot.py").standardized.path()
+    .appending(path: "../../Plots/plot.py").standardized.path(percentEncoded: false)
 
   /// Throws where it could not be drawn, or not be written: to be told before anything is measured.
   init(_ kind: Kind, to file: String) throws {
     self.kind = kind
     self.file = file
-    let folder = URL(filePath: file).deletingLastPathComponent().path()
+    let folder = URL(filePath: file).deletingLastPathComponent().path(percentEncoded: false)
     if !FileManager.default.isWritableFile(atPath: folder) {
       throw Wrong(description: "The plot cannot be written: there is no folder '\(folder)' that may be written to.")
     }

@@ -31,7 +31,8 @@ struct Script: Sendable, Hashable {
   private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../Peers")
 
   func command(_ arguments: String...) -> [String] {
-    [interpreter, Script.folder.appending(path: file).standardized.path()] + self.arguments + arguments
+    [interpreter, Script.folder.appending(path: file).standardized.path(percentEncoded: false)] + self.arguments
+      + arguments
   }
 
   /// This script with its interpreter's own path, since what is on the PATH may be a script that looks for it, which
