@@ -148,7 +148,6 @@ extension TimerHandle: CustomStringConvertible {
     let moment = overflow ? UInt64(Int64.max) : UInt64(sum)
     let loopTime = unsafe uv_now(core.machinery.loop)
     try start((moment + 999_999) / 1_000_000 - loopTime)
-    core.handles.noteArmed()
   }
 
   private func start(_ timeout: UInt64) throws(UVError) {

@@ -1,11 +1,8 @@
-import CLibUV
-
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
 final class LoopHandles: LoopResident {
   private unowned let core: LoopCore
   private(set) var open: [Handle] = []
   private var reminded: [Handle] = []
-  private var mustUpdateTime = false
   private var descriptors: Set<Int32> = []
 
   /// Handles made, closed and freed since the loop began. At its end all three are equal.
@@ -32,10 +29,6 @@ final class LoopHandles: LoopResident {
     }
   }
 
-  /// A timer was armed. libuv's poll counts from its cached time too, and would wait longer by the age of that: it is
-  /// updated once, before the poll, where no pass of timers is under way.
-  func noteArmed() { mustUpdateTime = true }
-
   /// Calls the handle's `beforePoll` once, before the next poll.
   func remind(_ handle: Handle) { reminded.append(handle) }
 
@@ -45,10 +38,6 @@ final class LoopHandles: LoopResident {
   func release(_ descriptor: Int32) { descriptors.remove(descriptor) }
 
   func beforePoll() -> Bool {
-    if mustUpdateTime {
-      mustUpdateTime = false
-      unsafe uv_update_time(core.machinery.loop)
-    }
     if reminded.isEmpty { return false }
     let handles = reminded
     reminded = []

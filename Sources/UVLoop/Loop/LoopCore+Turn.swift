@@ -41,6 +41,9 @@ extension LoopCore {
     } else {
       mayBlock = false
     }
+    // libuv counts the length of its wait from a time that it read before the timers' callbacks and our queue ran, and
+    // would wait longer by as much as these took.
+    if mayBlock { unsafe uv_update_time(machinery.loop) }
     keepTurning(!mayBlock)
   }
 

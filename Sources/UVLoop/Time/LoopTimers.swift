@@ -72,7 +72,7 @@ import CLibUV
     if earliest <= MonotonicClock.now() { return true }
     let moment = UInt64(earliest) / 1_000_000 + (earliest % 1_000_000 == 0 ? 0 : 1)
     if moment == armed { return false }
-    unsafe uv_update_time(core.machinery.loop)
+    // The sum is the moment however old libuv's time is.
     let loopTime = unsafe uv_now(core.machinery.loop)
     armed = moment
     // The callback has nothing to do: after this poll the queue is looked through.

@@ -150,4 +150,21 @@ import Testing
       timer.close()
     }
   }
+
+  @Test(arguments: [false, true])
+  func `a timer is not late by what the callbacks before the poll took`(inJob: Bool) async throws {
+    let late = try await undisturbed(below: .milliseconds(100)) {
+      try await onTestLoop { loop, calls in
+        let (slow, timer) = (try TimerHandle(), try TimerHandle())
+        let fired = try Promise<EventLoop.Clock.Instant>()
+        let due = loop.clock.now + .milliseconds(600)
+        try timer.start(after: .milliseconds(600)) { fired.resume(returning: loop.clock.now) }
+        try slow.start(after: .milliseconds(20)) {
+          if inJob { try? loop.post { spin(for: .milliseconds(500)) } } else { spin(for: .milliseconds(500)) }
+        }
+        return try await fired.value() - due
+      }
+    }
+    #expect(late < .milliseconds(300))
+  }
 }

@@ -220,4 +220,20 @@ import Testing
       #expect(timers == 0)
     }
   }
+
+  @Test(arguments: [false, true])
+  func `E-01 a sleep is not late by what the callbacks before the poll took`(inJob: Bool) async throws {
+    let late = try await undisturbed(below: .milliseconds(100)) {
+      try await onTestLoop { loop, calls in
+        let slow = try TimerHandle()
+        try slow.start(after: .milliseconds(20)) {
+          if inJob { try? loop.post { spin(for: .milliseconds(500)) } } else { spin(for: .milliseconds(500)) }
+        }
+        let due = loop.clock.now + .milliseconds(600)
+        try await loop.sleep(until: due)
+        return loop.clock.now - due
+      }
+    }
+    #expect(late < .milliseconds(300))
+  }
 }
