@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #if defined(__linux__)
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>

@@ -67,6 +67,20 @@ enum Posix {
   /// Whether the number is that of an open descriptor.
   static func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
 
+  /// Why the loop with this `uv_backend_fd` cannot poll the descriptor, as a negative errno; 0 if it can.
+  static func refusal(toPoll descriptor: Int32, by backend: Int32) -> Int32 {
+    #if os(Linux)
+      var event = unsafe epoll_event()
+      if unsafe epoll_ctl(backend, EPOLL_CTL_ADD, descriptor, &event) == 0 {
+        _ = unsafe epoll_ctl(backend, EPOLL_CTL_DEL, descriptor, &event)
+        return 0
+      }
+      return errno == EEXIST ? 0 : -errno
+    #else
+      return isOpen(descriptor) ? 0 : -EBADF
+    #endif
+  }
+
   /// Lets another thread have the CPU.
   static func yield() { _ = sched_yield() }
 

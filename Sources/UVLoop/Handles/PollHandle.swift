@@ -76,7 +76,8 @@ public final class PollHandle {
   /// Calls `body` whenever one of `events` holds, for as long as it holds, once a turn.
   ///
   /// On a started handle it replaces events and callback. A failure (the descriptor was closed or reset behind the
-  /// handle) comes once and stops the handle; it is `EBADF`, the one code that libuv has for it.
+  /// handle) comes once and stops the handle; it is `EBADF`, the one code that libuv has for it, or `EPERM` where the
+  /// number has come to belong to a file.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
   ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code
@@ -164,11 +165,19 @@ extension PollHandle: CustomStringConvertible {
     _ = consume replaced
   }
 
-  /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if it has been closed by then.
+  /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if epoll refuses it: because it
+  /// has been closed by then, or its number belongs to a file now.
   override func beforePoll() -> Bool {
-    if !state.isActive || Posix.isOpen(descriptor) { return false }
+    if !state.isActive { return false }
+    let status = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
+    if status == 0 { return false }
     _ = unsafe uv_poll_stop(uvPoll)
-    fail(closedBehind("PollHandle"))
+    fail(
+      status == Int32(UV_EBADF.rawValue)
+        ? closedBehind("PollHandle")
+        : UVError(
+          status: status, call: "PollHandle",
+          hint: "Descriptor \(descriptor) is not what it was. Close the handle before its descriptor."))
     return true
   }
 

@@ -78,4 +78,31 @@ import Testing
       }
     }
   }
+
+  @Test func `M-12 a descriptor that becomes a file behind the handle reaches the callback as a failure`()
+    async throws
+  {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, calls in
+        calls.expect("callback")
+        let pair = SocketPair()
+        let file = try #require(TemporaryFile())
+        let poll = try PollHandle(descriptor: pair.watched)
+        #expect(dup2(file.descriptor, pair.watched) == pair.watched)
+        let answer = try Promise<PollHandleFailureTests.Outcome>()
+        try poll.start(for: .readable) { result in
+          calls.mark("callback")
+          answer.resume(returning: result)
+        }
+        let outcome = try await answer.value()
+        if case .failure(let error) = outcome {
+          #expect(error.code == .notPermitted)
+        } else {
+          Issue.record("a file was said to be ready")
+        }
+        #expect(!poll.isActive)
+        poll.close()
+      }
+    }
+  }
 }
