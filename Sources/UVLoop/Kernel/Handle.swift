@@ -21,6 +21,8 @@ import CLibUV
   final private var isOrphan = false
   /// Where it stands in the registry, which keeps this number.
   final var place = -1
+  /// Whether it waits for its `beforePoll`; kept by the registry.
+  final var isReminded = false
 
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
   /// is no handle, and the memory is freed without a close.

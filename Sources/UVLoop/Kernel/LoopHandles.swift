@@ -1,6 +1,5 @@
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
 final class LoopHandles: LoopResident {
-  private unowned let core: LoopCore
   private(set) var open: [Handle] = []
   private var reminded: [Handle] = []
   private var descriptors: Set<Int32> = []
@@ -9,8 +8,6 @@ final class LoopHandles: LoopResident {
   private(set) var created = 0
   private(set) var closed = 0
   private(set) var freed = 0
-
-  init(_ core: LoopCore) { self.core = core }
 
   func add(_ handle: Handle) {
     handle.place = open.count
@@ -29,8 +26,12 @@ final class LoopHandles: LoopResident {
     }
   }
 
-  /// Calls the handle's `beforePoll` once, before the next poll.
-  func remind(_ handle: Handle) { reminded.append(handle) }
+  /// Calls the handle's `beforePoll` once, before the next poll, however often it is asked for until then.
+  func remind(_ handle: Handle) {
+    if handle.isReminded { return }
+    handle.isReminded = true
+    reminded.append(handle)
+  }
 
   /// One handle a descriptor: epoll has one entry for it, and the second start would take it from the first.
   func claim(_ descriptor: Int32) -> Bool { descriptors.insert(descriptor).inserted }
@@ -42,7 +43,10 @@ final class LoopHandles: LoopResident {
     let handles = reminded
     reminded = []
     var hasCalled = false
-    for handle in handles where handle.beforePoll() { hasCalled = true }
+    for handle in handles {
+      handle.isReminded = false
+      if handle.beforePoll() { hasCalled = true }
+    }
     return hasCalled
   }
 
@@ -57,5 +61,5 @@ final class LoopHandles: LoopResident {
 
 extension LoopCore {
   /// The registry of the loop's handles.
-  var handles: LoopHandles { resident(.handles) { LoopHandles($0) } }
+  var handles: LoopHandles { resident(.handles) { _ in LoopHandles() } }
 }
