@@ -112,17 +112,23 @@ extension EventLoop {
   }
 
   /// Elsewhere the way over the loop would be the longer one.
+  ///
+  /// The group's own result is nothing: with a generic one the optimiser of Swift 6.3 makes a child that does not prefer
+  /// the executor which its parent prefers.
   private func runElsewhere<R>(
     isolation: isolated (any Actor)?, _ body: Transfer<() async throws -> R>
   ) async -> Result<Transfer<R>, any Error> {
-    await withTaskGroup(of: Result<Transfer<R>, any Error>.self, isolation: isolation) { group in
+    // Holds because the child writes it once, and it is read when the child has ended.
+    nonisolated(unsafe) var result: Result<Transfer<R>, any Error> = .failure(CancellationError())
+    await withTaskGroup(of: Void.self, isolation: isolation) { group in
       _ = isolation
       group.addImmediateTask(name: Task.name) {
         _ = isolation
-        return await self.perform(isolation: isolation, body)
+        unsafe result = await self.perform(isolation: isolation, body)
       }
-      return await group.next(isolation: isolation) ?? .failure(CancellationError())
+      await group.next(isolation: isolation)
     }
+    return unsafe result
   }
 
   private func perform<R>(

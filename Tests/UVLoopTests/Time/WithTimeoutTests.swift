@@ -252,4 +252,22 @@ import Testing
       await expectEventually { await loop.timers == 0 }
     }
   }
+
+  @Test func `D-07 in a task that prefers another loop the body goes on there after each wait`() async throws {
+    try await withTestLoop("limiting") { limiting, _ in
+      try await withTestLoop("preferred") { preferred, _ in
+        let places = try await Task(executorPreference: preferred.taskExecutor) {
+          try await limiting.withTimeout(.seconds(60)) {
+            var places = [EventLoop.current?.name]
+            await Task.yield()
+            places.append(EventLoop.current?.name)
+            try await limiting.sleep(for: .zero)
+            places.append(EventLoop.current?.name)
+            return places
+          }
+        }.value
+        #expect(places == ["preferred", "preferred", "preferred"])
+      }
+    }
+  }
 }
