@@ -19,6 +19,9 @@ internal import CLibUV
 /// }
 /// ```
 ///
+/// Inside a closure, the body of a `run` for instance, Swift infers no type for what a `do` throws: there write
+/// `do throws(UVError) { … }`, or `catch let error as UVError where …`.
+///
 /// A job's own error, thrown inside `offload` or `run`, arrives as it is and never as a `UVError`; cancellation is
 /// `CancellationError`.
 ///

@@ -75,9 +75,9 @@ public final class PollHandle {
 
   /// Calls `body` whenever one of `events` holds, for as long as it holds, once a turn.
   ///
-  /// On a started handle it replaces events and callback. A failure (the descriptor was closed or reset behind the
-  /// handle) comes once and stops the handle; it is `EBADF`, the one code that libuv has for it, or `EPERM` where the
-  /// number has come to belong to a file.
+  /// On a started handle it replaces events and callback. A failure (a connection that was reset or refused, a pipe
+  /// without a reader, a descriptor that was closed) comes once and stops the handle; it is `EBADF`, the one code that
+  /// libuv has for it, or `EPERM` where the number has come to belong to a file.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
   ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code
@@ -184,7 +184,10 @@ extension PollHandle: CustomStringConvertible {
   private func report(_ status: Int32, _ events: PollHandle.Events) {
     if status < 0 {
       // libuv has stopped the handle before it told.
-      fail(UVError(status: status, call: "PollHandle", hint: "The descriptor was closed or reset behind the handle."))
+      fail(
+        UVError(
+          status: status, call: "PollHandle",
+          hint: "The descriptor was closed or reset, or nobody has the other end any more."))
     } else {
       body?(.success(events))
     }

@@ -22,7 +22,8 @@ extension EventLoop {
   /// - Parameter limit: How long to wait, counted in nanoseconds and noticed up to 3 ms later; nil waits for as long as
   ///   it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that have not begun
   ///   are cancelled, and what still runs is named in the report. The thread then stays behind until nothing uses the
-  ///   loop any more. Of several calls the shortest limit counts.
+  ///   loop any more. Of several calls the shortest limit counts. It is noticed between callbacks: one that blocks the
+  ///   loop's thread is waited for.
   /// - Returns: What was left behind.
   ///
   /// > Isolation: Call it from anywhere. This is the one wait that is not ended by the loop, which is gone by then: a

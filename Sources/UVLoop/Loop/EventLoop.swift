@@ -22,7 +22,8 @@
 ///
 /// The loop's thread blocks all signals but those of faults, so that signals to the process stay with the program: a
 /// `SIGINT` arrives where it would without the loop. `SIGPIPE` is blocked there too, and a write to a closed pipe
-/// answers `EPIPE` instead of ending the process.
+/// answers `EPIPE` instead of ending the process. The threads of the pool do the same. Foundation's `Process` hands the
+/// mask of the thread that starts it to the child, here as on Swift's own threads: such a child is deaf to `SIGTERM`.
 ///
 /// ## Fork
 ///

@@ -25,6 +25,9 @@ extension EventLoop {
   /// result may be of a type that is not `Sendable`, if the body keeps nothing of it. The pool is one per process and
   /// has 4 threads; see ``ThreadPool``. Calls begin in the order of their submission and end in any.
   ///
+  /// Write `body` as a closure: of a function, or a parameter that is one, the compiler does not know that its result is
+  /// free, and rejects it even where the result is `Sendable`.
+  ///
   /// - Parameters:
   ///   - label: A name for people: in ``ThreadPool/statistics``, in errors, in a ``ShutdownReport``.
   ///   - onCancel: What happens to the caller when it is cancelled while `body` runs.
@@ -32,7 +35,8 @@ extension EventLoop {
   ///   - body: Runs once, or never if the call throws one of the errors below.
   /// - Throws: What `body` throws, unchanged; `CancellationError` if the task was cancelled before `body` began;
   ///   ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/wouldDeadlock`` if `body` could never begin,
-  ///   because every worker is held by a call that waits, in `runBlocking`, for the pool. The message names them.
+  ///   because every worker is held by a call that waits, in `runBlocking`, for the pool. The message names them. What
+  ///   a `Task { }` offloads that such a call has started counts as waited for; that of a `Task.detached` does not.
   ///
   /// > Isolation: Call it anywhere.
   ///
@@ -40,7 +44,7 @@ extension EventLoop {
   /// Once it runs `onCancel` decides. `body` sees `Task.isCancelled` become true either way.
   ///
   /// > libuv: `uv_queue_work`, `uv_cancel`. A `body` that never ends keeps the process from ending by `exit`, since
-  /// libuv joins its pool there.
+  /// libuv joins its pool there, and one that calls `exit` itself aborts it: a worker cannot join itself.
   public func offload<T>(
     label: String? = nil, onCancel: OffloadCancellation = .wait, isolation: isolated (any Actor)? = #isolation,
     _ body: sending @escaping () throws -> sending T
