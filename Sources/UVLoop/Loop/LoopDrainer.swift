@@ -28,14 +28,25 @@ final class LoopDrainer: @unchecked Sendable {  // Holds because every variable 
     if mustSpawn { spawn(core) }
   }
 
-  private func spawn(_ core: LoopCore) { Task.detached { self.drain(core) } }
+  private func spawn(_ core: LoopCore) {
+    Task.detached {
+      // A thread of the pool is not kept from others for longer than a batch takes: a task that goes on and on after
+      // the end of its loop would hold it for ever, and the pool has no more threads than the machine has CPUs.
+      while self.drainSome(core) { await Task.yield() }
+    }
+  }
 
-  private func drain(_ core: LoopCore) {
+  /// Runs a batch of jobs; false if none is left.
+  private func drainSome(_ core: LoopCore) -> Bool {
     // The pool's thread may itself be in the middle of a job for another ended loop.
     let outer = ThreadSlot.isolating.word
     core.mark(current: false, isolating: true)
-    while let work = next() { core.run(work) }
-    ThreadSlot.isolating.word = outer
+    defer { ThreadSlot.isolating.word = outer }
+    for _ in 0..<64 {
+      guard let work = next() else { return false }
+      core.run(work)
+    }
+    return true
   }
 
   private func next() -> Work? {

@@ -2,6 +2,14 @@ import Testing
 
 @testable import UVLoop
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Messages that reach a loop after its end: an executor cannot refuse them.
 @Suite struct ShutdownLateJobsTests {
   private actor Meter: LoopActor {
@@ -138,6 +146,21 @@ import Testing
       await loop.shutdown()
       let task: Task<Bool, Never> = loop.task { _ in Task.isCancelled }
       #expect(await task.value)
+    }
+  }
+
+  @Test func `G-11 tasks that go on and on after the stop leave Swift's pool to others`() async throws {
+    await #expect(processExitsWith: .success) {
+      let ended = Event("a task of somebody else's")
+      PlainThread { _exit(ended.waitBlocking() ? 0 : 1) }
+      // More than the pool has threads.
+      for _ in 0...sysconf(Int32(_SC_NPROCESSORS_ONLN)) {
+        let loop = try EventLoop()
+        loop.task { _ in while true { await Task.yield() } }
+        #expect(await loop.shutdown(within: .zero).unfinished.count == 1)
+      }
+      await Task.detached { ended.signal() }.value
+      try await Task.sleep(for: .seconds(60))
     }
   }
 }
