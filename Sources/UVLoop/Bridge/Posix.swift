@@ -48,9 +48,9 @@ enum Posix {
     var taken: [Int32] = []
     while true {
       let descriptor = openNull()
-      if descriptor < 0 { return taken }
+      if descriptor > 2 { close(descriptor) }
+      if descriptor < 0 || descriptor > 2 { return taken }
       taken.append(descriptor)
-      if descriptor > 2 { return taken }
     }
   }
 

@@ -9,13 +9,11 @@ import Testing
       try await warmUpProcess()
       let descriptors = Process.loopDescriptors
       let threads = Process.threads
-      // However few are left, down to none: all or nothing.
+      // However few are left, down to none: all or nothing, and five are enough.
       for left in 0..<8 {
-        if let code = LifetimeFailureTests.codeOfLoop(with: left) {
-          #expect(code == .tooManyOpenFiles, "with \(left) left")
-        } else {
-          #expect(left >= 5, "with \(left) left")
-        }
+        let code = LifetimeFailureTests.codeOfLoop(with: left)
+        if left < 5 || code != nil { #expect(code == .tooManyOpenFiles, "with \(left) left") }
+        if left >= 5 + LifetimeFailureTests.ring { #expect(code == nil, "with \(left) left") }
       }
       let isClosed = await eventually(within: .seconds(5)) { Process.loopDescriptors == descriptors }
       #expect(isClosed, "\(descriptors) before, \(Process.loopDescriptors) after")
@@ -25,6 +23,9 @@ import Testing
       await loop.shutdown()
     }
   }
+
+  /// From 1.45 on libuv may take a descriptor for a ring, and does without where there is none.
+  private static let ring = LibUVVersion.running.hasPrefix("1.44.") ? 0 : 1
 
   /// Makes a loop with few descriptors left, and drops it; the code of the error if it cannot be made.
   private static func codeOfLoop(with left: Int) -> UVError.Code? {
@@ -58,8 +59,8 @@ import Testing
         }
         let ending = try #require(child).wait()
         #expect(ending == .exited(10) || ending == .exited(20), "with \(left) left it \(ending)")
-        if left < 5 { #expect(ending == .exited(20), "with \(left) left") }
-        if left >= 9 { #expect(ending == .exited(10), "with \(left) left") }
+        if left < 7 { #expect(ending == .exited(20), "with \(left) left") }
+        if left >= 7 + LifetimeFailureTests.ring { #expect(ending == .exited(10), "with \(left) left") }
       }
     }
   }
