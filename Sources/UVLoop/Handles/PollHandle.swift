@@ -76,8 +76,9 @@ public final class PollHandle {
   /// Calls `body` whenever one of `events` holds, for as long as it holds, once a turn.
   ///
   /// On a started handle it replaces events and callback. A failure (a connection that was reset or refused, a pipe
-  /// without a reader, a descriptor that was closed) comes once and stops the handle; it is `EBADF`, the one code that
-  /// libuv has for it, or `EPERM` where the number has come to belong to a file.
+  /// without a reader, a descriptor that was closed before the loop first waited for it) comes once and stops the
+  /// handle; it is `EBADF`, the one code that libuv has for it, or `EPERM` where the number has come to belong to a
+  /// file. Of a descriptor that is closed later the kernel says nothing: the handle stays active and hears no more.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
   ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code
