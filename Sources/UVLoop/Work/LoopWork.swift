@@ -20,7 +20,9 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
     switch try PoolLedger.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
     case .needsRunner: sendRunner()
-    case .needsFirstRunner: LoopThread.asCreator(of: "libuv-worker") { sendRunner() }
+    case .needsFirstRunner:
+      LoopThread.asCreator(of: "libuv-worker") { sendRunner() }
+      PoolLedger.process.noteStarted()
     }
   }
 

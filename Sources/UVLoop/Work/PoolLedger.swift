@@ -18,6 +18,7 @@ final class OffloadQueue: @unchecked Sendable {  // Holds because of the line ab
 final class PoolLedger: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var fixedSize: Int?
+  private var hasStarted = false
   private var queues: [OffloadQueue] = []
   private var running = OffloadList()
 
@@ -32,6 +33,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
         PoolLedger.process.queues = []
         PoolLedger.process.running = OffloadList()
         PoolLedger.process.fixedSize = nil
+        PoolLedger.process.hasStarted = false
         PoolLedger.process.lock.unlock()
       })
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
@@ -71,7 +73,8 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     /// A runner is on its way, or about to look.
     case willBeTaken
     case needsRunner
-    /// The same, and it is the first of the process: the pool's threads will be made.
+    /// The same, and it may be the one for which the pool's threads are made: of two loops that come first at the same
+    /// time either may be.
     case needsFirstRunner
   }
 
@@ -80,7 +83,6 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   func enqueue(_ offload: Offload, in queue: OffloadQueue) throws(UVError) -> Admission {
     let now = MonotonicClock.now()
     return try lock.withLock { () throws(UVError) in
-      let isFirst = fixedSize == nil
       let size = fixedSize ?? PoolLedger.sizeFromEnvironment()
       fixedSize = size
       if !offload.chain.isEmpty {
@@ -94,9 +96,12 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       unsafe offload.queue = queue
       queue.waiting.append(offload)
       if !queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: size) { return .willBeTaken }
-      return isFirst ? .needsFirstRunner : .needsRunner
+      return hasStarted ? .needsRunner : .needsFirstRunner
     }
   }
+
+  /// A runner has been queued, and so the pool's threads are there.
+  func noteStarted() { lock.withLock { hasStarted = true } }
 
   private func isStuck(_ holder: Offload, behind newest: Offload) -> Bool {
     guard holder.isBlocked else { return false }

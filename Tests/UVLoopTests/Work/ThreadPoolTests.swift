@@ -129,4 +129,23 @@ import Testing
       await expectThreadGone(loop.thread)
     }
   }
+
+  @Test func `of the loops that come while the pool starts each takes care that its threads are not the loop's`()
+    async throws
+  {
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop()
+      let ledger = PoolLedger.process
+      func admit() throws -> PoolLedger.Admission {
+        let call = Offload(on: loop.core, label: nil, isAbandonable: false)
+        defer { _ = ledger.withdraw(call) }
+        return try ledger.enqueue(call, in: OffloadQueue())
+      }
+      #expect(try admit() == .needsFirstRunner)
+      #expect(try admit() == .needsFirstRunner)
+      ledger.noteStarted()
+      #expect(try admit() == .needsRunner)
+      await loop.shutdown()
+    }
+  }
 }
