@@ -92,6 +92,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
       isAwake = false
       return true
     }
+    spin?.noteTaken()
     local.takeAll(of: queue)
     return false
   }
@@ -100,6 +101,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
   func take(into local: WorkQueue) {
     lock.lock()
     isAwake = true
+    spin?.noteTaken()
     local.takeAll(of: queue)
     lock.unlock()
   }

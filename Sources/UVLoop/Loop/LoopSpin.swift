@@ -12,6 +12,8 @@ final class LoopSpin: Sendable {
   /// How many items have come, and the CPU on which the last one was posted, from 1; 0 where that is not known.
   private let arrivals = Atomic<Int>(0)
   private let posterCPU = Atomic<Int32>(0)
+  /// How many the loop has taken, and how many it had when it looked last.
+  private let taken = Atomic<Int>(0)
   private let seen = Atomic<Int>(0)
   private let count = Atomic<Int>(0)
 
@@ -26,12 +28,16 @@ final class LoopSpin: Sendable {
     arrivals.add(1, ordering: .relaxed)
   }
 
+  /// The loop, under the inbox's lock, when it takes what has come.
+  func noteTaken() { taken.store(arrivals.load(ordering: .relaxed), ordering: .relaxed) }
+
   /// On the loop's thread, before it says that it sleeps. Returns when something has come, or at the end of the time.
   func look(atMost rest: Int64) {
-    let before = arrivals.load(ordering: .relaxed)
+    let before = taken.load(ordering: .relaxed)
     // Nothing has come since the last look: the loop was woken by something else, or has looked long enough.
     if before == seen.load(ordering: .relaxed) { return }
     seen.store(before, ordering: .relaxed)
+    if arrivals.load(ordering: .relaxed) != before { return }
     count.add(1, ordering: .relaxed)
     let end = MonotonicClock.now() + min(limit, rest)
     repeat {

@@ -38,6 +38,7 @@ import Testing
     PlainThread {
       CPUs.keep(0, on: CPUs.allowed[0])
       spin.noteArrival()
+      spin.noteTaken()
       spin.look(atMost: .max)
       done.signal()
     }
@@ -48,8 +49,10 @@ import Testing
   @Test func `a look ends with its time, and with the next timer's`() {
     let (short, long) = (LoopSpin(for: .milliseconds(1)), LoopSpin(for: .seconds(60)))
     short.noteArrival()
+    short.noteTaken()
     short.look(atMost: .max)
     long.noteArrival()
+    long.noteTaken()
     long.look(atMost: 1_000_000)
     #expect(short.looks == 1 && long.looks == 1)
   }
@@ -59,8 +62,19 @@ import Testing
     spin.look(atMost: .max)
     #expect(spin.looks == 0)
     spin.noteArrival()
+    spin.noteTaken()
     for _ in 0..<3 { spin.look(atMost: .max) }
     #expect(spin.looks == 1)
+  }
+
+  @Test func `there is no look past what has come and was not taken`() {
+    let spin = LoopSpin(for: .seconds(60))
+    spin.noteArrival()
+    spin.noteTaken()
+    // Between the end of the last turn's work and the look.
+    spin.noteArrival()
+    spin.look(atMost: .max)
+    #expect(spin.looks == 0)
   }
 
   @Test func `a loop that only its timers wake does not look`() async throws {
