@@ -1,7 +1,9 @@
 import CPeers
 
 /// Counts for each callback how often it ran: a figure counts only where each ran exactly once.
-final class Seen: @unchecked Sendable {  // Holds because each entry is written by one callback, and read after all.
+///
+/// A pointer, as ``Tally`` is.
+struct Seen: @unchecked Sendable {  // Holds because each entry is written by one callback, and read after all.
   private let counts: UnsafeMutablePointer<UInt8>
   private let size: Int
 
@@ -11,8 +13,6 @@ final class Seen: @unchecked Sendable {  // Holds because each entry is written 
     // Touched here, so that its memory is not counted as the workload's.
     counts.initialize(repeating: 0, count: size)
   }
-
-  deinit { counts.deallocate() }
 
   @inline(__always)
   func mark(_ id: Int) { counts[id] &+= 1 }
@@ -24,32 +24,44 @@ final class Seen: @unchecked Sendable {  // Holds because each entry is written 
 }
 
 /// The same for callbacks that all run on one thread, and tells when the last one has run.
-final class Tally: @unchecked Sendable {  // Holds because one thread at a time marks, and the semaphore orders the end.
-  private let seen: Seen
-  private let done = Semaphore()
-  private let (ends, end) = AsyncStream<Never>.makeStream()
-  private var left: Int
+///
+/// A pointer, so that a closure which captures it is made as one is in C: counting references to it on two CPUs at once
+/// would cost more than the post that is measured. It is never freed: a process measures once.
+struct Tally: @unchecked Sendable {  // Holds because one thread at a time marks, and the semaphore orders the end.
+  private struct State {
+    let seen: Seen
+    let done = Semaphore()
+    let ends: AsyncStream<Never>
+    let end: AsyncStream<Never>.Continuation
+    var left: Int
+  }
+
+  private let state: UnsafeMutablePointer<State>
 
   init(_ size: Int) {
-    seen = Seen(size)
-    left = size
+    let (ends, end) = AsyncStream<Never>.makeStream()
+    state = .allocate(capacity: 1)
+    state.initialize(to: State(seen: Seen(size), ends: ends, end: end, left: size))
   }
 
   @inline(__always)
   func mark(_ id: Int) {
-    seen.mark(id)
-    left -= 1
-    if left == 0 {
-      done.signal()
-      end.finish()
-    }
+    state.pointee.seen.mark(id)
+    state.pointee.left -= 1
+    if state.pointee.left == 0 { finish() }
   }
 
-  func waitBlocking() { done.wait() }
+  @inline(never)
+  private func finish() {
+    state.pointee.done.signal()
+    state.pointee.end.finish()
+  }
 
-  func wait() async { for await _ in ends {} }
+  func waitBlocking() { state.pointee.done.wait() }
 
-  func check() throws { try seen.check() }
+  func wait() async { for await _ in state.pointee.ends {} }
+
+  func check() throws { try state.pointee.seen.check() }
 }
 
 /// Wall time and CPU time of the process.

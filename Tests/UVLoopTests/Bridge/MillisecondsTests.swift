@@ -57,6 +57,18 @@ import Testing
     #expect((Duration.zero - beyond).millisecondsRoundedUp == 0)
   }
 
+  @Test func `both are right on either side of what 64 bits can divide`() {
+    for shift in [60, 63, 70, 71, 72, 73, 77, 78, 79, 90] as [Int128] {
+      for offset in -600...600 as ClosedRange<Int128> {
+        let attoseconds = (1 << shift) + offset * 333_333_333
+        let duration = Duration(attoseconds: attoseconds)
+        #expect(
+          Int128(duration.saturatingNanoseconds) == min((attoseconds + 999_999_999) / 1_000_000_000, .init(Int64.max)))
+        #expect(Int128(duration.millisecondsRoundedUp) == (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+      }
+    }
+  }
+
   @Test func `milliseconds saturate`() {
     #expect(Duration.seconds(Int64.max).millisecondsRoundedUp == .max)
     #expect(beyond.millisecondsRoundedUp == .max)

@@ -70,40 +70,51 @@ extension Workload {
   }
 }
 
-/// When each of many timers was due, and how late it came.
-final class Shots: @unchecked Sendable {  // Holds because the loop's thread alone writes, until the tally has ended.
-  let tally: Tally
-  private var random = Random()
-  private var due: [Int64]
-  private var lateness: [Int64]
-  private let memory: UInt64
-  private let watch: Stopwatch
+/// When each of many timers was due, and how late it came. A pointer, as ``Tally`` is.
+struct Shots: @unchecked Sendable {  // Holds because the loop's thread alone writes, until the tally has ended.
+  private struct State {
+    let tally: Tally
+    let count: Int
+    var random = Random()
+    let due: UnsafeMutablePointer<Int64>
+    let lateness: UnsafeMutablePointer<Int64>
+    var memory: UInt64 = 0
+    var watch = Stopwatch()
+  }
+
+  private let state: UnsafeMutablePointer<State>
 
   init(_ count: Int) {
-    tally = Tally(count)
-    due = [Int64](repeating: 0, count: count)
-    lateness = [Int64](repeating: 0, count: count)
-    memory = peer_memory()
-    watch = Stopwatch()
+    let state = State(
+      tally: Tally(count), count: count, due: .allocate(capacity: count), lateness: .allocate(capacity: count))
+    state.due.initialize(repeating: 0, count: count)
+    state.lateness.initialize(repeating: 0, count: count)
+    self.state = .allocate(capacity: 1)
+    self.state.initialize(to: state)
+    self.state.pointee.memory = peer_memory()
+    self.state.pointee.watch = Stopwatch()
   }
+
+  var tally: Tally { state.pointee.tally }
 
   /// A new timer's delay. Its deadline counts from now.
   func delay(of id: Int) -> Duration {
-    let milliseconds = random.below(Workload.withinMilliseconds)
-    due[id] = Int64(peer_now()) + Int64(milliseconds) * 1_000_000
+    let milliseconds = state.pointee.random.below(Workload.withinMilliseconds)
+    state.pointee.due[id] = Int64(peer_now()) + Int64(milliseconds) * 1_000_000
     return .milliseconds(milliseconds)
   }
 
   func fired(_ id: Int) {
-    lateness[id] = Int64(peer_now()) - due[id]
+    state.pointee.lateness[id] = Int64(peer_now()) - state.pointee.due[id]
     tally.mark(id)
   }
 
   func figures() throws -> [Figure] {
-    let cpu = watch.cpuSeconds
+    let state = state.pointee
+    let cpu = state.watch.cpuSeconds
     let peak = peer_peak_memory()
     try tally.check()
-    let sorted = lateness.sorted()
+    let sorted = UnsafeBufferPointer(start: state.lateness, count: state.count).sorted()
     func milliseconds(_ nanoseconds: Int64) -> Double { Double(nanoseconds) / 1e6 }
     return [
       Figure(value: cpu * 1e3, unit: .milliseconds),
@@ -111,7 +122,7 @@ final class Shots: @unchecked Sendable {  // Holds because the loop's thread alo
       Figure(part: ".late-p99", value: milliseconds(sorted[sorted.count * 99 / 100]), unit: .milliseconds),
       Figure(part: ".late-max", value: milliseconds(sorted[sorted.count - 1]), unit: .milliseconds),
       Figure(
-        part: ".memory", value: (Double(peak) - Double(memory)) / Double(sorted.count), unit: .bytes),
+        part: ".memory", value: (Double(peak) - Double(state.memory)) / Double(sorted.count), unit: .bytes),
     ]
   }
 }
