@@ -12,10 +12,32 @@ extension Workload {
     peers: [
       Peer("uvloop-swift") { count in
         try await withEventLoop { loop in
-          try await sleep(count, executor: loop.taskExecutor) { try await loop.sleep(for: $0) }
+          let shots = Shots(count)
+          for id in 0..<count {
+            let delay = shots.delay(of: id)
+            Task.detached(executorPreference: loop.taskExecutor) {
+              try? await loop.sleep(for: delay)
+              shots.fired(id)
+            }
+          }
+          await shots.tally.wait()
+          return try shots.figures()
         }
       },
-      Peer("conc") { try await sleep($0, executor: nil) { try await Task.sleep(for: $0) } },
+      // On the default executor each one's end takes a lock: they come on many threads.
+      Peer("conc") { count in
+        let shots = Shots(count)
+        let ends = Ends()
+        for id in 0..<count {
+          let delay = shots.delay(of: id)
+          Task.detached {
+            try? await Task.sleep(for: delay)
+            ends.lock.withLock { _ in shots.fired(id) }
+          }
+        }
+        await shots.tally.wait()
+        return try shots.figures()
+      },
       Peer("nio-actor") { count in
         try await withNIOLoop { loop in
           let shots = Shots(count)
@@ -26,23 +48,6 @@ extension Workload {
         }
       },
     ] + Script.all)
-
-  /// The tasks end on one thread with a loop; on the default executor each one's end takes a lock.
-  private static func sleep(
-    _ count: Int, executor: (any TaskExecutor)?, _ sleep: @escaping @Sendable (Duration) async throws -> Void
-  ) async throws -> [Figure] {
-    let shots = Shots(count)
-    let ends = Ends()
-    for id in 0..<count {
-      let delay = shots.delay(of: id)
-      Task.detached(executorPreference: executor) {
-        try? await sleep(delay)
-        ends.lock.withLock { _ in shots.fired(id) }
-      }
-    }
-    await shots.tally.wait()
-    return try shots.figures()
-  }
 
   private final class Ends: Sendable {
     let lock = Mutex(())
