@@ -46,6 +46,7 @@ public final class TimerHandle {
   ///   - interval: Rounded up to whole milliseconds; zero or less means once.
   ///   - body: Runs on the loop.
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  /// - Complexity: O(log n) for n timer handles that run on the loop.
   ///
   /// > libuv: `uv_timer_start`.
   public func start(

@@ -11,6 +11,8 @@ extension EventLoop {
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; then `work` is released and never runs. Work that
   ///   was accepted runs before `shutdown` returns.
+  /// - Complexity: O(1), amortised over a queue that doubles; one system call where the loop sleeps, none while it is
+  ///   awake.
   ///
   /// > Isolation: Call it from any thread. `work` is nonisolated to the compiler; take the loop as a parameter
   /// (`post { loop in … }`) to create handles there. It cannot capture what belongs to the loop: on the loop itself

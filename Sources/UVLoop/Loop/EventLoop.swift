@@ -51,6 +51,7 @@ public actor EventLoop: LoopActor {
   ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a
   ///   later one five); ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is
   ///   left behind then.
+  /// - Complexity: O(1): loops share nothing but the process's thread pool, its descriptors and its CPUs.
   ///
   /// > Isolation: Call it anywhere. It blocks the caller for the start of a thread, about 100 µs.
   ///
