@@ -43,7 +43,9 @@ struct TimerToken: Hashable, Sendable {
   private var slotCount = 0
   private var freeSlot = Position.none
   /// The entries in line for delivery. Those before `nextInLine` are done; that one, if there is one, is still wanted.
-  private var line: ContiguousArray<Node> = []
+  private var line: UnsafeMutablePointer<Node>
+  private var lineCount = 0
+  private var lineCapacity = 0
   private var nextInLine = 0
   private var isClosed = false
 
@@ -56,6 +58,7 @@ struct TimerToken: Hashable, Sendable {
     unsafe heap = .allocate(capacity: 0)
     unsafe slots = .allocate(capacity: 0)
     unsafe payloads = .allocate(capacity: 0)
+    unsafe line = .allocate(capacity: 0)
   }
 
   deinit {
@@ -63,6 +66,7 @@ struct TimerToken: Hashable, Sendable {
     unsafe heap.deallocate()
     unsafe slots.deallocate()
     unsafe payloads.deallocate()
+    unsafe line.deallocate()
   }
 
   /// Whether nothing is pending or in line.
@@ -71,8 +75,8 @@ struct TimerToken: Hashable, Sendable {
   /// The earliest deadline, also of an entry that an unfinished pass left in line; `nil` if the queue is empty.
   var earliest: Int64? {
     let pending = heapCount > 0 ? unsafe heap[0].deadline : nil
-    guard nextInLine < line.count else { return pending }
-    return min(pending ?? .max, line[nextInLine].deadline)
+    guard nextInLine < lineCount else { return pending }
+    return min(pending ?? .max, unsafe line[nextInLine].deadline)
   }
 
   /// Adds an entry. Any deadline is legal: a past one is due in the next pass, `Int64.max` practically never. O(log n).
@@ -112,7 +116,7 @@ struct TimerToken: Hashable, Sendable {
     guard isCurrent(token) else { return nil }
     let position = unsafe slots[Int(token.slot)].position
     if position < Position.inLine { return unsafe heap[Int(position)].deadline }
-    return line[Int(position - Position.inLine)].deadline
+    return unsafe line[Int(position - Position.inLine)].deadline
   }
 
   /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end.
@@ -126,9 +130,9 @@ struct TimerToken: Hashable, Sendable {
   ///   - sequence: `nextSequence` at the start of the pass.
   /// - Complexity: O(log n) an entry; the first call of a pass pays for all of them.
   func popDue(at now: Int64, before sequence: UInt64) -> Payload? {
-    if nextInLine == line.count { lineUp(at: now, before: sequence) }
-    guard nextInLine < line.count else { return nil }
-    let slot = line[nextInLine].slot
+    if nextInLine == lineCount { lineUp(at: now, before: sequence) }
+    guard nextInLine < lineCount else { return nil }
+    let slot = unsafe line[nextInLine].slot
     let payload = releaseSlot(slot)
     skipUnwanted()
     return payload
@@ -144,11 +148,11 @@ struct TimerToken: Hashable, Sendable {
   /// - Complexity: O(n log n).
   func close() -> [Payload] {
     var all = unsafe ContiguousArray(UnsafeBufferPointer(start: heap, count: heapCount))
-    for index in nextInLine..<line.count where isWanted(index) { all.append(line[index]) }
+    for index in nextInLine..<lineCount where isWanted(index) { unsafe all.append(line[index]) }
     all.sort(by: <)
     isClosed = true
     heapCount = 0
-    line = []
+    lineCount = 0
     nextInLine = 0
     count = 0
     return all.map { unsafe (payloads + Int($0.slot)).move() }
@@ -235,15 +239,25 @@ extension TimerQueue {
   /// When a pass asks again at its end, only entries newer than its bound can still be due, so the first of them ends
   /// the search.
   private func lineUp(at now: Int64, before sequence: UInt64) {
-    line.removeAll(keepingCapacity: true)
+    lineCount = 0
     nextInLine = 0
     while heapCount > 0 {
       let first = unsafe heap[0]
       guard first.deadline <= now, first.sequence < sequence else { break }
       removeNode(at: 0)
-      unsafe slots[Int(first.slot)].position = Position.inLine + UInt32(line.count)
-      line.append(first)
+      if lineCount == lineCapacity { growLine() }
+      unsafe slots[Int(first.slot)].position = Position.inLine + UInt32(lineCount)
+      unsafe (line + lineCount).initialize(to: first)
+      lineCount += 1
     }
+  }
+
+  private func growLine() {
+    let old = unsafe line
+    lineCapacity = max(64, lineCapacity * 2)
+    unsafe line = .allocate(capacity: lineCapacity)
+    unsafe line.moveInitialize(from: old, count: lineCount)
+    unsafe old.deallocate()
   }
 
   /// Whether the entry in line at an index was neither delivered nor removed nor moved: its slot still points here.
@@ -252,7 +266,7 @@ extension TimerQueue {
   }
 
   private func skipUnwanted() {
-    while nextInLine < line.count, !isWanted(nextInLine) { nextInLine += 1 }
+    while nextInLine < lineCount, !isWanted(nextInLine) { nextInLine += 1 }
   }
 
   /// Takes a current entry out of wherever it waits; its slot stays claimed, and points nowhere.
