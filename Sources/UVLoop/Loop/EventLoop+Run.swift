@@ -20,7 +20,8 @@ extension EventLoop {
   ///
   /// > Ownership: `work` is kept until it has run, and released before anything else runs.
   public nonisolated func post(_ work: sending @escaping () -> Void) throws(UVError) {
-    try core.post(consume work)
+    // Wrapped here: a closure that is handed on is retained once more, and the loop on another CPU may be running it.
+    try core.post(.call(consume work))
   }
 
   /// Runs `body` on the loop and returns what it returns.

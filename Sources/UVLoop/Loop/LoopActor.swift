@@ -71,6 +71,6 @@ extension LoopActor {
     // A synchronous function is called alike with an isolated parameter and with a plain one. The thread is the one
     // that the isolation asks for, because the loop runs the closure.
     let work = unsafe unsafeBitCast(work, to: (@Sendable (Self) -> Void).self)
-    try loop.core.post { work(self) }
+    try loop.core.post(.call { work(self) })
   }
 }

@@ -164,14 +164,14 @@ extension LoopCore {
 extension LoopCore {
   /// A closure of a user: refused once shutdown has begun.
   @inline(__always)
-  func post(_ body: consuming @escaping () -> Void) throws(UVError) {
+  func post(_ work: consuming Work) throws(UVError) {
     if isCurrent {
       try requireRunning("post")
-      local.append(.call(body))
-      return
+      local.append(work)
+    } else {
+      requireOwnProcess()
+      if !inbox.add(work, .whileRunning).isAccepted { throw closedError("post") }
     }
-    requireOwnProcess()
-    if !inbox.add(.call(body), .whileRunning).isAccepted { throw closedError("post") }
   }
 
   /// A message of the library to the loop: runs for as long as the loop turns and is dropped after that, when every
