@@ -128,13 +128,17 @@ import Testing
         let cancelled = Counter()
         let finished = Counter()
         var random = SystemRandomNumberGenerator()
-        for _ in 0..<100 {
+        for round in 0..<100 {
+          // In every other round the workers are held for the first half, so that the queue fills.
+          let held = round.isMultiple(of: 2) ? try await HeldWorkers(ThreadPool.size, on: loop) : nil
           let ran = (0..<100).map { _ in Counter() }
           let tasks = ran.map { counter in
             Task { try await loop.offload { counter.add() } }
           }
-          // Some before they reach the loop, some in the queue, some while they run, some afterwards.
-          for task in tasks.shuffled(using: &random) {
+          // Some before they reach the loop, some in the queue, some while they run, some afterwards, and one not at all.
+          for (index, task) in tasks.shuffled(using: &random).enumerated() {
+            if index == 50 { held?.open() }
+            if index == 99 { continue }
             for _ in 0..<Int.random(in: 0...40, using: &random) { Posix.yield() }
             if Bool.random(using: &random) { await Task.yield() }
             task.cancel()
@@ -150,9 +154,11 @@ import Testing
               #expect(counter.value == 0)
             }
           }
+          try await held?.release()
         }
         #expect(finished.value + cancelled.value == 10_000)
-        #expect(finished.value > 0 && cancelled.value > 0, "\(finished.value) ran, \(cancelled.value) were cancelled")
+        #expect(
+          finished.value >= 100 && cancelled.value >= 2_500, "\(finished.value) ran, \(cancelled.value) were cancelled")
         #expect(ThreadPool.statistics.queued == 0 && ThreadPool.statistics.running == 0)
       }
     }
