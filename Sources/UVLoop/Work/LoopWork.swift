@@ -37,7 +37,15 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
     if let index = runners.firstIndex(where: { $0 === runner }) { runners.swapAt(index, runners.count - 1) }
     runners.removeLast()
     resting.append(runner)
-    if PoolLedger.process.runnerReturned(to: queue, hasRun: hasRun) { sendRunner() }
+    if !hasRun { PoolLedger.process.withdrawRunner(of: queue) }
+    sendRunnerIfNeeded()
+  }
+
+  /// On a worker: a runner has had its share, and calls wait.
+  func askForRelief() { unsafe core.tell { self.sendRunnerIfNeeded() } }
+
+  private func sendRunnerIfNeeded() {
+    if PoolLedger.process.mustSendRunner(to: queue) { sendRunner() }
   }
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.

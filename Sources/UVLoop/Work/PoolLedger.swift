@@ -128,16 +128,26 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
-  /// A runner has run a call: the next one, or nil, and then the runner has ended.
-  func next(after offload: Offload, of queue: OffloadQueue, at now: Int64, hasHadShare: Bool) -> Offload? {
+  enum Next {
+    case call(Offload)
+    /// Another call, though the runner has had its share: the loop is to send its relief.
+    case callBeforeRelief(Offload)
+    /// The runner has ended.
+    case none
+  }
+
+  /// A runner has run a call: what it does next.
+  func next(after offload: Offload, of queue: OffloadQueue, at now: Int64, hasHadShare: Bool) -> Next {
     lock.withLock {
       running.remove(offload)
       unsafe offload.place = .outside
-      if hasHadShare && queue.runners.mayEndBeforeOthers {
+      let wantsRelief = hasHadShare && !queue.waiting.isEmpty
+      if wantsRelief && queue.runners.mayEndBeforeOthers() {
         queue.runners.end()
-        return nil
+        return .none
       }
-      return take(from: queue, at: now)
+      guard let next = take(from: queue, at: now) else { return .none }
+      return wantsRelief ? .callBeforeRelief(next) : .call(next)
     }
   }
 
@@ -174,13 +184,13 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
-  /// libuv gave a runner back, which may have been taken out before it began. True if another one must be sent.
-  func runnerReturned(to queue: OffloadQueue, hasRun: Bool) -> Bool {
-    lock.withLock {
-      if !hasRun { queue.runners.withdraw() }
-      return queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: fixedSize ?? 1)
-    }
+  /// Whether one more runner must be sent for what waits, which is then counted.
+  func mustSendRunner(to queue: OffloadQueue) -> Bool {
+    lock.withLock { queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: fixedSize ?? 1) }
   }
+
+  /// libuv gave a runner back that had not begun.
+  func withdrawRunner(of queue: OffloadQueue) { lock.withLock { queue.runners.withdraw() } }
 
   /// Whether no call of a loop waits.
   func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.waiting.isEmpty } }

@@ -40,16 +40,28 @@ final class Runner: Sendable {
   /// On a thread of the pool.
   private func run() {
     let ledger = PoolLedger.process
-    var offload = ledger.begin(queue)
+    guard var offload = ledger.begin(queue) else { return }
     let end = MonotonicClock.now() + Runner.shareTime
     var count = 0
-    while let current = offload {
-      current.runOnWorker()
+    var hasAskedForRelief = false
+    while true {
+      offload.runOnWorker()
       count += 1
       let now = MonotonicClock.now()
-      offload = ledger.next(
-        after: current, of: queue, at: now, hasHadShare: count >= Runner.shareCount || now > end)
-      current.leftWorker()
+      let next = ledger.next(
+        after: offload, of: queue, at: now, hasHadShare: count >= Runner.shareCount || now > end)
+      offload.leftWorker()
+      switch next {
+      case .call(let next):
+        offload = next
+      case .callBeforeRelief(let next):
+        // Nobody else may make the loop look: what ended here may have gone home to somewhere else.
+        if !hasAskedForRelief { unsafe work.askForRelief() }
+        hasAskedForRelief = true
+        offload = next
+      case .none:
+        return
+      }
     }
   }
 

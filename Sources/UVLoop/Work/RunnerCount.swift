@@ -2,11 +2,12 @@
 //
 //   pending ──begins──▶ active ──finds nothing──▶ ended
 //                         │
-//                         └──has had its share──▶ ended
+//                         └──has had its share, and is relieved──▶ ended
 //
 // One request a call would be simpler, and cost two locks, two wakes and an allocation more for each. One request for
 // ever would keep files and names from the pool, which they share: so a runner ends after its share, and whatever
-// waited in libuv's queue comes before the next runner.
+// waited in libuv's queue comes before the next runner. It asks for its relief first, and stays until that is queued,
+// so that calls go on though the loop's thread is busy.
 
 /// How many runners a loop has, and when one more is worth the thread that it wakes.
 struct RunnerCount {
@@ -14,15 +15,17 @@ struct RunnerCount {
   private(set) var pending = 0
   /// Running a call, or about to look for one.
   private(set) var active = 0
+  /// An active one has had its share while calls waited, and none was pending.
+  private(set) var wantsRelief = false
 
-  /// To be asked when a call has been queued, and when libuv has given a runner back. True if one more runner must be
-  /// queued for the calls that wait, and then it is counted.
+  /// To be asked when a call has been queued, when a runner has asked for its relief, and when libuv has given one back.
+  /// True if one more must be queued for the calls that wait, and then it is counted.
   mutating func mustSend(forWaiting queued: Int, poolSize: Int) -> Bool {
-    if queued == 0 { return false }
-    // As many as can run side by side, each of which may block; and one that stands by, so that a runner can leave
-    // after its share and the calls behind it still have somebody to come, without a turn of the loop in between.
-    let isNeeded = pending + active < poolSize ? pending < queued : pending == 0
+    // As many as can run side by side, since each call may block; beyond that only a relief.
+    let isNeeded =
+      pending + active < poolSize ? pending < queued : wantsRelief && pending == 0 && queued > 0
     if isNeeded { pending += 1 }
+    if pending > 0 { wantsRelief = false }
     return isNeeded
   }
 
@@ -31,11 +34,15 @@ struct RunnerCount {
     active += 1
   }
 
-  /// Whether a runner that has had its share may end although calls wait: only where another one will come.
-  var mayEndBeforeOthers: Bool { pending > 0 }
+  /// A runner has had its share, and calls wait. True if it may end, since another one will come; if not, it must ask the
+  /// loop for one.
+  mutating func mayEndBeforeOthers() -> Bool {
+    if pending == 0 { wantsRelief = true }
+    return pending > 0
+  }
 
   mutating func end() { active -= 1 }
 
-  /// It was taken out of libuv's queue, or never got there.
+  /// It was taken out of libuv's queue.
   mutating func withdraw() { pending -= 1 }
 }

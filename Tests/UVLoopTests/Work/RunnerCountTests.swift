@@ -32,35 +32,56 @@ import Testing
     #expect(count.pending == 1 && count.active == 3)
   }
 
-  @Test func `with all workers busy one runner stands by, and no more`() {
+  @Test func `with all workers busy one more is sent as a relief, and only where it is asked for`() {
     var count = RunnerCount()
     for _ in 1...2 {
-      _ = count.mustSend(forWaiting: 1, poolSize: 2)
+      _ = queue(1, in: &count, poolSize: 2)
       count.begin()
     }
-    #expect(queue(1, in: &count, poolSize: 2))
-    #expect(!queue(2, in: &count, poolSize: 2))
-    #expect(!queue(3, in: &count, poolSize: 2))
+    #expect(!queue(5, in: &count, poolSize: 2))
+    #expect(!mayEnd(&count))
+    #expect(count.wantsRelief)
+    #expect(queue(5, in: &count, poolSize: 2))
+    #expect(!count.wantsRelief)
+    #expect(!queue(6, in: &count, poolSize: 2))
+    #expect(mayEnd(&count))
+  }
+
+  /// A runner has had its share, and calls wait.
+  private func mayEnd(_ count: inout RunnerCount) -> Bool { count.mayEndBeforeOthers() }
+
+  @Test func `a relief that begins after its predecessor was given back can ask for its own`() {
+    var count = RunnerCount()
+    _ = queue(1, in: &count, poolSize: 1)
     count.begin()
-    #expect(queue(3, in: &count, poolSize: 2))
+    _ = mayEnd(&count)
+    #expect(queue(9, in: &count, poolSize: 1))
+    count.end()
+    // The first one is given back before its relief has begun: nobody is sent.
+    #expect(!queue(9, in: &count, poolSize: 1))
+    count.begin()
+    #expect(!mayEnd(&count))
+    #expect(queue(9, in: &count, poolSize: 1))
+    #expect(mayEnd(&count))
+  }
+
+  @Test func `a relief that was asked for when no call waited any more comes with the next call`() {
+    var count = RunnerCount()
+    _ = queue(1, in: &count, poolSize: 1)
+    count.begin()
+    #expect(!mayEnd(&count))
+    #expect(!queue(0, in: &count, poolSize: 1))
+    #expect(queue(1, in: &count, poolSize: 1))
+    #expect(mayEnd(&count))
+    count.withdraw()
+    #expect(!mayEnd(&count))
+    count.end()
+    #expect(count.pending == 0 && count.active == 0)
   }
 
   @Test func `where no call waits none is sent`() {
     var count = RunnerCount()
     #expect(!queue(0, in: &count, poolSize: 4))
     #expect(count.pending == 0)
-  }
-
-  @Test func `a runner may leave calls behind only where another one will come`() {
-    var count = RunnerCount()
-    _ = count.mustSend(forWaiting: 1, poolSize: 1)
-    count.begin()
-    #expect(!count.mayEndBeforeOthers)
-    _ = count.mustSend(forWaiting: 1, poolSize: 1)
-    #expect(count.mayEndBeforeOthers)
-    count.withdraw()
-    #expect(!count.mayEndBeforeOthers)
-    count.end()
-    #expect(count.pending == 0 && count.active == 0)
   }
 }
