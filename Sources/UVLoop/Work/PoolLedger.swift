@@ -208,16 +208,20 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
     return lock.withLock {
-      running.filter { unsafe $0.queue === queue && !$0.isOver }
+      oldestFirst { unsafe $0.queue === queue }
         .map { ($0, .nanoseconds(unsafe now - $0.since)) }
     }
+  }
+
+  /// What runs, by when it began: that is read before the lock is taken, so that the list's order may differ.
+  private func oldestFirst(where isWanted: (Offload) -> Bool) -> [Offload] {
+    running.filter { !$0.isOver && isWanted($0) }.sorted { unsafe $0.since < $1.since }
   }
 
   var statistics: ThreadPool.Statistics {
     let now = MonotonicClock.now()
     return lock.withLock {
-      // In the order in which they began.
-      let running = running.filter { !$0.isOver }
+      let running = oldestFirst { _ in true }
       return ThreadPool.Statistics(
         queued: queues.reduce(0) { $0 + $1.waiting.count }, running: running.count,
         jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe now - $0.since)) },
