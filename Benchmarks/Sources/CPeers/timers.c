@@ -37,9 +37,9 @@ static void stop_box(timer_box *box) {
   uv_close((uv_handle_t *)&box->timer, free_box);
 }
 
-// close: malloc, init and start for each new one, and stop, close and free for each old one. Closed handles wait for
-// the loop to turn: it turns once for a thousand.
-peer_result peer_churn_close(size_t count, size_t pending) {
+// Either malloc, init and start for each new timer, and stop, close and free for each old one; closed handles wait for the
+// loop to turn, which it does once for a thousand. Or the same handles are started anew, which stops them first.
+static inline peer_result churn_boxes(size_t count, size_t pending, bool reuse) {
   uv_loop_t loop;
   MUST(uv_loop_init(&loop));
   uint64_t random = 42;
@@ -50,9 +50,16 @@ peer_result peer_churn_close(size_t count, size_t pending) {
   stopwatch watch = stopwatch_start();
   for (size_t i = 0; i < count; i++) {
     size_t victim = peer_random(&random) % pending;
-    stop_box(boxes[victim]);
-    boxes[victim] = start_box(&loop, seen, pending + i, &random);
-    if (i % 1000 == 999) uv_run(&loop, UV_RUN_NOWAIT);
+    if (reuse) {
+      timer_box *box = boxes[victim];
+      seen[box->id]++;
+      box->id = pending + i;
+      MUST(uv_timer_start(&box->timer, on_timer, far_delay(&random), 0));
+    } else {
+      stop_box(boxes[victim]);
+      boxes[victim] = start_box(&loop, seen, pending + i, &random);
+      if (i % 1000 == 999) uv_run(&loop, UV_RUN_NOWAIT);
+    }
   }
   uv_run(&loop, UV_RUN_NOWAIT);
   peer_result result = stopwatch_stop(watch);
@@ -63,29 +70,9 @@ peer_result peer_churn_close(size_t count, size_t pending) {
   return result;
 }
 
-// reuse: the same handles are started anew, which stops them first.
-peer_result peer_churn_reuse(size_t count, size_t pending) {
-  uv_loop_t loop;
-  MUST(uv_loop_init(&loop));
-  uint64_t random = 42;
-  size_t total = count + pending;
-  uint8_t *seen = seen_create(total);
-  timer_box **boxes = must_allocate(pending * sizeof *boxes);
-  for (size_t i = 0; i < pending; i++) boxes[i] = start_box(&loop, seen, i, &random);
-  stopwatch watch = stopwatch_start();
-  for (size_t i = 0; i < count; i++) {
-    timer_box *box = boxes[peer_random(&random) % pending];
-    seen[box->id]++;
-    box->id = pending + i;
-    MUST(uv_timer_start(&box->timer, on_timer, far_delay(&random), 0));
-  }
-  peer_result result = stopwatch_stop(watch);
-  for (size_t i = 0; i < pending; i++) stop_box(boxes[i]);
-  free(boxes);
-  loop_destroy(&loop);
-  result.wrong = seen_destroy(seen, total);
-  return result;
-}
+peer_result peer_churn_close(size_t count, size_t pending) { return churn_boxes(count, pending, false); }
+
+peer_result peer_churn_reuse(size_t count, size_t pending) { return churn_boxes(count, pending, true); }
 
 // heap: all deadlines in one 4-ary heap of ours, in nanoseconds, over one uv_timer_t that is set to the first.
 
