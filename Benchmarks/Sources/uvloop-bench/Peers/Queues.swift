@@ -4,8 +4,11 @@ import NIOPosix
 import UVLoop
 
 /// Something that takes closures and runs them one at a time: what `W1` and `W2` post to.
+///
+/// The closure is handed on as one that is written in the call would be: kept here as well, it would be released by the
+/// poster while the loop may be releasing it on another CPU.
 protocol SerialQueue: Sendable {
-  func post(_ work: @escaping @Sendable () -> Void)
+  func post(_ work: consuming @escaping @Sendable () -> Void)
   func end() async throws
 }
 
@@ -15,8 +18,8 @@ struct UVLoopQueue: SerialQueue {
   init(spin: Duration = .zero) throws { loop = try UVLoop.EventLoop(.init(name: "bench", spin: spin)) }
 
   @inline(__always)
-  func post(_ work: @escaping @Sendable () -> Void) {
-    do { try loop.post(work) } catch { fatalError("\(error)") }
+  func post(_ work: consuming @escaping @Sendable () -> Void) {
+    do { try loop.post(consume work) } catch { fatalError("\(error)") }
   }
 
   func end() async { await loop.shutdown() }
@@ -29,7 +32,7 @@ struct NIOQueue: SerialQueue {
   init() { loop = group.next() }
 
   @inline(__always)
-  func post(_ work: @escaping @Sendable () -> Void) { loop.execute(work) }
+  func post(_ work: consuming @escaping @Sendable () -> Void) { loop.execute(work) }
 
   func end() async throws { try await group.shutdownGracefully() }
 }
@@ -38,7 +41,7 @@ struct DispatchSerialQueuePeer: SerialQueue {
   let queue = DispatchQueue(label: "bench")
 
   @inline(__always)
-  func post(_ work: @escaping @Sendable () -> Void) { queue.async(execute: work) }
+  func post(_ work: consuming @escaping @Sendable () -> Void) { queue.async(execute: work) }
 
   func end() {}
 }

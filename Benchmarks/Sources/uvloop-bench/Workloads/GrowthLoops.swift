@@ -63,7 +63,7 @@ extension Growth {
     let loop: any NIOCore.EventLoop
 
     @inline(__always)
-    func post(_ work: @escaping @Sendable () -> Void) { loop.execute(work) }
+    func post(_ work: consuming @escaping @Sendable () -> Void) { loop.execute(work) }
 
     func end() {}
   }
