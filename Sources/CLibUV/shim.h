@@ -35,6 +35,8 @@ static inline int clibuv_cpu(void) { return sched_getcpu(); }
 static inline int clibuv_cpu(void) { return -1; }
 #endif
 
+static inline void clibuv_prefetch(const void *address) { __builtin_prefetch(address); }
+
 // Tells the CPU that the thread waits for another one.
 static inline void clibuv_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -8,14 +8,14 @@
 //   taken     due when the current pass began, and in line for delivery; it can still be removed or moved
 //   gone      delivered, removed or never there: its token is stale, its slot is free for the next entry
 //
-// A pass is a run of calls of `popDue`. Its first call takes everything that is due out of the heap, the others deliver
-// it. Taking all at once is what keeps a pass both complete and finite: an entry that is inserted or moved by one of
-// the payloads delivered goes to the heap, where it waits for the next pass, and however early its deadline is it
-// cannot stand in front of those in line. So a zero delay that re-arms itself never holds the loop, and deadlines are
-// kept as they were given, which orders late ones among themselves too.
+// A pass takes everything that is due out of the heap at once, and then delivers it. That is what keeps it both complete
+// and finite: an entry that is inserted or moved by one of the payloads delivered goes to the heap, where it waits for the
+// next pass, and however early its deadline is it cannot stand in front of those in line. So a zero delay that re-arms
+// itself never holds the loop, and deadlines are kept as they were given, which orders late ones among themselves too.
 //
-// The heap is 4-ary: half as deep as a binary one, and the four children share two cache lines. A node is 24 bytes and
-// moves without touching a reference count, since the payloads stay in their slots.
+// The heap is 4-ary: half as deep as a binary one, and four children are one cache line. A node is 16 bytes and moves
+// without touching a reference count, since the payloads stay in their slots. What makes it so small is a sequence of 32
+// bits: when that is used up all entries are numbered anew.
 //
 // Slots and nodes lie in blocks of plain memory, and the queue is a class: arrays ask at each write whether they are
 // shared, and a structure in a property of a class is looked after at run time while a method changes it. Together that
@@ -25,6 +25,9 @@
 struct TimerToken: Hashable, Sendable {
   fileprivate let slot: UInt32
   fileprivate let generation: UInt32
+
+  /// Names no entry of any queue.
+  static let none = TimerToken(slot: .max, generation: 0)
 }
 
 /// A priority queue of deadlines whose entries can be removed and moved by token, in O(log n).
@@ -51,22 +54,23 @@ struct TimerToken: Hashable, Sendable {
 
   /// How many entries are pending or in line.
   private(set) var count = 0
-  /// The sequence number that the next entry gets, inserted or moved; bounds a pass, see ``popDue(at:before:)``.
-  private(set) var nextSequence: UInt64 = 0
+  /// The number that the next entry gets, inserted or moved.
+  private(set) var nextSequence: UInt32
 
-  init() {
-    unsafe heap = .allocate(capacity: 0)
-    unsafe slots = .allocate(capacity: 0)
-    unsafe payloads = .allocate(capacity: 0)
-    unsafe line = .allocate(capacity: 0)
+  init(firstSequence: UInt32 = 0) {
+    nextSequence = firstSequence
+    unsafe heap = GrowingBlock.make(capacity: 0)
+    unsafe slots = GrowingBlock.make(capacity: 0)
+    unsafe payloads = GrowingBlock.make(capacity: 0)
+    unsafe line = GrowingBlock.make(capacity: 0)
   }
 
   deinit {
     if !isClosed { _ = close() }
-    unsafe heap.deallocate()
-    unsafe slots.deallocate()
-    unsafe payloads.deallocate()
-    unsafe line.deallocate()
+    unsafe GrowingBlock.free(heap)
+    unsafe GrowingBlock.free(slots)
+    unsafe GrowingBlock.free(payloads)
+    unsafe GrowingBlock.free(line)
   }
 
   /// Whether nothing is pending or in line.
@@ -119,20 +123,33 @@ struct TimerToken: Hashable, Sendable {
     return unsafe line[Int(position - Position.inLine)].deadline
   }
 
-  /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end.
+  /// Begins a pass: puts what is due at `now` in line, behind what a pass that stopped early has left there.
   ///
-  /// A pass reads the time and `nextSequence` once, then calls with these same two until it gets `nil`; it delivers
-  /// what was due and present at its start, and nothing else. A pass may stop early: what it left in line is counted,
-  /// can be removed, and comes first in the next pass.
+  /// - Complexity: O(m log n) for the m of n entries that are due.
+  func beginPass(at now: Int64) {
+    if nextInLine == lineCount {
+      lineCount = 0
+      nextInLine = 0
+    }
+    while heapCount > 0 {
+      let first = unsafe heap[0]
+      guard first.deadline <= now else { break }
+      removeNode(at: 0)
+      if lineCount == lineCapacity { growLine() }
+      unsafe slots[Int(first.slot)].position = Position.inLine + UInt32(lineCount)
+      unsafe (line + lineCount).initialize(to: first)
+      lineCount += 1
+    }
+  }
+
+  /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end. O(1).
   ///
-  /// - Parameters:
-  ///   - now: The time of the pass; an entry is due if its deadline is not after it.
-  ///   - sequence: `nextSequence` at the start of the pass.
-  /// - Complexity: O(log n) an entry; the first call of a pass pays for all of them.
-  func popDue(at now: Int64, before sequence: UInt64) -> Payload? {
-    if nextInLine == lineCount { lineUp(at: now, before: sequence) }
+  /// A pass delivers what was due and present at its start, and nothing else. It may stop early: what it left in line is
+  /// counted, can be removed, and comes first in the next pass.
+  func popDue() -> Payload? {
     guard nextInLine < lineCount else { return nil }
     let slot = unsafe line[nextInLine].slot
+    prefetch()
     let payload = releaseSlot(slot)
     skipUnwanted()
     return payload
@@ -205,19 +222,9 @@ extension TimerQueue {
   private func grow() {
     precondition(slotCount < Int(Position.inLine) - 1, "a TimerQueue holds fewer than 2^31 entries")
     capacity = max(64, capacity * 2)
-    let old = unsafe (heap, slots, payloads)
-    unsafe heap = .allocate(capacity: capacity)
-    unsafe heap.moveInitialize(from: old.0, count: heapCount)
-    unsafe old.0.deallocate()
-    unsafe slots = .allocate(capacity: capacity)
-    unsafe slots.moveInitialize(from: old.1, count: slotCount)
-    unsafe old.1.deallocate()
-    unsafe payloads = .allocate(capacity: capacity)
-    // Called with no slot free: each of them holds a payload, or is used up for ever.
-    for slot in 0..<slotCount where unsafe slots[slot].generation < .max {
-      unsafe (payloads + slot).initialize(to: (old.2 + slot).move())
-    }
-    unsafe old.2.deallocate()
+    unsafe heap = GrowingBlock.grow(heap, to: capacity)
+    unsafe slots = GrowingBlock.grow(slots, to: capacity)
+    unsafe payloads = GrowingBlock.grow(payloads, to: capacity)
   }
 
   private func releaseSlot(_ slot: UInt32) -> Payload {
@@ -234,35 +241,24 @@ extension TimerQueue {
 // MARK: - The line
 
 extension TimerQueue {
-  /// Begins a pass: moves what is due from the heap to the line.
-  ///
-  /// When a pass asks again at its end, only entries newer than its bound can still be due, so the first of them ends
-  /// the search.
-  private func lineUp(at now: Int64, before sequence: UInt64) {
-    lineCount = 0
-    nextInLine = 0
-    while heapCount > 0 {
-      let first = unsafe heap[0]
-      guard first.deadline <= now, first.sequence < sequence else { break }
-      removeNode(at: 0)
-      if lineCount == lineCapacity { growLine() }
-      unsafe slots[Int(first.slot)].position = Position.inLine + UInt32(lineCount)
-      unsafe (line + lineCount).initialize(to: first)
-      lineCount += 1
-    }
-  }
-
   private func growLine() {
-    let old = unsafe line
     lineCapacity = max(64, lineCapacity * 2)
-    unsafe line = .allocate(capacity: lineCapacity)
-    unsafe line.moveInitialize(from: old, count: lineCount)
-    unsafe old.deallocate()
+    unsafe line = GrowingBlock.grow(line, to: lineCapacity)
   }
 
   /// Whether the entry in line at an index was neither delivered nor removed nor moved: its slot still points here.
   private func isWanted(_ index: Int) -> Bool {
     unsafe slots[Int(line[index].slot)].position == Position.inLine + UInt32(index)
+  }
+
+  @inline(__always)
+  private func prefetch() {
+    guard nextInLine + 2 * Prefetch.distance < lineCount else { return }
+    let later = Int(unsafe line[nextInLine + 2 * Prefetch.distance].slot)
+    unsafe Prefetch.memory(payloads + later)
+    unsafe Prefetch.memory(slots + later)
+    // Its payload may be gone: then the words are whatever they are.
+    unsafe Prefetch.referents(of: payloads + Int(line[nextInLine + Prefetch.distance].slot))
   }
 
   private func skipUnwanted() {
@@ -281,7 +277,8 @@ extension TimerQueue {
 
 private struct Node {
   var deadline: Int64
-  var sequence: UInt64
+  /// Younger entries have higher numbers.
+  var sequence: UInt32
   var slot: UInt32
 
   @inline(__always)
@@ -292,8 +289,22 @@ private struct Node {
 
 extension TimerQueue {
   private func makeNode(slot: UInt32, deadline: Int64) -> Node {
+    if nextSequence == .max { renumber() }
     defer { nextSequence += 1 }
     return Node(deadline: deadline, sequence: nextSequence, slot: slot)
+  }
+
+  /// Numbers all entries from zero, in the order that they have: those in line first, since they are older than any that
+  /// are due at the same time. Once in 2^32 entries; a sorted array is a heap.
+  private func renumber() {
+    for index in 0..<lineCount { unsafe line[index].sequence = UInt32(index) }
+    var pending = unsafe UnsafeMutableBufferPointer(start: heap, count: heapCount)
+    unsafe pending.sort(by: <)
+    for index in 0..<heapCount {
+      let node = unsafe heap[index]
+      fill(index, with: Node(deadline: node.deadline, sequence: UInt32(lineCount + index), slot: node.slot))
+    }
+    nextSequence = UInt32(lineCount + heapCount)
   }
 
   private func push(_ node: Node) {

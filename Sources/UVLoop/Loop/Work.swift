@@ -28,12 +28,12 @@ enum Work: ~Copyable {
 
   init(capacity: Int = 256) {
     self.capacity = capacity
-    unsafe storage = .allocate(capacity: capacity)
+    unsafe storage = GrowingBlock.make(capacity: capacity)
   }
 
   deinit {
     unsafe (storage + head).deinitialize(count: tail - head)
-    unsafe storage.deallocate()
+    unsafe GrowingBlock.free(storage)
   }
 
   var count: Int { tail - head }
@@ -86,22 +86,20 @@ enum Work: ~Copyable {
   @inline(never)
   private func halve() {
     capacity /= 2
-    unsafe storage.deallocate()
-    unsafe storage = .allocate(capacity: capacity)
+    unsafe GrowingBlock.free(storage)
+    unsafe storage = GrowingBlock.make(capacity: capacity)
   }
 
   private func makeRoom(for extra: Int) {
     let count = tail - head
-    if head > 0 && count + extra <= capacity / 2 {
-      unsafe storage.moveInitialize(from: storage + head, count: count)
-    } else {
-      capacity = max(capacity * 2, count + extra)
-      let larger = UnsafeMutablePointer<Work>.allocate(capacity: capacity)
-      unsafe larger.moveInitialize(from: storage + head, count: count)
-      unsafe storage.deallocate()
-      unsafe storage = larger
+    if count + extra > capacity / 2 {
+      capacity = max(capacity * 2, tail + extra)
+      unsafe storage = GrowingBlock.grow(storage, to: capacity)
     }
-    head = 0
-    tail = count
+    if head > 0 {
+      unsafe storage.moveInitialize(from: storage + head, count: count)
+      head = 0
+      tail = count
+    }
   }
 }

@@ -50,8 +50,8 @@ import CLibUV
     guard let earliest = queue.earliest else { return }
     let now = MonotonicClock.now()
     if earliest > now { return }
-    let end = queue.nextSequence
-    while let entry = queue.popDue(at: now, before: end) {
+    queue.beginPass(at: now)
+    while let entry = queue.popDue() {
       switch entry {
       case .call(let body): body()
       case .sleeper(let sleeper): sleeper.expire()

@@ -8,15 +8,15 @@
 public final class ScheduledCall {
   /// Not the core, which leads here only through a variable: what comes out of one is retained for each use.
   private let timers: LoopTimers
-  private let token: TimerToken
-  private var isCancelled = false
+  /// None once it has been cancelled.
+  private var token: TimerToken
   private var moment: Int64
 
   /// The closure is the queue's alone: a call whose maker does not keep this object takes no memory for it.
-  init(on timers: LoopTimers, at deadline: Int64, _ body: consuming @escaping () -> Void) {
-    self.timers = timers
+  init(on timers: consuming LoopTimers, at deadline: Int64, _ body: consuming @escaping () -> Void) {
     moment = deadline
     token = timers.insert(.call(body), at: deadline)
+    self.timers = timers
   }
 
   /// When it fires, fired, or would have fired.
@@ -31,8 +31,9 @@ public final class ScheduledCall {
   public func cancel() {
     if !isPending { return }
     requireLoop("cancel")
-    isCancelled = true
-    timers.remove(token)
+    let cancelled = token
+    token = .none
+    timers.remove(cancelled)
   }
 
   /// Gives it another time, counted from now; false, and nothing happens, once it has fired or was cancelled.
@@ -66,7 +67,7 @@ extension ScheduledCall: CustomStringConvertible {
     let text =
       if isPending {
         "pending, due in \(Duration.nanoseconds(moment - MonotonicClock.now()).text)"
-      } else if isCancelled {
+      } else if token == .none {
         "cancelled"
       } else {
         timers.wasDropped(token) ? "dropped at shutdown" : "fired"

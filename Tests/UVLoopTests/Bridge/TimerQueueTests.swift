@@ -5,9 +5,9 @@ import Testing
 @Suite struct TimerQueueTests {
   /// Delivers one whole pass.
   private func pass<Payload>(_ queue: TimerQueue<Payload>, at now: Int64) -> [Payload] {
-    let bound = queue.nextSequence
+    queue.beginPass(at: now)
     var delivered: [Payload] = []
-    while let payload = queue.popDue(at: now, before: bound) { delivered.append(payload) }
+    while let payload = queue.popDue() { delivered.append(payload) }
     return delivered
   }
 
@@ -135,10 +135,10 @@ import Testing
     let queue = TimerQueue<Int>()
     _ = queue.insert(0, at: 100)
     for round in 0..<1_000 {
-      let bound = queue.nextSequence
-      #expect(queue.popDue(at: 100, before: bound) == round)
+      queue.beginPass(at: 100)
+      #expect(queue.popDue() == round)
       _ = queue.insert(round + 1, at: 100)
-      #expect(queue.popDue(at: 100, before: bound) == nil)
+      #expect(queue.popDue() == nil)
     }
     #expect(queue.count == 1)
   }
@@ -146,14 +146,14 @@ import Testing
   @Test func `an entry inserted during a pass hides none that is due, however early its deadline`() {
     let queue = TimerQueue<String>()
     for name in ["a", "b", "c"] { _ = queue.insert(name, at: 10) }
-    let bound = queue.nextSequence
-    #expect(queue.popDue(at: 20, before: bound) == "a")
+    queue.beginPass(at: 20)
+    #expect(queue.popDue() == "a")
     let early = queue.insert("early", at: 1)
     #expect(queue.deadline(of: early) == 1)
     #expect(queue.earliest == 1)
-    #expect(queue.popDue(at: 20, before: bound) == "b")
-    #expect(queue.popDue(at: 20, before: bound) == "c")
-    #expect(queue.popDue(at: 20, before: bound) == nil)
+    #expect(queue.popDue() == "b")
+    #expect(queue.popDue() == "c")
+    #expect(queue.popDue() == nil)
     #expect(pass(queue, at: 20) == ["early"])
   }
 
@@ -162,24 +162,24 @@ import Testing
     _ = queue.insert("a", at: 10)
     let b = queue.insert("b", at: 10)
     _ = queue.insert("c", at: 10)
-    let bound = queue.nextSequence
-    #expect(queue.popDue(at: 10, before: bound) == "a")
+    queue.beginPass(at: 10)
+    #expect(queue.popDue() == "a")
     #expect(queue.deadline(of: b) == 10)
     #expect(queue.remove(b) == "b")
     #expect(queue.count == 1)
-    #expect(queue.popDue(at: 10, before: bound) == "c")
-    #expect(queue.popDue(at: 10, before: bound) == nil)
+    #expect(queue.popDue() == "c")
+    #expect(queue.popDue() == nil)
   }
 
   @Test func `an entry moved earlier in the same pass waits for a later one`() {
     let queue = TimerQueue<String>()
     _ = queue.insert("a", at: 10)
     let b = queue.insert("b", at: 11)
-    let bound = queue.nextSequence
-    #expect(queue.popDue(at: 20, before: bound) == "a")
+    queue.beginPass(at: 20)
+    #expect(queue.popDue() == "a")
     #expect(queue.move(b, to: 5) == true)
     #expect(queue.deadline(of: b) == 5)
-    #expect(queue.popDue(at: 20, before: bound) == nil)
+    #expect(queue.popDue() == nil)
     #expect(pass(queue, at: 20) == ["b"])
   }
 
@@ -188,13 +188,13 @@ import Testing
     _ = queue.insert("a", at: 10)
     let b = queue.insert("b", at: 10)
     _ = queue.insert("c", at: 10)
-    let bound = queue.nextSequence
-    #expect(queue.popDue(at: 10, before: bound) == "a")
+    queue.beginPass(at: 10)
+    #expect(queue.popDue() == "a")
     _ = queue.remove(b)
     _ = queue.insert("d", at: 10)
     _ = queue.insert("e", at: 10)
-    #expect(queue.popDue(at: 10, before: bound) == "c")
-    #expect(queue.popDue(at: 10, before: bound) == nil)
+    #expect(queue.popDue() == "c")
+    #expect(queue.popDue() == nil)
     #expect(pass(queue, at: 10) == ["d", "e"])
   }
 
@@ -202,7 +202,8 @@ import Testing
     let queue = TimerQueue<String>()
     for name in ["a", "b", "c"] { _ = queue.insert(name, at: 10) }
     _ = queue.insert("later", at: 30)
-    #expect(queue.popDue(at: 10, before: queue.nextSequence) == "a")
+    queue.beginPass(at: 10)
+    #expect(queue.popDue() == "a")
     #expect(queue.count == 3)
     #expect(queue.earliest == 10)
     #expect(pass(queue, at: 30) == ["b", "c", "later"])
@@ -235,7 +236,8 @@ import Testing
       witness = payload
       return queue.insert(payload, at: 1)
     }()
-    _ = queue.popDue(at: 1, before: queue.nextSequence)
+    queue.beginPass(at: 1)
+    _ = queue.popDue()
     #expect(witness != nil)
     _ = queue.remove(token)
     #expect(witness == nil)
@@ -249,7 +251,8 @@ import Testing
       witness = payload
       return queue.insert(payload, at: 1)
     }()
-    _ = queue.popDue(at: 1, before: queue.nextSequence)
+    queue.beginPass(at: 1)
+    _ = queue.popDue()
     #expect(witness == nil)
   }
 
@@ -263,7 +266,8 @@ import Testing
   @Test func `close hands out everything by deadline, makes all tokens stale, and tells those that waited`() {
     let queue = TimerQueue<Int64>()
     let tokens = ([4, 2, 2, 9, 1, 3] as [Int64]).map { queue.insert($0, at: $0) }
-    _ = queue.popDue(at: 3, before: queue.nextSequence)
+    queue.beginPass(at: 3)
+    _ = queue.popDue()
     #expect(tokens.map { queue.wasHandedOut($0) } == [false, false, false, false, false, false])
     #expect(queue.close() == [2, 2, 3, 4, 9])
     #expect(queue.isEmpty && queue.earliest == nil)
