@@ -35,6 +35,22 @@ static inline int clibuv_cpu(void) { return sched_getcpu(); }
 static inline int clibuv_cpu(void) { return -1; }
 #endif
 
+// Keeps the compiler from moving stores and loads across this place; the CPU may.
+static inline void clibuv_compiler_fence(void) { __asm__ __volatile__("" ::: "memory"); }
+
+// Makes each running thread of this process execute a full fence; false where the system cannot.
+#if defined(__linux__) && defined(SYS_membarrier)
+static inline _Bool clibuv_membarrier(void) {
+  // The values of MEMBARRIER_CMD_PRIVATE_EXPEDITED and of the command that registers for it, from <linux/membarrier.h>,
+  // which not every C library brings along.
+  enum { expedited = 1 << 3, register_expedited = 1 << 4 };
+  if (syscall(SYS_membarrier, expedited, 0, 0) == 0) return 1;
+  return syscall(SYS_membarrier, register_expedited, 0, 0) == 0 && syscall(SYS_membarrier, expedited, 0, 0) == 0;
+}
+#else
+static inline _Bool clibuv_membarrier(void) { return 0; }
+#endif
+
 static inline void clibuv_prefetch(const void *address) { __builtin_prefetch(address); }
 
 // Tells the CPU that the thread waits for another one.

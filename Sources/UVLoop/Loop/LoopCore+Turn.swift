@@ -24,7 +24,7 @@ extension LoopCore {
         nextLook += min(count, 16)
       }
     }
-    counters.jobs &+= count
+    counters.jobs.add(count)
     return local.isEmpty
   }
 
@@ -48,7 +48,7 @@ extension LoopCore {
   }
 
   func afterPoll() {
-    counters.turns &+= 1
+    counters.turns.add()
     inbox.take(into: local)
     // Nothing of anybody's runs between the decision to end and the end: what came in is left for the drainer.
     if stop?.hasEnded == true { return }

@@ -2,8 +2,8 @@ import CLibUV
 import Synchronization
 
 // What belongs to whom:
-//   any thread       name, inbox, tasks, ending, lifeState
-//   the loop thread  local, residents, waits, hooks, stop, counters: no lock, since nobody else comes here; after the
+//   any thread       name, inbox, tasks, ending, lifeState, counters (read)
+//   the loop thread  local, residents, waits, hooks, stop: no lock, since nobody else comes here; after the
 //                    thread has ended, whoever drains the loop's late jobs, one at a time
 //
 // Who keeps the core alive: its thread, `EventLoop`, the task executor, and everything that can send to the loop. The
@@ -32,7 +32,7 @@ import Synchronization
   private var taskExecutor: UnownedTaskExecutor?
 
   let local = WorkQueue()
-  var counters = LoopCounters()
+  let counters = LoopCounters()
   /// Whether what runs now came through the task executor.
   private(set) var isRunningTaskJob = false
   var waits: [ObjectIdentifier: Gate] = [:]

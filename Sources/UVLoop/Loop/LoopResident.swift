@@ -37,11 +37,3 @@ enum ResidentSlot {
   case timers
   case work
 }
-
-/// What a loop has done so far. Written on its thread.
-struct LoopCounters: Sendable {
-  /// Passes of libuv's loop, each counted when its poll has returned.
-  var turns = 0
-  /// Closures and jobs run.
-  var jobs = 0
-}

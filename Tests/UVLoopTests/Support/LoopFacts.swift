@@ -5,7 +5,7 @@ extension EventLoop {
   nonisolated var wakes: Int { core.inbox.counts.wakes }
 
   /// Passes of libuv's loop so far, each with one poll.
-  var turns: Int { core.counters.turns }
+  var turns: Int { core.counters.turns.value }
 }
 
 /// How many wakes a loop gets while `body` runs on it.

@@ -1,0 +1,25 @@
+import Synchronization
+
+/// What a loop has done so far: written on its thread alone, and read on any.
+final class LoopCounters: Sendable {
+  /// Passes of libuv's loop, each counted when its poll has returned.
+  let turns = LoopCounter()
+  /// Polls begun: one more than turns while the loop polls, or has just begun to.
+  let polls = LoopCounter()
+  /// Closures and jobs run.
+  let jobs = LoopCounter()
+  /// Sleeps, scheduled calls and limits whose time has come.
+  let timers = LoopCounter()
+  /// Callbacks of handles.
+  let callbacks = LoopCounter()
+}
+
+/// A number that one thread counts up, without a locked instruction.
+struct LoopCounter: ~Copyable, Sendable {
+  private let number = Atomic<Int>(0)
+
+  var value: Int { number.load(ordering: .relaxed) }
+
+  @inline(__always)
+  func add(_ count: Int = 1) { number.store(number.load(ordering: .relaxed) &+ count, ordering: .relaxed) }
+}
