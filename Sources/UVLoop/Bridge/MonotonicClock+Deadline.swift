@@ -1,7 +1,14 @@
 extension MonotonicClock {
   /// The moment that is `span` from now, no earlier than now; the end of time where it cannot be counted.
-  static func now(plus span: Duration) -> Int64 {
-    let (moment, overflow) = now().addingReportingOverflow(max(0, span.saturatingNanoseconds))
+  static func now(plus span: Duration) -> Int64 { now().later(by: span) }
+}
+
+extension Int64 {
+  /// Of a moment in nanoseconds: the one that is `span` later, never an earlier one; the end of time where it cannot be
+  /// counted.
+  @inline(__always)
+  func later(by span: Duration) -> Int64 {
+    let (moment, overflow) = addingReportingOverflow(Swift.max(0, span.saturatingNanoseconds))
     return overflow ? .max : moment
   }
 }
