@@ -67,6 +67,12 @@ enum Posix {
   /// Whether the number is that of an open descriptor.
   static func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
 
+  /// Whether there is something to read; of the descriptor of an epoll set or a kqueue, whether any member is ready.
+  static func isReadable(_ descriptor: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&entry, 1, 0) > 0
+  }
+
   /// Why the loop with this `uv_backend_fd` cannot poll the descriptor, as a negative errno; 0 if it can.
   static func refusal(toPoll descriptor: Int32, by backend: Int32) -> Int32 {
     #if os(Linux)

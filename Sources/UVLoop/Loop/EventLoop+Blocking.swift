@@ -9,8 +9,9 @@ extension EventLoop {
   /// Not detected: a main thread that waits for a `body` which awaits `MainActor`. Give such a call a `timeout`.
   ///
   /// - Parameters:
-  ///   - timeout: How long to wait, measured to the nanosecond on the monotonic clock; nil waits for ever. When it is
-  ///     over `body` is cancelled and its late result is dropped. With zero or less `body` does not start.
+  ///   - timeout: How long to wait, measured to the nanosecond on the monotonic clock, whatever ``Options/time`` says;
+  ///     nil waits for ever. When it is over `body` is cancelled and its late result is dropped. With zero or less `body`
+  ///     does not start.
   ///   - body: Runs on the loop, in a task that prefers it.
   /// - Throws: What `body` throws, unchanged; ``UVError/Code/timedOut``; ``UVError/Code/wouldDeadlock`` on a loop's
   ///   thread; ``UVError/Code/loopClosed`` once shutdown has begun, also to a thread that already waits.

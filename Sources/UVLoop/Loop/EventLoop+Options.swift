@@ -16,10 +16,14 @@ extension EventLoop {
     /// From zero to 10 ms. On Linux only: elsewhere a loop does not learn where a thread runs, and goes to sleep.
     public var spin: Duration
 
-    /// Options with a name, and a time to look for work.
-    public init(name: String = "uv-loop", spin: Duration = .zero) {
+    /// Which time the loop's waits are measured with: that of the machine, unless a test wants to turn it.
+    public var time: Time
+
+    /// Options with a name, a time to look for work, and the time that waits are measured with.
+    public init(name: String = "uv-loop", spin: Duration = .zero, time: Time = .real) {
       self.name = name
       self.spin = spin
+      self.time = time
     }
 
     /// Refuses what cannot work, before anything is made.

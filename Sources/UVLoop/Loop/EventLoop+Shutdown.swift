@@ -19,7 +19,7 @@ extension EventLoop {
   /// report. A task of the loop that asks for the shutdown, or in whose `Task { }` it is asked for, is not waited for.
   /// Two loops whose tasks shut each other down wait for each other: give one of them a limit.
   ///
-  /// - Parameter limit: How long to wait, counted in nanoseconds and noticed up to 3 ms later; nil waits for as long as
+  /// - Parameter limit: How long to wait, in real time, counted in nanoseconds and noticed up to 3 ms later; nil waits for as long as
   ///   it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that have not begun
   ///   are cancelled, and what still runs is named in the report. The thread then stays behind until nothing uses the
   ///   loop any more. Of several calls the shortest limit counts. It is noticed between callbacks: one that blocks the

@@ -35,6 +35,7 @@ extension LoopCore {
       if stop.hasEnded { return }
     }
     for resident in residents where resident.beforePoll() { mayBlock = false }
+    if time.virtual != nil { mayBlock = mayWaitForTime(unless: !mayBlock) }
     if mayBlock && local.isEmpty {
       if let spin = inbox.spin { look(spin) }
       mayBlock = inbox.sleep(unless: local)
@@ -65,7 +66,7 @@ extension LoopCore {
   }
 
   /// With an active idle handle libuv polls without waiting.
-  private func keepTurning(_ shouldTurn: Bool) {
+  func keepTurning(_ shouldTurn: Bool) {
     if shouldTurn == isIdling { return }
     isIdling = shouldTurn
     let status = unsafe shouldTurn ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)

@@ -13,6 +13,8 @@ import Synchronization
 @usableFromInline
 @safe final class LoopCore: @unchecked Sendable {  // Holds because of the table above.
   let name: String
+  /// What deadlines on this loop are compared with. What protects a thread from waiting counts real time.
+  let time: TimeSource
   let machinery: LoopMachinery
   let inbox: LoopInbox
   let tasks = LoopTasks()
@@ -46,9 +48,12 @@ import Synchronization
   private var workSlot: AnyObject?
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
+  /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.
+  var jobsAtLook: Int?
 
   init(_ options: EventLoop.Options) throws(UVError) {
     name = options.name
+    time = options.time.source
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()
@@ -146,7 +151,10 @@ extension LoopCore {
 
   /// Guards calls that need no `await` on the loop: throws where the loop has ended, and where an actor of another loop
   /// calls.
-  func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) {
+  func requireOnLoop(
+    _ call: @autoclosure () -> String,
+    instead: @autoclosure () -> String = "Use `await loop.run { loop in … }` or `loop.post { … }`."
+  ) throws(UVError) {
     try requireRunning(call())
     if isCurrent { return }
     requireOwnProcess()
@@ -154,7 +162,7 @@ extension LoopCore {
       .notOnLoop, call: call(),
       """
       \(call()) must be called on the thread of loop "\(name)", \(threadText), and was called on \
-      \(ThreadIdentity.current). Use `await loop.run { loop in … }` or `loop.post { … }`.
+      \(ThreadIdentity.current). \(instead())
       """)
   }
 }

@@ -73,6 +73,36 @@ import Synchronization
     return unsafe uv_loop_alive(loop) != 0
   }
 
+  /// Whether anything but these is active on the loop, or closing: what libuv calls alive, and the handles that their
+  /// owners have unreferenced, which it leaves out.
+  var awaitsOthers: Bool {
+    if isUsedByOthers { return true }
+    struct Walk {
+      let machinery: LoopMachinery
+      var isFound = false
+    }
+    var walk = Walk(machinery: self)
+    unsafe withUnsafeMutablePointer(to: &walk) { walk in
+      unsafe uv_walk(
+        loop,
+        { handle, argument in
+          guard let handle = unsafe handle, let walk = unsafe argument?.assumingMemoryBound(to: Walk.self) else {
+            return
+          }
+          if unsafe uv_is_active(handle) != 0 && !walk.pointee.machinery.owns(handle) {
+            unsafe walk.pointee.isFound = true
+          }
+        }, walk)
+    }
+    return walk.isFound
+  }
+
+  /// Whether the next poll would call back at once: for a descriptor that is ready, a due timer, a closing handle.
+  var isReady: Bool {
+    unsafe uv_update_time(loop)
+    return unsafe uv_backend_timeout(loop) == 0 || Posix.isReadable(uv_backend_fd(loop))
+  }
+
   /// Whether the handle is one of these.
   func owns(_ handle: UnsafeMutablePointer<uv_handle_t>) -> Bool { unsafe handles.contains(handle) }
 

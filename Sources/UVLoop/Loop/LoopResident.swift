@@ -4,6 +4,10 @@
 protocol LoopResident: AnyObject {
   /// Before each poll. True if something is due, so that the poll must not wait.
   func beforePoll() -> Bool
+  /// On virtual time: whether nothing of it is under way elsewhere and will come back by itself.
+  var isQuiet: Bool { get }
+  /// On virtual time: nothing but time is left to wait for. True if that has moved, or something has been made ready.
+  func passIdle() -> Bool
   /// After each poll.
   func afterPoll()
   /// Shutdown, first part: resumes every wait with `loopClosed` and drops what will not happen.
@@ -22,6 +26,8 @@ protocol LoopResident: AnyObject {
 
 extension LoopResident {
   func beforePoll() -> Bool { false }
+  var isQuiet: Bool { true }
+  func passIdle() -> Bool { false }
   func afterPoll() {}
   func releaseWaits() {}
   func close() {}

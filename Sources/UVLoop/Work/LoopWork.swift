@@ -53,6 +53,9 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
 
   var isEmpty: Bool { runners.isEmpty }
 
+  /// A call that its caller has abandoned may never end, and nobody waits for it.
+  var isQuiet: Bool { PoolLedger.process.isQuiet(queue) }
+
   /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
   /// to others for long.
   func beforePoll() -> Bool {

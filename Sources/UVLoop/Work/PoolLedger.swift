@@ -195,6 +195,14 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   /// Whether no call of a loop waits.
   func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.waiting.isEmpty } }
 
+  /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has gone
+  /// home, and so is in the loop's queue if it lives there.
+  func isQuiet(_ queue: OffloadQueue) -> Bool {
+    lock.withLock {
+      queue.waiting.isEmpty && running.allSatisfy { unsafe $0.queue !== queue || $0.isAbandoned }
+    }
+  }
+
   /// Whether nothing of a loop waits or runs that its shutdown waits for.
   func isSettled(_ queue: OffloadQueue) -> Bool {
     lock.withLock {
