@@ -11,7 +11,7 @@ import CLibUV
 ///
 /// For a wait use ``EventLoop/sleep(for:tolerance:)``, for a call ``EventLoop/schedule(after:isolation:_:)``, for a
 /// rhythm ``EventLoop/ticks(every:missed:)``: they count in nanoseconds, and are cheaper in number. This class is for
-/// those who want libuv's timer as it is.
+/// those who want libuv's timer as it is. It counts real time, also on a loop with another ``EventLoop/Options/time``.
 ///
 /// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
 /// unsafe code traps, in release builds too.

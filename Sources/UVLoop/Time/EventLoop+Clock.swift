@@ -2,7 +2,8 @@ extension EventLoop {
   /// The loop's clock: what `sleep`, `schedule`, `ticks` and `withTimeout` count with.
   ///
   /// It is monotonic. On Linux it stands still while the machine sleeps, as Swift's `SuspendingClock` does. It is read
-  /// fresh at each call, to the nanosecond, unlike libuv's cached time.
+  /// fresh at each call, to the nanosecond, unlike libuv's cached time. On a loop made with another
+  /// ``EventLoop/Options/time`` it stands where that stands.
   ///
   /// > libuv: `uv_hrtime`.
   public nonisolated var clock: Clock { Clock(core: core) }
@@ -14,7 +15,7 @@ extension EventLoop {
   public struct Clock: _Concurrency.Clock {
     let core: LoopCore
 
-    /// A moment, in nanoseconds of the monotonic clock since an unknown start.
+    /// A moment, in nanoseconds of the monotonic clock since an unknown start, or of a time that is turned since zero.
     public struct Instant: InstantProtocol, CustomStringConvertible {
       let nanoseconds: Int64
 
@@ -52,12 +53,12 @@ extension EventLoop {
       /// Whether the left moment is before the right one.
       public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
-      /// Seconds since the clock's unknown start.
+      /// Seconds since the clock's start.
       public var description: String { "\(Duration.nanoseconds(nanoseconds))" }
     }
 
     /// This moment, not cached.
-    public var now: Instant { Instant(nanoseconds: MonotonicClock.now()) }
+    public var now: Instant { Instant(nanoseconds: core.time.now) }
 
     /// One millisecond: a sleep is never early by a nanosecond, and late by up to one or two of these, a long one by
     /// more; see ``EventLoop/sleep(for:tolerance:)``.
@@ -90,7 +91,7 @@ extension EventLoop {
   ///
   /// > Complexity: O(log n) for n waits on the loop.
   public nonisolated(nonsending) func sleep(for duration: Duration, tolerance: Duration? = nil) async throws {
-    let deadline = MonotonicClock.now(plus: duration)
+    let deadline = core.time.now(plus: duration)
     try await Sleeper.sleep(on: core, until: deadline, "sleep")
   }
 

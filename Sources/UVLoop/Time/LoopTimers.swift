@@ -16,6 +16,9 @@ import CLibUV
   unowned(unsafe) let core: LoopCore
   /// For a scheduled call that outlives the core, and says what it was.
   let loopName: String
+  let time: TimeSource
+  /// Nil on real time.
+  let testClock: TestClock?
   private let timer: UnsafeMutablePointer<uv_timer_t>
   private let queue = TimerQueue<Entry>()
   private var armed: UInt64?
@@ -24,6 +27,8 @@ import CLibUV
   init(_ core: LoopCore) throws(UVError) {
     unsafe self.core = core
     loopName = core.name
+    time = core.time
+    testClock = core.time.virtual.map { TestClock($0) }
     unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
     }
@@ -48,7 +53,7 @@ import CLibUV
 
   func afterPoll() {
     guard let earliest = queue.earliest else { return }
-    let now = MonotonicClock.now()
+    let now = time.now
     if earliest > now { return }
     queue.beginPass(at: now)
     while let entry = queue.popDue() {
@@ -69,7 +74,8 @@ import CLibUV
       return false
     }
     // A deadline that is not yet due must not be armed with 0, which would fire without having waited.
-    if earliest <= MonotonicClock.now() { return true }
+    if earliest <= time.now { return true }
+    if testClock != nil { return false }
     let moment = UInt64(earliest) / 1_000_000 + (earliest % 1_000_000 == 0 ? 0 : 1)
     if moment == armed { return false }
     // The sum is the moment however old libuv's time is.
@@ -82,6 +88,12 @@ import CLibUV
     return false
   }
 
+  func passIdle() -> Bool {
+    guard let testClock else { return false }
+    let earliest = queue.earliest.flatMap { $0 == .max ? nil : $0 }
+    return unsafe testClock.goOn(earliest: earliest, isAlone: !core.machinery.awaitsOthers)
+  }
+
   private static func disarm(_ timer: UnsafeMutablePointer<uv_timer_t>?) {
     if let this = unsafe timer?.pointee.data {
       unsafe Unmanaged<LoopTimers>.fromOpaque(this).takeUnretainedValue().armed = nil
@@ -89,6 +101,7 @@ import CLibUV
   }
 
   func releaseWaits() {
+    testClock?.close()
     for entry in queue.close() {
       switch entry {
       case .call: dropped += 1

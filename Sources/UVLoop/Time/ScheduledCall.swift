@@ -41,7 +41,7 @@ public final class ScheduledCall {
   /// - Complexity: O(log n) for n waits on the loop.
   @discardableResult
   public func reschedule(after delay: Duration) -> Bool {
-    reschedule(at: .init(nanoseconds: MonotonicClock.now(plus: delay)))
+    reschedule(at: .init(nanoseconds: timers.time.now(plus: delay)))
   }
 
   /// Gives it another time; false, and nothing happens, once it has fired or was cancelled.
@@ -66,7 +66,7 @@ extension ScheduledCall: CustomStringConvertible {
   public var description: String {
     let text =
       if isPending {
-        "pending, due in \(Duration.nanoseconds(moment - MonotonicClock.now()).text)"
+        "pending, due in \(Duration.nanoseconds(moment - timers.time.now).text)"
       } else if token == .none {
         "cancelled"
       } else {
@@ -99,7 +99,7 @@ extension EventLoop {
     after delay: Duration, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try core.requireOnLoop("schedule")
-    return ScheduledCall(on: core.timers, at: MonotonicClock.now(plus: delay), body)
+    return ScheduledCall(on: core.timers, at: core.time.now(plus: delay), body)
   }
 
   /// Calls `body` on the loop at `deadline`, unless it is cancelled before; see ``schedule(after:isolation:_:)``.

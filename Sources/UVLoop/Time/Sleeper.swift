@@ -9,7 +9,7 @@ final class Sleeper: @unchecked Sendable {  // Holds because of the line above, 
     gate = Gate(on: core)
   }
 
-  /// Waits until `deadline`, in nanoseconds of the monotonic clock, without leaving the loop's thread if called there.
+  /// Waits until `deadline`, in nanoseconds of the loop's time, without leaving the loop's thread if called there.
   static func sleep(
     on core: LoopCore, until deadline: Int64, _ call: @autoclosure () -> String,
     isolation: isolated (any Actor)? = #isolation

@@ -45,7 +45,7 @@ public struct Ticks: AsyncSequence, Sendable {
   /// Begins the rhythm: the first tick comes one period from now.
   public func makeAsyncIterator() -> AsyncIterator {
     AsyncIterator(
-      core: core, schedule: TickSchedule(start: MonotonicClock.now(), period: period, missed: missed))
+      core: core, schedule: TickSchedule(start: core.time.now, period: period, missed: missed))
   }
 
   /// Where one iteration stands.
@@ -63,13 +63,13 @@ public struct Ticks: AsyncSequence, Sendable {
     /// - Throws: ``UVError/Code/loopClosed`` when the loop has shut down.
     public mutating func next(isolation: isolated (any Actor)?) async throws -> Element? {
       if Task.isCancelled { return nil }
-      let nominal = schedule.next(now: MonotonicClock.now())
+      let nominal = schedule.next(now: core.time.now)
       do {
         try await Sleeper.sleep(on: core, until: nominal, "Ticks.next")
       } catch is CancellationError {
         return nil
       }
-      schedule.delivered(at: MonotonicClock.now())
+      schedule.delivered(at: core.time.now)
       return Element(nanoseconds: nominal)
     }
   }

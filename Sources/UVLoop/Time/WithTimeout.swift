@@ -29,7 +29,7 @@ extension EventLoop {
 
     let core = core
     let timer = TimeLimit(core)
-    timer.begin(until: MonotonicClock.now(plus: limit))
+    timer.begin(until: core.time.now(plus: limit))
     let result = await timer.run(isolation: isolation, body)
     timer.end()
 

@@ -17,6 +17,9 @@ import Testing
     var isActive: Bool { unsafe uv_is_active(handle) != 0 }
     var isClosing: Bool { unsafe uv_is_closing(handle) != 0 }
 
+    /// As C code does with a timer that shall not keep the loop.
+    func unreference() { unsafe uv_unref(handle) }
+
     func close() {
       unsafe uv_close(handle) { unsafe UnsafeMutableRawPointer($0)?.deallocate() }
     }
