@@ -5,48 +5,44 @@ import Testing
 /// Reschedule, release, and the end of scheduled calls.
 @Suite struct ScheduledCallMoveTests {
   @Test func `E-10 a call that is moved to earlier runs once, then`() async throws {
-    try await onTestLoop { loop, calls in
+    try await onTestLoop(time: .manual) { loop, calls in
       calls.expect("fired")
-      let fired = try Promise<EventLoop.Clock.Instant>()
+      let moment = loop.clock.now.advanced(by: .milliseconds(10))
       let call = try loop.schedule(after: .seconds(3_600)) {
         calls.mark("fired")
-        fired.resume(returning: loop.clock.now)
+        #expect(loop.clock.now == moment)
       }
       #expect(call.reschedule(after: .milliseconds(10)))
-      let deadline = call.deadline
-      #expect(loop.clock.now.duration(to: deadline) <= .milliseconds(10))
-      #expect(try await fired.value() >= deadline)
-      try await loop.sleep(for: .milliseconds(20))
+      #expect(call.deadline == moment)
+      try await loop.advance(by: .seconds(7_200))
     }
   }
 
   @Test func `E-10 a call that is moved to later runs once, at the new time`() async throws {
-    try await onTestLoop { loop, calls in
+    try await onTestLoop(time: .manual) { loop, calls in
       calls.expect("fired")
-      let fired = try Promise<EventLoop.Clock.Instant>()
+      let moment = loop.clock.now.advanced(by: .milliseconds(60))
       let call = try loop.schedule(after: .milliseconds(5)) {
         calls.mark("fired")
-        fired.resume(returning: loop.clock.now)
+        #expect(loop.clock.now == moment)
       }
-      let moment = loop.clock.now.advanced(by: .milliseconds(60))
       #expect(call.reschedule(at: moment))
       #expect(call.deadline == moment)
-      #expect(try await fired.value() >= moment)
+      try await loop.advance(by: .milliseconds(120))
     }
   }
 
   @Test func `E-10 a call that is moved again and again runs once, at the last time`() async throws {
-    try await onTestLoop { loop, calls in
+    try await onTestLoop(time: .manual) { loop, calls in
       calls.expect("fired")
-      let fired = try Promise<EventLoop.Clock.Instant>()
+      let moment = loop.clock.now.advanced(by: .milliseconds(20))
       let call = try loop.schedule(after: .zero) {
         calls.mark("fired")
-        fired.resume(returning: loop.clock.now)
+        #expect(loop.clock.now == moment)
       }
       for delay in [30, 1, 50, 2, 3_600_000, 20] { #expect(call.reschedule(after: .milliseconds(delay))) }
-      let deadline = call.deadline
-      #expect(try await fired.value() >= deadline)
-      try await loop.sleep(for: .milliseconds(40))
+      #expect(call.deadline == moment)
+      try await loop.advance(by: .seconds(7_200))
     }
   }
 
@@ -149,17 +145,13 @@ import Testing
   }
 
   @Test func `E-11 a call that is dropped by its maker still fires`() async throws {
-    try await onTestLoop { loop, calls in
+    try await onTestLoop(time: .manual) { loop, calls in
       calls.expect("fired")
-      let fired = try Promise<Void>()
       do {
-        let call = try loop.schedule(after: .milliseconds(5)) {
-          calls.mark("fired")
-          fired.resume(returning: ())
-        }
+        let call = try loop.schedule(after: .milliseconds(5)) { calls.mark("fired") }
         _ = consume call
       }
-      try await fired.value()
+      try await loop.advance(by: .milliseconds(5))
     }
   }
 
