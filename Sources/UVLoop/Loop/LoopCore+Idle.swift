@@ -7,7 +7,7 @@ import CLibUV
 //             the kernel in the poll, and what libuv keeps for the next turn comes there
 //   idle      that poll led to nothing, no descriptor is ready, and no offloaded call is under way
 //
-// In none of these does the loop block while it could go on, and in each it blocks for what will wake it.
+// Where the time may not go on the loop blocks, as it does on real time: what it waits for wakes it.
 
 extension LoopCore {
   /// Before the poll, on a loop whose time is virtual: whether the loop may block, as far as time is concerned.

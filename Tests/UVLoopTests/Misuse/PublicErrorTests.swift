@@ -20,6 +20,8 @@ import Testing
       { loop in try TimerHandle().again() },
       { loop in try await loop.withTimeout(.zero) {} },
       { loop in try ThreadPool.setSize(0) },
+      { loop in try await loop.advance(by: .seconds(-1)) },
+      { loop in try await loop.runUntilIdle() },
     ]
     try await withTestLoop { loop, _ in
       for (number, call) in refused.enumerated() {
@@ -34,6 +36,7 @@ import Testing
       { loop in try await loop.offload {} },
       { loop in try await loop.withTimeout(.seconds(1_000)) {} },
       { loop in try await Promise<Void>().value() },
+      { loop in try await loop.advance(by: .seconds(1_000)) },
     ]
     try await withTestLoop { loop, _ in
       for (number, wait) in waits.enumerated() {
