@@ -28,7 +28,7 @@ extension EventLoop {
   ///   ``UVError/Code/notOnLoop`` off the loop's thread: `await loop.run { loop in … }` leads there;
   ///   ``UVError/Code/busy`` while another task turns this clock; ``UVError/Code/loopClosed`` when the loop shuts down,
   ///   or has; `CancellationError`. A call that is refused moves nothing.
-  /// - Complexity: One pass of libuv's loop or two for each deadline.
+  /// - Complexity: Two passes of libuv's loop for each deadline, and those that the work there takes.
   ///
   /// > Isolation: On the loop's thread: in its body, its tasks, the actors that live on it. It causes no wake.
   ///
@@ -91,7 +91,8 @@ extension LoopCore {
         with .autojump.
         """)
     }
-    try requireOnLoop(call, instead: "Turn the clock on its loop: `try await loop.run { loop in … }`.")
+    try requireRunning(call)
+    if !isCurrent { throw offLoopError(call, "Turn the clock on its loop: `try await loop.run { loop in … }`.") }
     let turn = TestClock.Turn(extent(), on: self)
     if timers.testClock?.begin(turn) != true {
       throw UVError(
