@@ -26,7 +26,9 @@ extension LoopCore {
     jobsAtLook = nil
     // Our own handle would make libuv say that it has something to do.
     keepTurning(false)
-    if !residents.allSatisfy(\.isQuiet) || machinery.isReady { return true }
+    if !residents.allSatisfy(\.isQuiet) { return true }
+    // Not left to the poll, which waits though a watcher is only about to be handed to the kernel.
+    if machinery.isReady { return false }
     // As late as can be: of a post that comes now nobody can say whether it was before the time went on, or after.
     inbox.take(into: local)
     if !local.isEmpty { return false }

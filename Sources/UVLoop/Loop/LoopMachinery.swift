@@ -97,7 +97,10 @@ import Synchronization
     return walk.isFound
   }
 
-  /// Whether the next poll would call back at once: for a descriptor that is ready, a due timer, a closing handle.
+  /// Whether libuv has something to do at once: a descriptor that is ready, or has yet to be handed to the kernel, a due
+  /// timer, a closing handle.
+  ///
+  /// `uv_backend_timeout` is zero for a descriptor of the second kind (`core.c`), and `uv_run` waits nevertheless.
   var isReady: Bool {
     unsafe uv_update_time(loop)
     return unsafe uv_backend_timeout(loop) == 0 || Posix.isReadable(uv_backend_fd(loop))

@@ -73,6 +73,27 @@ import Testing
     }
   }
 
+  @Test func `E-25 a descriptor that a callback begins to watch does not hold the time up`() async throws {
+    try await onTestLoop(time: .manual) { loop, calls in
+      for name in ["readable", "later"] { calls.expect(name) }
+      let (first, second) = (SocketPair(), SocketPair())
+      let poll = try PollHandle(descriptor: first.watched)
+      let silent = try PollHandle(descriptor: second.watched)
+      try poll.start(for: .readable) { _ in
+        first.drain()
+        calls.mark("readable")
+        // No job follows, and nothing ever comes.
+        try? silent.start(for: .readable) { _ in calls.mark("silent") }
+      }
+      try loop.schedule(after: .milliseconds(1)) { first.feed() }
+      try loop.schedule(after: .milliseconds(2)) { calls.mark("later") }
+      try await loop.advance(by: .milliseconds(2))
+      #expect(calls.log == ["readable", "later"])
+      poll.close()
+      silent.close()
+    }
+  }
+
   @Test func `E-25 what C code does between two turns of the loop is done before time goes on`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       for name in ["begun", "done", "later"] { calls.expect(name) }
