@@ -2,14 +2,20 @@
 #ifndef CLIBUV_SHIM_H
 #define CLIBUV_SHIM_H
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <time.h>
 #include <uv.h>
 
 #if defined(__linux__)
+#include <elf.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 #endif
 
@@ -95,5 +101,199 @@ static inline void clibuv_get_thread_name(char *name, size_t size) {
   pthread_getname_np(pthread_self(), name, size);
 #endif
 }
+
+// The calling thread's stack, from its lowest address to the one behind its highest. What tells it hides behind
+// _GNU_SOURCE, and asks the kernel's table of maps where the thread is the main one.
+#if defined(__linux__)
+extern int clibuv_getattr(pthread_t, pthread_attr_t *) __asm__("pthread_getattr_np");
+#endif
+static inline bool clibuv_stack_bounds(uintptr_t *low, uintptr_t *high) {
+#if defined(__APPLE__)
+  *high = (uintptr_t)pthread_get_stackaddr_np(pthread_self());
+  *low = *high - pthread_get_stacksize_np(pthread_self());
+  return true;
+#elif defined(__linux__)
+  pthread_attr_t attributes;
+  void *address = NULL;
+  size_t size = 0;
+  if (clibuv_getattr(pthread_self(), &attributes) != 0) return false;
+  bool is_known = pthread_attr_getstack(&attributes, &address, &size) == 0;
+  pthread_attr_destroy(&attributes);
+  *low = (uintptr_t)address;
+  *high = *low + size;
+  return is_known;
+#else
+  return false;
+#endif
+}
+
+// The frame pointer of the function that calls this one. `__builtin_frame_address` has no Swift name.
+static inline __attribute__((always_inline)) uintptr_t clibuv_frame_pointer(void) {
+  return (uintptr_t)__builtin_frame_address(0);
+}
+
+// A signal for one thread of this process. By the kernel's id, which may have ended: a `pthread_t` that has ended is
+// memory that was given back.
+static inline int clibuv_signal_thread(uint64_t kernel_id, uintptr_t thread, int signal) {
+#if defined(__linux__)
+  (void)thread;
+  return syscall(SYS_tgkill, getpid(), (pid_t)kernel_id, signal) == 0 ? 0 : -errno;
+#else
+  (void)kernel_id;
+  return -pthread_kill((pthread_t)thread, signal);
+#endif
+}
+
+// The sheet on which a thread answers, in a signal handler, where it stands: its registers under their DWARF numbers,
+// and a copy of its stack from the stack pointer up. `state` is the ticket of the ask, times four, plus how far it is:
+// 0 withdrawn, 1 asked, 2 being written, 3 written. No ticket comes twice, so that a late answer finds none to take.
+struct clibuv_sheet {
+  uintptr_t state;
+  uint64_t thread;
+  uintptr_t low, high;
+  uintptr_t registers[33];
+  uintptr_t base;
+  size_t count, capacity;
+  uintptr_t *words;
+};
+
+// The one sheet of the process. `static` makes one for each Swift file that calls this: only `StackSheet.swift` does.
+static inline __attribute__((returns_nonnull)) struct clibuv_sheet *clibuv_sheet(void) {
+  static struct clibuv_sheet sheet;
+  return &sheet;
+}
+
+// Sanitizers look away: they would take the gaps between another function's variables for errors, and have no business
+// in a signal handler. `volatile` keeps the compiler from calling `memcpy`, which they watch too.
+#define CLIBUV_UNWATCHED __attribute__((no_sanitize("address", "thread")))
+
+// What the kernel says that the interrupted thread's registers hold; false where that is not known.
+CLIBUV_UNWATCHED static inline bool clibuv_registers(const void *context, uintptr_t *registers, int *stack_pointer) {
+#if defined(__linux__) && defined(__x86_64__)
+  // Index `n` is where the kernel keeps the register with the DWARF number `n`.
+  static const int place[17] = {13, 12, 14, 11, 9, 8, 10, 15, 0, 1, 2, 3, 4, 5, 6, 7, 16};
+  const ucontext_t *interrupted = (const ucontext_t *)context;
+  for (int number = 0; number < 17; number++) {
+    registers[number] = (uintptr_t)interrupted->uc_mcontext.gregs[place[number]];
+  }
+  *stack_pointer = 7;
+  return true;
+#elif defined(__linux__) && defined(__aarch64__)
+  const ucontext_t *interrupted = (const ucontext_t *)context;
+  for (int number = 0; number < 31; number++) registers[number] = interrupted->uc_mcontext.regs[number];
+  registers[31] = interrupted->uc_mcontext.sp;
+  registers[32] = interrupted->uc_mcontext.pc;
+  *stack_pointer = 31;
+  return true;
+#else
+  return false;
+#endif
+}
+
+static inline bool clibuv_knows_registers(void) {
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+  return true;
+#else
+  return false;
+#endif
+}
+
+CLIBUV_UNWATCHED static inline void clibuv_answer(int signal, siginfo_t *info, void *context) {
+  (void)signal;
+  (void)info;
+  int before = errno;
+  struct clibuv_sheet *sheet = clibuv_sheet();
+  uintptr_t asked = __atomic_load_n(&sheet->state, __ATOMIC_ACQUIRE);
+  uint64_t thread = __atomic_load_n(&sheet->thread, __ATOMIC_RELAXED);
+  if ((asked & 3) == 1 && thread == clibuv_kernel_thread_id() &&
+      __atomic_compare_exchange_n(&sheet->state, &asked, asked + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    int stack_pointer = 0;
+    sheet->count = 0;
+    if (clibuv_registers(context, sheet->registers, &stack_pointer)) {
+      uintptr_t base = sheet->registers[stack_pointer] & ~(uintptr_t)7;
+      // On another stack, a signal stack for one, nobody knows where the memory ends.
+      if (base >= sheet->low && base < sheet->high) {
+        size_t count = (sheet->high - base) / sizeof(uintptr_t);
+        if (count > sheet->capacity) count = sheet->capacity;
+        const volatile uintptr_t *from = (const volatile uintptr_t *)base;
+        volatile uintptr_t *to = sheet->words;
+        for (size_t index = 0; index < count; index++) to[index] = from[index];
+        sheet->count = count;
+      }
+      sheet->base = base;
+    }
+    __atomic_store_n(&sheet->state, asked + 2, __ATOMIC_RELEASE);
+  }
+  errno = before;
+}
+
+// Asks the thread; false while an earlier answer is still being written.
+static inline bool clibuv_ask(uint64_t thread, uintptr_t low, uintptr_t high) {
+  struct clibuv_sheet *sheet = clibuv_sheet();
+  uintptr_t state = __atomic_load_n(&sheet->state, __ATOMIC_ACQUIRE);
+  if ((state & 3) == 2) return false;
+  __atomic_store_n(&sheet->thread, thread, __ATOMIC_RELAXED);
+  sheet->low = low;
+  sheet->high = high;
+  __atomic_store_n(&sheet->state, (state | 3) + 2, __ATOMIC_RELEASE);
+  return true;
+}
+
+static inline bool clibuv_is_answered(void) {
+  return (__atomic_load_n(&clibuv_sheet()->state, __ATOMIC_ACQUIRE) & 3) == 3;
+}
+
+// Takes an ask back. One that is being answered stays until that has ended.
+static inline void clibuv_withdraw(void) {
+  struct clibuv_sheet *sheet = clibuv_sheet();
+  uintptr_t asked = __atomic_load_n(&sheet->state, __ATOMIC_RELAXED);
+  if ((asked & 3) != 1) return;
+  __atomic_compare_exchange_n(&sheet->state, &asked, asked - 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+// Makes `clibuv_answer` the handler of the signal. SA_RESTART: calls that can go on afterwards do. SA_ONSTACK: a thread
+// with a signal stack may have little room on its other one.
+static inline int clibuv_answer_to(int signal) {
+  struct sigaction action = {0};
+  action.sa_sigaction = clibuv_answer;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+  sigfillset(&action.sa_mask);
+  return sigaction(signal, &action, NULL) == 0 ? 0 : -errno;
+}
+
+static inline bool clibuv_answers_to(int signal) {
+  struct sigaction action;
+  return sigaction(signal, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) &&
+         action.sa_sigaction == clibuv_answer;
+}
+
+static inline int clibuv_ignore(int signal) {
+  struct sigaction action = {0};
+  action.sa_handler = SIG_IGN;
+  return sigaction(signal, &action, NULL) == 0 ? 0 : -errno;
+}
+
+// Whether nobody in this process handles the signal.
+static inline bool clibuv_is_unhandled(int signal) {
+  struct sigaction action;
+  return sigaction(signal, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) &&
+         (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
+}
+
+#if defined(__linux__) && defined(__LP64__)
+// A part of the program in memory, as `dl_iterate_phdr` shows it. That and its type hide behind _GNU_SOURCE.
+struct clibuv_image {
+  uintptr_t bias;
+  const char *path;
+  const Elf64_Phdr *headers;
+  uint16_t header_count;
+};
+extern int clibuv_each_image(int (*visit)(const struct clibuv_image *, size_t, void *), void *context)
+    __asm__("dl_iterate_phdr");
+#endif
+
+// The Swift runtime's own; it has a symbol and no declaration.
+extern char *clibuv_swift_demangle(const char *name, size_t length, char *buffer, size_t *size, uint32_t flags)
+    __asm__("swift_demangle");
 
 #endif
