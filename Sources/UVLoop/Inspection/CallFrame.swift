@@ -30,7 +30,7 @@ struct CallFrame {
 
   /// Nil if the image has no rules for the instruction.
   init?(at instruction: UInt, in image: LoadedImage) {
-    do throws(FrameTable.Unreadable) {
+    do throws(UVError) {
       guard let function = try FrameTable(image).function(around: instruction) else { return nil }
       returnRegister = function.returnRegister
       isSignal = function.isSignal
@@ -48,7 +48,7 @@ struct CallFrame {
   /// What the caller's registers are, if these are the function's own.
   func caller(of frame: [UInt], in stack: StackSnapshot) -> Caller {
     guard let base, base.register < frame.count else { return .unknown }
-    let address = StackSnapshot.plain(frame[base.register]) &+ UInt(bitPattern: base.offset)
+    let address = CallStack.plain(frame[base.register]) &+ UInt(bitPattern: base.offset)
     var caller = frame
     for (register, rule) in rules where register < frame.count {
       switch rule {
@@ -68,7 +68,7 @@ struct CallFrame {
     }
     if case .undefined? = rules[returnRegister] { return .outermost }
     if returnRegister >= frame.count { return .unknown }
-    caller[StackSnapshot.instruction] = StackSnapshot.plain(caller[returnRegister])
+    caller[StackSnapshot.instruction] = CallStack.plain(caller[returnRegister])
     caller[StackSnapshot.stackPointer] = address
     return .registers(caller)
   }
@@ -77,7 +77,7 @@ struct CallFrame {
   private mutating func run(
     _ code: inout TableReader, _ function: FrameTable.Function, until limit: UInt, initial: [Int: Rule],
     _ states: inout [CallFrame]
-  ) throws(FrameTable.Unreadable) {
+  ) throws(UVError) {
     let common = function.common
     var location: UInt = 0
     func factored(_ offset: Int) -> Int { offset &* common.dataFactor }
@@ -103,7 +103,7 @@ struct CallFrame {
         case 0x09: rules[try code.unsigned()] = .register(try code.unsigned())
         case 0x0a: states.append(self)
         case 0x0b:
-          guard let state = states.popLast() else { throw FrameTable.Unreadable() }
+          guard let state = states.popLast() else { throw FrameTable.unreadable }
           (base, rules) = (state.base, state.rules)
         case 0x0c: base = (try code.unsigned(), try code.unsigned())
         case 0x0d: base = (try code.unsigned(), base?.offset ?? 0)
@@ -127,7 +127,7 @@ struct CallFrame {
         case 0x2d: break
         // How much of the arguments is on the stack.
         case 0x2e: _ = try code.unsigned()
-        default: throw FrameTable.Unreadable()
+        default: throw FrameTable.unreadable
         }
       }
       if location > limit { return }

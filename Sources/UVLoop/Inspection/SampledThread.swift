@@ -15,10 +15,10 @@ final class SampledThread: Sendable {
   private let closed = Atomic<Bool>(false)
 
   /// The calling thread, which takes the sampler's signal from now on. Threads that it starts inherit that, unless
-  /// they are started with `LoopThread.asCreator`.
+  /// they are started with `DetachedThread.asCreator`.
   init(takes signal: Signal) {
     identity = .current
-    stack = SampledThread.ownStack
+    stack = CallStack.own
     self.signal = signal.rawValue
     wasBlocked = SampledThread.setBlocked(false, signal.rawValue)
   }
@@ -30,13 +30,6 @@ final class SampledThread: Sendable {
   }
 
   var isClosed: Bool { closed.load(ordering: .acquiring) }
-
-  /// The calling thread's stack.
-  static var ownStack: Range<UInt> {
-    var (low, high) = (UInt(0), UInt(0))
-    guard unsafe clibuv_stack_bounds(&low, &high), low < high else { return 0..<0 }
-    return low..<high
-  }
 
   /// Whether the signal was blocked before.
   @discardableResult

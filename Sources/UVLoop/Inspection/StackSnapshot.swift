@@ -49,7 +49,7 @@ struct StackSnapshot {
         guard let next = leaf ?? followFramePointer(frame) else { return found }
         frame = next
       }
-      frame[StackSnapshot.framePointer] = StackSnapshot.plain(frame[StackSnapshot.framePointer])
+      frame[StackSnapshot.framePointer] = CallStack.plain(frame[StackSnapshot.framePointer])
       // A stack that does not grow shorter is a circle.
       let (sp, earlier) = (frame[StackSnapshot.stackPointer], before[StackSnapshot.stackPointer])
       if sp < earlier || (sp == earlier && !isInterrupted) { break }
@@ -58,22 +58,12 @@ struct StackSnapshot {
     return found
   }
 
-  /// An address without what Swift and the processor write into its upper bits: asynchronous frames are marked in bit
-  /// 60 of the saved frame pointer, and signed return addresses of arm64 carry their signature above bit 47.
-  static func plain(_ address: UInt) -> UInt {
-    #if arch(arm64)
-      address & 0x0000_ffff_ffff_ffff
-    #else
-      address & ~(1 << 60)
-    #endif
-  }
-
   /// A stub that jumps on to another library has no table and no frame: its return address is still where the call
   /// has put it.
   private func returnFromLeaf(_ frame: [UInt]) -> [UInt]? {
     var next = frame
     #if arch(arm64)
-      let target = StackSnapshot.plain(frame[StackSnapshot.link])
+      let target = CallStack.plain(frame[StackSnapshot.link])
     #else
       guard let target = word(at: frame[StackSnapshot.stackPointer]) else { return nil }
       next[StackSnapshot.stackPointer] += 8
@@ -89,7 +79,7 @@ struct StackSnapshot {
     var next = frame
     next[StackSnapshot.framePointer] = saved
     next[StackSnapshot.stackPointer] = pointer &+ 16
-    next[StackSnapshot.instruction] = StackSnapshot.plain(target)
+    next[StackSnapshot.instruction] = CallStack.plain(target)
     return next
   }
 }

@@ -36,7 +36,7 @@ public struct ThreadIdentity: Hashable, Sendable, CustomStringConvertible {
   private init() {
     id = UInt(bitPattern: Int(uv_thread_self()))
     kernelID = clibuv_kernel_thread_id()
-    name = ThreadIdentity.currentName()
+    name = DetachedThread.currentName
     if ThreadSlot.serial.word == 0 {
       ThreadSlot.serial.word = ThreadIdentity.lastSerial.add(1, ordering: .relaxed).newValue
     }
@@ -52,13 +52,5 @@ public struct ThreadIdentity: Hashable, Sendable, CustomStringConvertible {
   /// Name, id and kernel id in one line.
   public var description: String {
     "\(name.isEmpty ? "unnamed" : name) (thread \(id), kernel id \(kernelID))"
-  }
-
-  private static func currentName() -> String {
-    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
-      guard let start = buffer.baseAddress else { return "" }
-      unsafe clibuv_get_thread_name(start, buffer.count)
-      return unsafe String(cString: start)
-    }
   }
 }

@@ -21,7 +21,7 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
     case .willBeTaken: break
     case .needsRunner: sendRunner()
     case .needsFirstRunner:
-      LoopThread.asCreator(of: "libuv-worker") { sendRunner() }
+      DetachedThread.asCreator(of: "libuv-worker") { sendRunner() }
       PoolLedger.process.noteStarted()
     }
   }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct StackSnapshotTests {
   @Test func `a walk in a copy that holds anything ends and stays in it`() {
     var numbers = SystemRandomNumberGenerator()
-    let code = CallStack.current(in: SampledThread.ownStack)
+    let code = CallStack.current(in: CallStack.own)
     #expect(!code.isEmpty)
     for _ in 0..<200 {
       let base: UInt = 0x7f00_0000_0000
@@ -28,7 +28,7 @@ import Testing
 
   @Test func `without a copy of the stack the interrupted function is all that is known`() {
     var registers = [UInt](repeating: 0, count: 33)
-    registers[StackSnapshot.instruction] = CallStack.current(in: SampledThread.ownStack).first ?? 0
+    registers[StackSnapshot.instruction] = CallStack.current(in: CallStack.own).first ?? 0
     let found = StackSnapshot(registers: registers, base: 0, words: []).callers()
     #expect(found == [registers[StackSnapshot.instruction]])
   }
@@ -60,11 +60,11 @@ import Testing
     unsafe [UInt8](repeating: 0xff, count: 20).withUnsafeBytes { bytes in
       let start = UInt(bitPattern: bytes.baseAddress)
       var short = TableReader(address: start, end: start + 3)
-      #expect(throws: FrameTable.Unreadable.self) { try short.number(UInt32.self) }
-      #expect(throws: FrameTable.Unreadable.self) { try short.unsigned() }
-      #expect(throws: FrameTable.Unreadable.self) { try short.skip(1) }
+      #expect(throws: FrameTable.unreadable) { try short.number(UInt32.self) }
+      #expect(throws: FrameTable.unreadable) { try short.unsigned() }
+      #expect(throws: FrameTable.unreadable) { try short.skip(1) }
       var endless = TableReader(address: start, end: start + 20)
-      #expect(throws: FrameTable.Unreadable.self) { try endless.signed() }
+      #expect(throws: FrameTable.unreadable) { try endless.signed() }
     }
   }
 }

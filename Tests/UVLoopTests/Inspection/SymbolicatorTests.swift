@@ -5,7 +5,7 @@ import Testing
 /// Names for addresses.
 @Suite struct SymbolicatorTests {
   @inline(never)
-  private static func innermost() -> [UInt] { CallStack.current(in: SampledThread.ownStack) }
+  private static func innermost() -> [UInt] { CallStack.current(in: CallStack.own) }
 
   @inline(never)
   private static func outer() -> [UInt] {
@@ -21,8 +21,8 @@ import Testing
   }
 
   @Test func `a stack has no more calls than were asked for`() {
-    #expect(CallStack.current(in: SampledThread.ownStack, limit: 1).count == 1)
-    #expect(CallStack.current(in: SampledThread.ownStack, limit: 0).isEmpty)
+    #expect(CallStack.current(in: CallStack.own, limit: 1).count == 1)
+    #expect(CallStack.current(in: CallStack.own, limit: 0).isEmpty)
     #expect(CallStack.current(in: 0..<0).isEmpty)
   }
 

@@ -6,16 +6,7 @@ import CLibUV
 struct ThreadSlot: Sendable {
   private let key: pthread_key_t
 
-  /// The core whose loop runs on this thread and which has not ended: what `isCurrent` and `current` are made of.
-  static let current = ThreadSlot()
-  /// The core whose jobs this thread runs: the loop thread, its reaper, or whoever drains an ended loop.
-  static let isolating = ThreadSlot()
-  /// The serial number of this thread's identity.
-  static let serial = ThreadSlot()
-  /// What this thread holds that others wait for, an `Occupant`.
-  static let occupant = ThreadSlot()
-
-  private init() {
+  init() {
     var key = pthread_key_t()
     let status = unsafe pthread_key_create(&key, nil)
     if status != 0 {

@@ -8,7 +8,7 @@ enum CallStack {
   /// Addresses within the calls, the caller's own first.
   ///
   /// - Parameters:
-  ///   - stack: The calling thread's, `SampledThread.ownStack`. To ask for it costs more than the walk.
+  ///   - stack: The calling thread's, ``own``. To ask for it costs more than the walk.
   ///   - limit: How many at most.
   @inline(never)
   static func current(in stack: Range<UInt>, limit: Int = 16) -> [UInt] {
@@ -19,13 +19,30 @@ enum CallStack {
     while found.count < limit, pointer % 8 == 0, pointer >= stack.lowerBound, pointer < stack.upperBound,
       stack.upperBound - pointer >= 16, let frame = unsafe UnsafePointer<UInt>(bitPattern: pointer)
     {
-      let caller = unsafe StackSnapshot.plain(frame[1])
+      let caller = unsafe plain(frame[1])
       if caller < 4_096 { break }
       found.append(caller - 1)
-      let next = unsafe StackSnapshot.plain(frame[0])
+      let next = unsafe plain(frame[0])
       if next <= pointer { break }
       pointer = next
     }
     return found
+  }
+
+  /// The calling thread's stack.
+  static var own: Range<UInt> {
+    var (low, high) = (UInt(0), UInt(0))
+    guard unsafe clibuv_stack_bounds(&low, &high), low < high else { return 0..<0 }
+    return low..<high
+  }
+
+  /// An address without what Swift and the processor write into its upper bits: asynchronous frames are marked in bit
+  /// 60 of the saved frame pointer, and signed return addresses of arm64 carry their signature above bit 47.
+  static func plain(_ address: UInt) -> UInt {
+    #if arch(arm64)
+      address & 0x0000_ffff_ffff_ffff
+    #else
+      address & ~(1 << 60)
+    #endif
   }
 }
