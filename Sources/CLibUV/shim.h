@@ -22,6 +22,9 @@
 // UV_VERSION_HEX is built from other macros, which Swift does not import.
 static inline unsigned int clibuv_compiled_version(void) { return UV_VERSION_HEX; }
 
+// Variadic, and so not imported. Before the loop runs.
+static inline int clibuv_measure_idle_time(uv_loop_t *loop) { return uv_loop_configure(loop, UV_METRICS_IDLE_TIME); }
+
 // A moment in nanoseconds as the C library wants it. Which module `struct timespec` belongs to depends on what else a
 // build imports, and with it whether Swift code may name its members.
 static inline struct timespec clibuv_timespec(int64_t nanoseconds) {

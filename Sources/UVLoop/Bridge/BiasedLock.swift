@@ -13,29 +13,53 @@ import Synchronization
 // owner's load comes later and finds `wanted`.
 
 /// A lock that costs its owner next to nothing: one thread at a time, which may be handed on as anything is.
-final class BiasedLock: Sendable {
+final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is the owner's alone.
   private let isInside = Atomic<Bool>(false)
   private let isWanted = Atomic<Bool>(false)
   private let outsiders = Lock()
+  /// The owner is inside by the mutex.
+  private var hasGivenWay = false
+
+  /// Whether there is a membarrier. Without it only the owner gets in.
+  static let isSupported = clibuv_membarrier()
 
   /// For the owner. `body` must not come back here, nor run anybody's code that could.
   @inline(__always)
   func withOwnership<R: ~Copyable, E>(_ body: () throws(E) -> R) throws(E) -> R {
-    isInside.store(true, ordering: .relaxed)
-    clibuv_compiler_fence()
-    if isWanted.load(ordering: .acquiring) { return try giveWay(body) }
-    defer { isInside.store(false, ordering: .releasing) }
+    enter()
+    defer { leave() }
     return try body()
   }
 
-  @inline(never)
-  private func giveWay<R: ~Copyable, E>(_ body: () throws(E) -> R) throws(E) -> R {
+  /// For the owner, where a closure would be in the way. Until ``leave()`` the same holds as there.
+  @inline(__always)
+  func enter() {
+    isInside.store(true, ordering: .relaxed)
+    clibuv_compiler_fence()
+    if isWanted.load(ordering: .acquiring) { giveWay() }
+  }
+
+  @inline(__always)
+  func leave() {
+    if hasGivenWay { return endGivenWay() }
     isInside.store(false, ordering: .releasing)
-    return try outsiders.withLock(body)
+  }
+
+  @inline(never)
+  private func giveWay() {
+    isInside.store(false, ordering: .releasing)
+    outsiders.lock()
+    hasGivenWay = true
+  }
+
+  @inline(never)
+  private func endGivenWay() {
+    hasGivenWay = false
+    outsiders.unlock()
   }
 
   /// For any other thread: nil if the owner has not come out at `deadline`, in nanoseconds of the monotonic clock, or if
-  /// the system has no membarrier.
+  /// the lock is not supported.
   func withAccess<R, E>(until deadline: Int64, _ body: () throws(E) -> R) throws(E) -> R? {
     outsiders.lock()
     defer { outsiders.unlock() }

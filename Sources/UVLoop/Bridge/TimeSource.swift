@@ -10,5 +10,6 @@ struct TimeSource: Sendable {
   var now: Int64 { if let virtual { virtual.now } else { MonotonicClock.now() } }
 
   /// The moment that is `span` from now, no earlier than now; the end of time where it cannot be counted.
+  @inline(__always)
   func now(plus span: Duration) -> Int64 { now.later(by: span) }
 }

@@ -155,6 +155,21 @@ struct TimerToken: Hashable, Sendable {
     return payload
   }
 
+  /// The deadline of what ``popDue()`` delivers next; nil at the pass's end.
+  var nextInPass: Int64? { nextInLine < lineCount ? unsafe line[nextInLine].deadline : nil }
+
+  /// Shows all entries, by deadline and then by submission. O(n log n).
+  func forEachPending(_ body: (borrowing Payload, _ deadline: Int64) -> Void) {
+    for node in nodes { unsafe body(payloads[Int(node.slot)], node.deadline) }
+  }
+
+  private var nodes: ContiguousArray<Node> {
+    var all = unsafe ContiguousArray(UnsafeBufferPointer(start: heap, count: heapCount))
+    for index in nextInLine..<lineCount where isWanted(index) { unsafe all.append(line[index]) }
+    all.sort(by: <)
+    return all
+  }
+
   /// Whether an entry waits, in the heap or in line.
   @inline(__always)
   func contains(_ token: TimerToken) -> Bool { isCurrent(token) }
@@ -164,9 +179,7 @@ struct TimerToken: Hashable, Sendable {
   ///
   /// - Complexity: O(n log n).
   func close() -> [Payload] {
-    var all = unsafe ContiguousArray(UnsafeBufferPointer(start: heap, count: heapCount))
-    for index in nextInLine..<lineCount where isWanted(index) { unsafe all.append(line[index]) }
-    all.sort(by: <)
+    let all = nodes
     isClosed = true
     heapCount = 0
     lineCount = 0

@@ -129,10 +129,14 @@ extension AsyncHandle: CustomStringConvertible {
   init(on core: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
     try unsafe super.init(UV_ASYNC, "AsyncHandle", on: core) { loop, memory in
       unsafe uv_async_init(loop, memory.bindMemory(to: uv_async_t.self, capacity: 1)) { handle in
-        unsafe Async.of(handle?.pointee.data)?.callback?()
+        unsafe Async.of(handle?.pointee.data)?.received()
       }
     }
     self.callback = callback
+  }
+
+  private func received() {
+    if let callback { call(callback) }
   }
 
   override func willClose() {

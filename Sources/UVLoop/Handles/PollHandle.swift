@@ -141,6 +141,8 @@ extension PollHandle: CustomStringConvertible {
     }
   }
 
+  override var watchedDescriptor: Int32? { descriptor }
+
   private var uvPoll: UnsafeMutablePointer<uv_poll_t> { unsafe memory.assumingMemoryBound(to: uv_poll_t.self) }
 
   func start(
@@ -190,7 +192,7 @@ extension PollHandle: CustomStringConvertible {
           status: status, call: "PollHandle",
           hint: "The descriptor was closed or reset, or nobody has the other end any more."))
     } else {
-      body?(.success(events))
+      if let body { call { body(.success(events)) } }
     }
   }
 
@@ -198,7 +200,7 @@ extension PollHandle: CustomStringConvertible {
     let body = body
     self.body = nil
     fired()
-    body?(.failure(error))
+    if let body { call { body(.failure(error)) } }
     closeIfOrphan()
   }
 

@@ -28,6 +28,8 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public static let windowChange = Signal(rawValue: SIGWINCH)
   /// Stopped from the terminal, Ctrl-Z. `SIGTSTP`.
   public static let terminalStop = Signal(rawValue: SIGTSTP)
+  /// A socket has urgent data; ignored by default. `SIGURG`.
+  public static let urgentData = Signal(rawValue: SIGURG)
   /// Goes on after a stop. `SIGCONT`.
   public static let resume = Signal(rawValue: SIGCONT)
   /// A child has ended. Cannot be watched: libuv needs it. `SIGCHLD`.
@@ -42,7 +44,7 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     let names: [Signal: String] = [
       .hangup: "SIGHUP", .interrupt: "SIGINT", .quit: "SIGQUIT", .terminate: "SIGTERM", .user1: "SIGUSR1",
       .user2: "SIGUSR2", .brokenPipe: "SIGPIPE", .alarm: "SIGALRM", .windowChange: "SIGWINCH",
-      .terminalStop: "SIGTSTP", .resume: "SIGCONT", .child: "SIGCHLD", .kill: "SIGKILL", .stop: "SIGSTOP",
+      .terminalStop: "SIGTSTP", .urgentData: "SIGURG", .resume: "SIGCONT", .child: "SIGCHLD", .kill: "SIGKILL", .stop: "SIGSTOP",
     ]
     return names[self] ?? "signal \(rawValue)"
   }

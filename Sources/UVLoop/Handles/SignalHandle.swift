@@ -127,7 +127,7 @@ extension SignalHandle: CustomStringConvertible {
       unwatch()
       fired()
     }
-    body()
+    call(body)
     closeIfOrphan()
   }
 

@@ -173,7 +173,7 @@ extension TimerHandle: CustomStringConvertible {
       self.body = nil
       fired()
     }
-    body()
+    call(body)
     closeIfOrphan()
   }
 
@@ -218,7 +218,10 @@ extension TimerHandle: CustomStringConvertible {
   var dueIn: Duration? {
     guard state.isActive else { return nil }
     requireLoop("dueIn")
-    if isPostponed { return .zero }
+    return isPostponed ? .zero : remaining
+  }
+
+  override var remaining: Duration? {
     // libuv answers from its cached time.
     let (moment, overflow) = unsafe uv_now(core.machinery.loop).addingReportingOverflow(uv_timer_get_due_in(uvTimer))
     let now = UInt64(MonotonicClock.now() + 999_999) / 1_000_000

@@ -23,6 +23,8 @@ import CLibUV
   final var place = -1
   /// Whether it waits for its `beforePoll`; kept by the registry.
   final var isReminded = false
+  /// Where it was made, if anybody wants to know.
+  final let site: CallSite?
 
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
   /// is no handle, and the memory is freed without a close.
@@ -33,6 +35,7 @@ import CLibUV
     try core.requireOnLoop("\(noun).init")
     self.core = core
     self.noun = noun
+    site = core.watch.siteIfWanted
     unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
     do throws(UVError) {
       unsafe try check(initialise(core.machinery.loop, memory), "\(noun).init")
@@ -79,16 +82,23 @@ import CLibUV
     }
   }
 
-  final func activate() { _ = state.activate() }
+  final func activate() { _ = core.books.withOwnership { state.activate() } }
 
   /// Records that no callback will come until the next start. Closes the handle if nobody holds it.
   final func deactivate() {
-    if state.deactivate() { closeIfOrphan() }
+    if core.books.withOwnership({ state.deactivate() }) { closeIfOrphan() }
   }
 
   /// Like ``deactivate()``, for a one-shot that is about to call back: whether anybody needs it is known only
   /// afterwards, and `closeIfOrphan` asks then.
-  final func fired() { _ = state.deactivate() }
+  final func fired() { _ = core.books.withOwnership { state.deactivate() } }
+
+  /// Runs a callback of the user's.
+  @inline(__always)
+  final func call(_ body: () -> Void) {
+    core.counters.callbacks.add()
+    core.watch.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), body)
+  }
 
   final func closeIfOrphan() {
     if isOrphan && !state.isActive { close(by: .owner) }
@@ -106,6 +116,7 @@ import CLibUV
 
   private final func orphan() {
     isOrphan = true
+    if let site, !state.isClosed && !state.isActive { core.watch.observer.handleWasDropped(noun, site) }
     closeIfOrphan()
   }
 
@@ -118,7 +129,7 @@ import CLibUV
 
   /// Closes the handle. From now on no callback of it runs. Twice is once.
   final func close(by closer: Closer) {
-    if !state.close(by: closer) { return }
+    if !core.books.withOwnership({ state.close(by: closer) }) { return }
     willClose()
     core.handles.noteClosed()
     unsafe uv_close(uvHandle) { handle in
@@ -129,7 +140,7 @@ import CLibUV
 
   /// In the close callback: libuv has let go of the memory.
   private final func free() {
-    state.finish()
+    core.books.withOwnership { state.finish() }
     willFree()
     unsafe memory.deallocate()
     core.handles.remove(self)
@@ -142,6 +153,10 @@ import CLibUV
   func willClose() {}
   /// The memory is about to be freed.
   func willFree() {}
+  /// How long until it calls, for one that waits for time.
+  var remaining: Duration? { nil }
+  /// The descriptor that it watches.
+  var watchedDescriptor: Int32? { nil }
   /// Before the poll, if it was asked for with `LoopHandles.remind`. True if it called back, so that the loop must look
   /// again before it waits.
   func beforePoll() -> Bool { false }

@@ -1,5 +1,9 @@
+import CLibUV
+
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
 final class LoopHandles: LoopResident {
+  // Holds because handles use it on the loop's thread only, for as long as there is a core.
+  private unowned(unsafe) let core: LoopCore
   private(set) var open: [Handle] = []
   private var reminded: [Handle] = []
   private var descriptors: Set<Int32> = []
@@ -9,9 +13,11 @@ final class LoopHandles: LoopResident {
   private(set) var closed = 0
   private(set) var freed = 0
 
+  init(_ core: LoopCore) { unsafe self.core = core }
+
   func add(_ handle: Handle) {
     handle.place = open.count
-    open.append(handle)
+    unsafe core.books.withOwnership { open.append(handle) }
     created += 1
   }
 
@@ -19,11 +25,12 @@ final class LoopHandles: LoopResident {
 
   func remove(_ handle: Handle) {
     freed += 1
-    let last = open.removeLast()
-    if last !== handle {
-      open[handle.place] = last
-      last.place = handle.place
+    let last = unsafe core.books.withOwnership {
+      let last = open.removeLast()
+      if last !== handle { open[handle.place] = last }
+      return last
     }
+    last.place = handle.place
   }
 
   /// Calls the handle's `beforePoll` once, before the next poll, however often it is asked for until then.
@@ -54,6 +61,8 @@ final class LoopHandles: LoopResident {
     for handle in open { handle.close(by: .loop) }
   }
 
+  var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe open.map { unsafe $0.uvHandle } }
+
   var isSettled: Bool { open.isEmpty }
 
   var isEmpty: Bool { open.isEmpty }
@@ -61,5 +70,5 @@ final class LoopHandles: LoopResident {
 
 extension LoopCore {
   /// The registry of the loop's handles.
-  var handles: LoopHandles { resident(.handles) { _ in LoopHandles() } }
+  var handles: LoopHandles { resident(.handles) { LoopHandles($0) } }
 }

@@ -19,11 +19,28 @@ extension EventLoop {
     /// Which time the loop's waits are measured with: that of the machine, unless a test wants to turn it.
     public var time: Time
 
-    /// Options with a name, a time to look for work, and the time that waits are measured with.
-    public init(name: String = "uv-loop", spin: Duration = .zero, time: Time = .real) {
+    /// Whether the loop measures how long it waits, how long its turns take, and how long offloaded calls wait and run;
+    /// see ``LoopMetrics``. False unless set: it costs two readings of the clock a turn and, where the loop would wait,
+    /// a second `epoll_wait`. What is only counted is counted always.
+    ///
+    /// > libuv: `UV_METRICS_IDLE_TIME`.
+    public var metrics: Bool
+
+    /// Whether the loop helps to find faults: it notes where handles, calls and posts come from, and tells on standard
+    /// error of calls that take 100 ms or longer, while they last (``startWatchdog(over:signal:_:)``) and afterwards
+    /// (``reportSlowCalls(over:_:)``), and of what is dropped open. False unless set, here or for all loops of a process by
+    /// `UVLOOP_DEBUG=1` in its environment.
+    public var debug: Bool
+
+    /// Options with a name; everything else is as a server would want it.
+    public init(
+      name: String = "uv-loop", spin: Duration = .zero, time: Time = .real, metrics: Bool = false, debug: Bool = false
+    ) {
       self.name = name
       self.spin = spin
       self.time = time
+      self.metrics = metrics
+      self.debug = debug
     }
 
     /// Refuses what cannot work, before anything is made.

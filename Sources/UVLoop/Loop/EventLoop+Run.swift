@@ -100,6 +100,7 @@ extension EventLoop {
     let id = core.tasks.enter(name, .task)
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else { throw self.core.closedError("task") }
+      self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
       return try await LoopTasks.$chain.withValue([id]) { try await operation(self) }
     }
@@ -124,6 +125,7 @@ extension EventLoop {
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
         return await operation(self)
       }
+      self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
       return await LoopTasks.$chain.withValue([id]) { await operation(self) }
     }

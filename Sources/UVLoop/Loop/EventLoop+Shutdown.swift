@@ -104,7 +104,7 @@ extension LoopCore {
   func stopAfterDrop() {
     requestStop(within: nil)
     let line =
-      "UVLoop: event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.\n"
+      "UVLoop: event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.\n\(watch.observer.afterword)"
     Posix.write(line, to: STDERR_FILENO)
   }
 }

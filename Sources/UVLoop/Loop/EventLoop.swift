@@ -35,7 +35,7 @@
 /// > libuv: `uv_loop_t`, `uv_run`.
 public actor EventLoop: LoopActor {
   /// Where a loop is in its life. It only ever moves forward.
-  public enum State: String, Sendable {
+  public enum State: String, Sendable, Codable {
     /// It accepts work.
     case running
     /// Shutdown has begun: what was accepted runs, what comes is refused.
@@ -44,21 +44,10 @@ public actor EventLoop: LoopActor {
     case stopped
   }
 
-  /// Starts a loop on a new thread, and returns once that thread runs and ``thread`` is recorded.
-  ///
-  /// - Parameter options: What the loop is called; "uv-loop" if nothing is said.
-  /// - Throws: ``UVError/Code/invalidArgument`` for a bad option, which the message names;
-  ///   ``UVError/Code/tooManyOpenFiles`` when the process has too few descriptors left (the first loop needs seven, a
-  ///   later one five); ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Nothing is
-  ///   left behind then.
-  /// - Complexity: O(1): loops share nothing but the process's thread pool, its descriptors and its CPUs.
-  ///
-  /// > Isolation: Call it anywhere. It blocks the caller for the start of a thread, about 100 µs.
-  ///
-  /// > libuv: `uv_loop_init`.
-  public init(_ options: Options = .init()) throws(UVError) {
+  /// Makes the loop and starts its thread. What is public stands with what watches a loop, above all this.
+  init(_ options: Options, observedBy observer: any LoopObserver) throws(UVError) {
     try options.validate()
-    let core = try LoopCore(options)
+    let core = try LoopCore(options, observer)
     let executor = LoopTaskExecutor(core)
     thread = try core.start(executor)
     name = options.name
@@ -124,13 +113,7 @@ public actor EventLoop: LoopActor {
   /// Where the loop is in its life. It may have moved on when the caller looks at the answer.
   ///
   /// > Isolation: Ask from anywhere.
-  public nonisolated var state: State {
-    switch core.life {
-    case .running: .running
-    case .stopping: .stopping
-    case .stopped: .stopped
-    }
-  }
+  public nonisolated var state: State { core.life.state }
 }
 
 extension EventLoop: CustomStringConvertible {

@@ -16,6 +16,7 @@ extension LoopCore {
     var count = 0
     var nextLook = 1
     while let work = local.popFirst() {
+      counters.queued.set(local.count)
       run(work)
       count += 1
       // After 1, 2, 4, 8, 16 and then every 16: the clock costs as much as a small job, and one large job is enough.
@@ -46,6 +47,8 @@ extension LoopCore {
     // would wait longer by as much as these took.
     if mayBlock { unsafe uv_update_time(machinery.loop) }
     keepTurning(!mayBlock)
+    counters.polls.add()
+    if watch.interest.contains(.turns) { watch.observer.willPoll() }
   }
 
   func afterPoll() {
@@ -84,6 +87,8 @@ extension LoopCore {
     inbox.end(into: local) { drainer.add($0, for: self) }
     evictResidents()
     inbox.wake.detach()
+    uptime.end()
+    watch.observer.loopEnds()
     machinery.close()
     mark(current: false, isolating: false)
     drainer.open(for: self)

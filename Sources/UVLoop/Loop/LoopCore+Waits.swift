@@ -20,18 +20,20 @@ extension LoopCore {
       gate.fire(.closed)
       return false
     }
-    waits[ObjectIdentifier(gate)] = gate
+    books.withOwnership { waits[ObjectIdentifier(gate)] = gate }
     return true
   }
 
   /// The wait is over, however it ended.
-  func dismiss(_ gate: Gate) { onLoop { self.waits[ObjectIdentifier(gate)] = nil } }
+  func dismiss(_ gate: Gate) { onLoop { self.books.withOwnership { self.waits[ObjectIdentifier(gate)] = nil } } }
 
   /// Shutdown: every wait ends with `closed`.
   func releaseWaits() {
     hasReleasedWaits = true
-    let gates = waits.values
-    waits = [:]
-    for gate in gates { gate.fire(.closed) }
+    let gates = books.withOwnership {
+      defer { waits = [:] }
+      return waits
+    }
+    for gate in gates.values { gate.fire(.closed) }
   }
 }

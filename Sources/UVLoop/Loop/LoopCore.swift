@@ -2,7 +2,7 @@ import CLibUV
 import Synchronization
 
 // What belongs to whom:
-//   any thread       name, inbox, tasks, ending, lifeState, counters (read)
+//   any thread       name, inbox, tasks, ending, lifeState, watch, counters (read)
 //   the loop thread  local, residents, waits, hooks, stop: no lock, since nobody else comes here; after the
 //                    thread has ended, whoever drains the loop's late jobs, one at a time
 //
@@ -33,10 +33,17 @@ import Synchronization
   /// Unowned, since the executor owns the core. Whoever has a job for it owns it: the loop's thread, or the task.
   private var taskExecutor: UnownedTaskExecutor?
 
+  let watch: LoopWatch
+  let uptime: LoopUptime
+  /// Guards the lists of handles and timers, which the loop's thread owns and others may want to read.
+  let books = BiasedLock()
+
   let local = WorkQueue()
   let counters = LoopCounters()
   /// Whether what runs now came through the task executor.
   private(set) var isRunningTaskJob = false
+  /// Which job runs, on a loop that is watched.
+  var runningJob: UInt?
   var waits: [ObjectIdentifier: Gate] = [:]
   var hasReleasedWaits = false
   var hooks: [() -> Void] = []
@@ -51,15 +58,17 @@ import Synchronization
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.
   var jobsAtLook: Int?
 
-  init(_ options: EventLoop.Options) throws(UVError) {
+  init(_ options: EventLoop.Options, _ observer: any LoopObserver) throws(UVError) {
     name = options.name
     time = options.time.source
+    watch = LoopWatch(observer)
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()
     defer { for descriptor in taken { Posix.close(descriptor) } }
     machinery = try LoopMachinery()
     do throws(UVError) {
+      uptime = unsafe try LoopUptime(machinery.loop, measuresIdle: options.metrics)
       inbox = LoopInbox(wake: try LoopWake(), spin: options.spin > .zero ? LoopSpin(for: options.spin) : nil)
     } catch {
       machinery.close()
@@ -120,6 +129,14 @@ extension LoopCore {
     case running
     case stopping
     case stopped
+
+    var state: EventLoop.State {
+      switch self {
+      case .running: .running
+      case .stopping: .stopping
+      case .stopped: .stopped
+      }
+    }
   }
 
   var life: Life { Life(rawValue: lifeState.load(ordering: .acquiring)) ?? .stopped }
@@ -176,10 +193,10 @@ extension LoopCore {
   func post(_ work: consuming Work) throws(UVError) {
     if isCurrent {
       try requireRunning("post")
-      local.append(work)
+      local.append(stamped(work))
     } else {
       requireOwnProcess()
-      if !inbox.add(work, .whileRunning).isAccepted { throw closedError("post") }
+      if !inbox.add(stamped(work), .whileRunning).isAccepted { throw closedError("post") }
     }
   }
 
@@ -202,9 +219,9 @@ extension LoopCore {
   @inline(__always)
   func accept(_ work: consuming Work) {
     if isCurrent {
-      local.append(work)
+      local.append(stamped(work))
     } else {
-      acceptFromAfar(work)
+      acceptFromAfar(stamped(work))
     }
   }
 
@@ -228,6 +245,8 @@ extension LoopCore {
       isRunningTaskJob = true
       unsafe job.runSynchronously(isolatedTo: UnownedSerialExecutor(ordinary: self), taskExecutor: taskExecutor)
       isRunningTaskJob = false
+    case .stamped(let stamped):
+      run(stamped)
     }
   }
 }
@@ -276,13 +295,15 @@ extension LoopCore {
     case .timers: timersSlot = resident
     case .work: workSlot = resident
     }
-    residents.append(resident)
+    books.withOwnership { residents.append(resident) }
+    watch.observer.didMoveIn(resident)
     return resident
   }
 
   /// At the end of the loop. Residents may refer to the core, and nobody calls them any more.
   func evictResidents() {
-    residents.removeAll()
+    var leaving: [any LoopResident] = []
+    books.withOwnership { swap(&leaving, &residents) }
     _ = (handlesSlot.take(), timersSlot.take(), workSlot.take())
   }
 }

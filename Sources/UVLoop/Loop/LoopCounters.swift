@@ -8,17 +8,22 @@ final class LoopCounters: Sendable {
   let polls = LoopCounter()
   /// Closures and jobs run.
   let jobs = LoopCounter()
+  /// What waits in the loop's own queue, since the last thing was taken out of it.
+  let queued = LoopCounter()
   /// Sleeps, scheduled calls and limits whose time has come.
   let timers = LoopCounter()
   /// Callbacks of handles.
   let callbacks = LoopCounter()
 }
 
-/// A number that one thread counts up, without a locked instruction.
+/// A number that one thread changes, without a locked instruction.
 struct LoopCounter: ~Copyable, Sendable {
   private let number = Atomic<Int>(0)
 
   var value: Int { number.load(ordering: .relaxed) }
+
+  @inline(__always)
+  func set(_ value: Int) { number.store(value, ordering: .relaxed) }
 
   @inline(__always)
   func add(_ count: Int = 1) { number.store(number.load(ordering: .relaxed) &+ count, ordering: .relaxed) }

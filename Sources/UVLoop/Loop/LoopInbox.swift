@@ -116,6 +116,9 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     while let work = local.popFirst() { leftover(work) }
   }
 
+  /// What has not been taken yet.
+  var waiting: Int { lock.withLock { queue.count } }
+
   /// Signals sent to the wake descriptor, and items that came in from other threads.
   var counts: (wakes: Int, posts: Int) { lock.withLock { (wakes, posts) } }
 }

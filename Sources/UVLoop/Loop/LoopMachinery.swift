@@ -77,24 +77,26 @@ import Synchronization
   /// owners have unreferenced, which it leaves out.
   var awaitsOthers: Bool {
     if isUsedByOthers { return true }
-    struct Walk {
-      let machinery: LoopMachinery
-      var isFound = false
+    var isFound = false
+    unsafe visitOthers { if unsafe uv_is_active($0) != 0 { isFound = true } }
+    return isFound
+  }
+
+  /// Calls `body` with each handle on the loop, open or closing, but these.
+  func visitOthers(_ body: (UnsafeMutablePointer<uv_handle_t>) -> Void) {
+    unsafe withoutActuallyEscaping(body) { body in
+      var visit = { (handle: UnsafeMutablePointer<uv_handle_t>) in
+        if unsafe !self.owns(handle) { unsafe body(handle) }
+      }
+      unsafe withUnsafeMutablePointer(to: &visit) { visit in
+        unsafe uv_walk(
+          loop,
+          { handle, argument in
+            let visit = unsafe argument?.assumingMemoryBound(to: ((UnsafeMutablePointer<uv_handle_t>) -> Void).self)
+            if let handle = unsafe handle { unsafe visit?.pointee(handle) }
+          }, visit)
+      }
     }
-    var walk = Walk(machinery: self)
-    unsafe withUnsafeMutablePointer(to: &walk) { walk in
-      unsafe uv_walk(
-        loop,
-        { handle, argument in
-          guard let handle = unsafe handle, let walk = unsafe argument?.assumingMemoryBound(to: Walk.self) else {
-            return
-          }
-          if unsafe uv_is_active(handle) != 0 && !walk.pointee.machinery.owns(handle) {
-            unsafe walk.pointee.isFound = true
-          }
-        }, walk)
-    }
-    return walk.isFound
   }
 
   /// Whether libuv has something to do at once: a descriptor that is ready, or has yet to be handed to the kernel, a due

@@ -1,3 +1,5 @@
+import CLibUV
+
 /// What lives on a loop and takes part in its turns and its end, without the core knowing what it is.
 ///
 /// All calls come on the loop's thread.
@@ -20,6 +22,8 @@ protocol LoopResident: AnyObject {
   var isEmpty: Bool { get }
   /// The time that shutdown was given is over: cancels what has not begun.
   func expire()
+  /// Its own handles on libuv's loop, but for those of the machinery.
+  var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { get }
   /// Adds what is left.
   func report(into report: inout ShutdownReport)
 }
@@ -34,6 +38,7 @@ extension LoopResident {
   var isSettled: Bool { true }
   var isEmpty: Bool { true }
   func expire() {}
+  var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe [] }
   func report(into report: inout ShutdownReport) {}
 }
 

@@ -65,7 +65,7 @@ import CLibUV
     case .closingHandles, .reaping:
       now.isSettled = core.residents.allSatisfy(\.isSettled)
       now.isEmpty = core.residents.allSatisfy(\.isEmpty)
-      now.hasForeignHandles = !foreignHandles(includingClosing: true).isEmpty
+      now.hasForeignHandles = !core.foreignHandles(includingClosing: true).isEmpty
       if hasForeignRequests {
         now.isSettled = false
         now.isEmpty = false
@@ -82,7 +82,7 @@ import CLibUV
       report.unfinished.append(.init(kind: .task, label: task.name, age: task.age))
     }
     for resident in core.residents { resident.report(into: &report) }
-    report.foreignHandles = foreignHandles(includingClosing: false)
+    report.foreignHandles = core.foreignHandles(includingClosing: false)
     if hasForeignRequests { report.foreignHandles.append(.init(kind: "request", descriptor: nil)) }
     return report
   }
@@ -90,40 +90,27 @@ import CLibUV
   /// Requests of C neighbours: a file or a name that they asked libuv for. They end by themselves, so that shutdown
   /// waits for them. While handles or offloaded calls are left they cannot be told apart, and need not be.
   private var hasForeignRequests: Bool {
-    core.residents.allSatisfy(\.isEmpty) && foreignHandles(includingClosing: true).isEmpty
+    core.residents.allSatisfy(\.isEmpty) && core.foreignHandles(includingClosing: true).isEmpty
       && core.machinery.isUsedByOthers
-  }
-
-  /// What others have put on the loop. Our own handles are gone or closing when this is asked; a handle that is closing
-  /// is its owner's no more, but its memory is.
-  private func foreignHandles(includingClosing: Bool) -> [ShutdownReport.ForeignHandle] {
-    struct Walk {
-      let machinery: LoopMachinery
-      let includingClosing: Bool
-      var found: [ShutdownReport.ForeignHandle] = []
-    }
-    var walk = Walk(machinery: core.machinery, includingClosing: includingClosing)
-    unsafe withUnsafeMutablePointer(to: &walk) { walk in
-      unsafe uv_walk(
-        core.machinery.loop,
-        { handle, argument in
-          guard let handle = unsafe handle, let walk = unsafe argument?.assumingMemoryBound(to: Walk.self) else {
-            return
-          }
-          if unsafe walk.pointee.machinery.owns(handle) { return }
-          if unsafe !walk.pointee.includingClosing && uv_is_closing(handle) != 0 { return }
-          var descriptor: Int32 = -1
-          let status = unsafe uv_fileno(handle, &descriptor)
-          let kind = unsafe uv_handle_type_name(uv_handle_get_type(handle)).map { unsafe String(cString: $0) }
-          unsafe walk.pointee.found.append(
-            .init(kind: kind ?? "unknown", descriptor: status == 0 ? descriptor : nil))
-        }, walk)
-    }
-    return walk.found
   }
 }
 
 extension LoopCore {
+  /// What others have put on the loop. A handle that is closing is its owner's no more, but its memory is.
+  func foreignHandles(includingClosing: Bool) -> [ShutdownReport.ForeignHandle] {
+    let ours = unsafe Set(residents.flatMap { unsafe $0.uvHandles })
+    var found: [ShutdownReport.ForeignHandle] = []
+    unsafe machinery.visitOthers { handle in
+      if unsafe ours.contains(handle) { return }
+      if unsafe !includingClosing && uv_is_closing(handle) != 0 { return }
+      var descriptor: Int32 = -1
+      let status = unsafe uv_fileno(handle, &descriptor)
+      let kind = unsafe uv_handle_type_name(uv_handle_get_type(handle)).map { unsafe String(cString: $0) }
+      found.append(.init(kind: kind ?? "unknown", descriptor: status == 0 ? descriptor : nil))
+    }
+    return found
+  }
+
   /// Begins the end, from any thread and as often as anybody likes. The shortest `within` counts.
   func requestStop(within limit: Duration?) {
     requireOwnProcess()

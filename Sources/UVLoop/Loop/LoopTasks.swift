@@ -18,6 +18,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     let started: Int64
     var cancel: (@Sendable () -> Void)?
     var isAsker = false
+    var job: UInt?
   }
 
   /// The loops' tasks that wait for the calling code, outermost first: the task it belongs to, and those that wait for
@@ -27,6 +28,8 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
 
   private let lock = Lock()
   private var entries: [UInt64: Entry] = [:]
+  /// Which jobs are whose, on a loop that is watched.
+  private var numbers: [UInt: UInt64] = [:]
   private var lastNumber: UInt64 = 0
   private var isClosed = false
   private var isCancelled = false
@@ -53,8 +56,25 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
 
   func leave(_ id: ID) {
     // The entry is released outside the lock: it may hold the last reference to anything.
-    let entry = lock.withLock { entries.removeValue(forKey: id.number) }
+    let entry = lock.withLock {
+      let entry = entries.removeValue(forKey: id.number)
+      if let job = entry?.job { numbers[job] = nil }
+      return entry
+    }
     _ = consume entry
+  }
+
+  /// All jobs of a task are one, and known by its name from now on.
+  func note(_ job: UInt, of id: ID) {
+    lock.withLock {
+      if entries[id.number] == nil { return }
+      entries[id.number]?.job = job
+      numbers[job] = id.number
+    }
+  }
+
+  func name(of job: UInt) -> String? {
+    lock.withLock { numbers[job].flatMap { entries[$0]?.name } }
   }
 
   /// Later tasks are refused.
@@ -92,6 +112,16 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
       entries.values.count { entry in
         if case .task = entry.kind { return !entry.isAsker }
         return false
+      }
+    }
+  }
+
+  /// All tasks of the loop, the oldest first.
+  var all: [(name: String?, age: Duration)] {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      entries.sorted { $0.key < $1.key }.compactMap { _, entry in
+        if case .task = entry.kind { (entry.name, .nanoseconds(now - entry.started)) } else { nil }
       }
     }
   }

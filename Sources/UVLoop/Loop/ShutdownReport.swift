@@ -21,7 +21,7 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
   }
 
   /// A handle that C code put on the loop and has not closed.
-  public struct ForeignHandle: Sendable, Hashable {
+  public struct ForeignHandle: Sendable, Hashable, Codable {
     /// libuv's name of its kind, such as `timer`, `poll` or `tcp`; `request` for requests that C code made and that had
     /// not ended when the time was over, of which libuv keeps only the number.
     public let kind: String

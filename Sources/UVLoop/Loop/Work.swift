@@ -7,6 +7,18 @@ enum Work: ~Copyable {
   case job(UnownedJob)
   /// A job for the loop as a task executor: code of a task that prefers the loop.
   case taskJob(UnownedJob)
+  /// Any of these, on a loop that is watched.
+  case stamped(StampedWork)
+
+  /// Which job it is, in bits to compare: all jobs of a task are one.
+  var job: UInt? {
+    switch self {
+    case .job(let job): unsafe unsafeBitCast(job, to: UInt.self)
+    case .taskJob(let job): unsafe unsafeBitCast(job, to: UInt.self)
+    case .call: nil
+    case .stamped: nil
+    }
+  }
 }
 
 /// First in, first out, in one growing block whose memory is kept.

@@ -8,6 +8,8 @@ import CLibUV
   /// Something that waits for its time.
   enum Entry {
     case call(() -> Void)
+    /// The same, on a loop of which somebody wants to know where things come from.
+    case tracedCall(TracedCall)
     case sleeper(Sleeper)
     case limit(TimeLimit)
   }
@@ -17,6 +19,10 @@ import CLibUV
   /// For a scheduled call that outlives the core, and says what it was.
   let loopName: String
   let time: TimeSource
+  /// Of the core, which is retained wherever it is used.
+  private let books: BiasedLock
+  private let watch: LoopWatch
+  private let counters: LoopCounters
   /// Nil on real time.
   let testClock: TestClock?
   private let timer: UnsafeMutablePointer<uv_timer_t>
@@ -28,6 +34,9 @@ import CLibUV
     unsafe self.core = core
     loopName = core.name
     time = core.time
+    books = core.books
+    watch = core.watch
+    counters = core.counters
     testClock = core.time.virtual.map { TestClock($0) }
     unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
@@ -38,31 +47,59 @@ import CLibUV
   /// How many entries wait.
   var count: Int { queue.count }
 
-  func insert(_ entry: Entry, at deadline: Int64) -> TimerToken { queue.insert(entry, at: deadline) }
+  func insert(_ entry: consuming Entry, at deadline: Int64) -> TimerToken {
+    books.enter()
+    defer { books.leave() }
+    return queue.insert(consume entry, at: deadline)
+  }
+
+  func insert(_ body: consuming @escaping () -> Void, at deadline: Int64) -> TimerToken {
+    if let site = watch.siteIfWanted { return insert(.tracedCall(TracedCall(consume body, site)), at: deadline) }
+    return insert(.call(consume body), at: deadline)
+  }
 
   /// True if it was there. What it held is released when the queue is in order: it may call back.
   @discardableResult
-  func remove(_ token: TimerToken) -> Bool { queue.remove(token) != nil }
+  func remove(_ token: TimerToken) -> Bool {
+    let entry = books.withOwnership { queue.remove(token) }
+    return entry != nil
+  }
 
   func contains(_ token: TimerToken) -> Bool { queue.contains(token) }
 
   /// Whether shutdown came before its time did.
   func wasDropped(_ token: TimerToken) -> Bool { queue.wasHandedOut(token) }
 
-  func move(_ token: TimerToken, to deadline: Int64) -> Bool { queue.move(token, to: deadline) }
+  func move(_ token: TimerToken, to deadline: Int64) -> Bool {
+    books.withOwnership { queue.move(token, to: deadline) }
+  }
+
+  /// Shows what waits, by deadline and then by submission, and in how long its time comes.
+  func forEachPending(_ body: (borrowing Entry, _ dueIn: Duration) -> Void) {
+    let now = time.now
+    queue.forEachPending { body($0, .nanoseconds($1) - .nanoseconds(now)) }
+  }
 
   func afterPoll() {
     guard let earliest = queue.earliest else { return }
     let now = time.now
     if earliest > now { return }
-    queue.beginPass(at: now)
-    while let entry = queue.popDue() {
+    books.withOwnership { queue.beginPass(at: now) }
+    while let deadline = queue.nextInPass, let entry = books.withOwnership({ queue.popDue() }) {
+      counters.timers.add()
       switch entry {
-      case .call(let body): body()
+      case .call(let body): call(body, deadline, nil)
+      case .tracedCall(let traced): call(traced.body, deadline, traced.site)
       case .sleeper(let sleeper): sleeper.expire()
       case .limit(let limit): limit.expire()
       }
     }
+  }
+
+  @inline(__always)
+  private func call(_ body: () -> Void, _ deadline: Int64, _ site: CallSite?) {
+    watch.observing(
+      LoopCall(kind: .scheduledCall, site: site, since: time.virtual == nil ? deadline : nil), body)
   }
 
   func beforePoll() -> Bool {
@@ -102,9 +139,10 @@ import CLibUV
 
   func releaseWaits() {
     testClock?.close()
-    for entry in queue.close() {
+    let entries = books.withOwnership { queue.close() }
+    for entry in entries {
       switch entry {
-      case .call: dropped += 1
+      case .call, .tracedCall: dropped += 1
       case .sleeper(let sleeper): sleeper.gate.fire(.closed)
       case .limit(let limit): limit.close()
       }
@@ -112,6 +150,17 @@ import CLibUV
   }
 
   func report(into report: inout ShutdownReport) { report.droppedCalls += dropped }
+}
+
+/// A scheduled call and where it was scheduled.
+final class TracedCall {
+  let body: () -> Void
+  let site: CallSite
+
+  init(_ body: consuming @escaping () -> Void, _ site: CallSite) {
+    self.body = body
+    self.site = site
+  }
 }
 
 extension LoopCore {

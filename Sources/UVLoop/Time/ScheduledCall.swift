@@ -15,7 +15,7 @@ public final class ScheduledCall {
   /// The closure is the queue's alone: a call whose maker does not keep this object takes no memory for it.
   init(on timers: consuming LoopTimers, at deadline: Int64, _ body: consuming @escaping () -> Void) {
     moment = deadline
-    token = timers.insert(.call(body), at: deadline)
+    token = timers.insert(consume body, at: deadline)
     self.timers = timers
   }
 

@@ -12,6 +12,14 @@ import CLibUV
 final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above.
   fileprivate let waiting = OffloadList()
   fileprivate var runners = RunnerCount()
+  fileprivate var times = OffloadTimes()
+}
+
+/// How long offloaded calls have waited for a worker, and how long they have run.
+struct OffloadTimes {
+  var isMeasured = false
+  var waits = LatencyHistogram()
+  var runs = LatencyHistogram()
 }
 
 /// The books of the pool: which offloaded calls wait, which run, and who waits for whom.
@@ -141,6 +149,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     lock.withLock {
       running.remove(offload)
       unsafe offload.place = .outside
+      if queue.times.isMeasured { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
       let wantsRelief = hasHadShare && !queue.waiting.isEmpty
       if wantsRelief && queue.runners.mayEndBeforeOthers() {
         queue.runners.end()
@@ -156,6 +165,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       queue.runners.end()
       return nil
     }
+    if queue.times.isMeasured { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
     unsafe offload.place = .running
     running.append(offload)
@@ -224,6 +234,22 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   /// What runs, by when it began: that is read before the lock is taken, so that the list's order may differ.
   private func oldestFirst(where isWanted: (Offload) -> Bool) -> [Offload] {
     running.filter { !$0.isOver && isWanted($0) }.sorted { unsafe $0.since < $1.since }
+  }
+
+  /// From now on.
+  func measureTimes(of queue: OffloadQueue) { lock.withLock { queue.times.isMeasured = true } }
+
+  /// How much of a loop waits and runs, and how long what has run did both.
+  func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
+    lock.withLock {
+      (queue.waiting.count, running.count { unsafe $0.queue === queue && !$0.isOver }, queue.times)
+    }
+  }
+
+  /// What of a loop waits, the first in line first, and for how long it has.
+  func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
+    let now = MonotonicClock.now()
+    return lock.withLock { queue.waiting.filter { _ in true }.map { ($0, .nanoseconds(unsafe now - $0.since)) } }
   }
 
   var statistics: ThreadPool.Statistics {

@@ -12,7 +12,7 @@
 /// > libuv: `uv_queue_work`, "Thread pool work scheduling" in its manual.
 public enum ThreadPool {
   /// What the pool does at a moment.
-  public struct Statistics: Sendable {
+  public struct Statistics: Sendable, Codable {
     /// Offloaded calls that wait for a worker.
     public let queued: Int
     /// Offloaded calls that run.
@@ -24,7 +24,7 @@ public enum ThreadPool {
   }
 
   /// An offloaded call that runs.
-  public struct Job: Sendable, Hashable {
+  public struct Job: Sendable, Hashable, Codable {
     /// The label given to `offload`.
     public let label: String?
     /// For how long it has run.

@@ -1,0 +1,52 @@
+// Work that a watched loop runs.
+
+extension LoopCore {
+  /// Gives work the time at which it came, and where it was posted.
+  @inline(__always)
+  func stamped(_ work: consuming Work) -> Work {
+    watch.interest.contains(.calls) ? stamp(work) : work
+  }
+
+  @inline(never)
+  private func stamp(_ work: consuming Work) -> Work {
+    // A job comes from the runtime, and not from whoever wrote the task.
+    let site = work.job == nil ? watch.siteIfWanted : nil
+    return .stamped(StampedWork(work, since: MonotonicClock.now(), site: site))
+  }
+
+  func run(_ stamped: StampedWork) {
+    guard let work = stamped.take() else { return }
+    var call = LoopCall(kind: .post, site: stamped.site, since: stamped.since)
+    runningJob = work.job
+    if let job = runningJob {
+      call = LoopCall(kind: .task, label: tasks.name(of: job), since: stamped.since)
+    }
+    // The work must be the loop's own to consume, which a closure does not allow.
+    watch.observer.willRun(call)
+    run(work)
+    watch.observer.didRun()
+    runningJob = nil
+  }
+
+  /// At the start of a task of the loop: from now on its jobs are known by its name.
+  func noteStart(of id: LoopTasks.ID, _ name: String?) {
+    guard isCurrent, watch.interest.contains(.calls), let job = runningJob else { return }
+    tasks.note(job, of: id)
+    watch.observer.identify(name)
+  }
+}
+
+/// Work that carries along when it came, and from where.
+final class StampedWork {
+  private var work: Work?
+  let since: Int64
+  let site: CallSite?
+
+  init(_ work: consuming Work, since: Int64, site: CallSite?) {
+    self.work = consume work
+    self.since = since
+    self.site = site
+  }
+
+  func take() -> Work? { work.take() }
+}

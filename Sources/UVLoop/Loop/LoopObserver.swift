@@ -1,0 +1,68 @@
+/// Somebody who wants to know what a loop does. The loop tells it, and does not know what it makes of that.
+///
+/// All calls come on the loop's thread, and none nests in another.
+protocol LoopObserver: AnyObject, Sendable {
+  /// Around each call of somebody's code, while there is interest in calls.
+  func willRun(_ call: LoopCall)
+  func didRun()
+  /// What runs turns out to be this task.
+  func identify(_ name: String?)
+  /// Before each poll, while there is interest in turns.
+  func willPoll()
+  /// The loop's handles, timers or offloaded calls have come to be.
+  func didMoveIn(_ resident: any LoopResident)
+  /// Before the loop is closed.
+  func loopEnds()
+  /// Nobody holds an inactive handle of this kind any more, and so it closes, while there is interest in sites.
+  func handleWasDropped(_ noun: StaticString, _ site: CallSite)
+  /// The loop was dropped without shutdown: what to add to the sentence that says so.
+  var afterword: String { get }
+}
+
+/// What an observer wants to be told. Nothing, on most loops, and that is asked with one load.
+struct LoopInterest: OptionSet {
+  let rawValue: UInt8
+
+  /// What runs: then each thing carries along when it came.
+  static let calls = LoopInterest(rawValue: 1)
+  /// From where things were started: then handles and calls carry the stack of their making.
+  static let sites = LoopInterest(rawValue: 2)
+  /// How long each turn takes.
+  static let turns = LoopInterest(rawValue: 4)
+}
+
+/// One thing that a loop runs.
+struct LoopCall {
+  let kind: CallKind
+  var label: String?
+  var site: CallSite?
+  /// When it could have run, in nanoseconds of the monotonic clock: when it was posted, or was due.
+  var since: Int64?
+}
+
+/// What kind of thing a loop runs.
+public struct CallKind: RawRepresentable, Hashable, Sendable, Codable, CustomStringConvertible {
+  /// The name of the kind.
+  public let rawValue: String
+
+  /// A kind with a name.
+  public init(rawValue: String) { self.rawValue = rawValue }
+
+  /// A closure that was posted.
+  public static let post = CallKind(rawValue: "post")
+  /// A part of a task, from one `await` to the next.
+  public static let task = CallKind(rawValue: "task")
+  /// A call made with ``EventLoop/schedule(after:isolation:_:)``.
+  public static let scheduledCall = CallKind(rawValue: "ScheduledCall")
+  /// The callback of a ``UVLoop/TimerHandle``.
+  public static let timerHandle = CallKind(rawValue: "TimerHandle")
+  /// The callback of a ``UVLoop/AsyncHandle``.
+  public static let asyncHandle = CallKind(rawValue: "AsyncHandle")
+  /// The callback of a ``UVLoop/PollHandle``.
+  public static let pollHandle = CallKind(rawValue: "PollHandle")
+  /// The callback of a ``UVLoop/SignalHandle``.
+  public static let signalHandle = CallKind(rawValue: "SignalHandle")
+
+  /// The name of the kind.
+  public var description: String { rawValue }
+}
