@@ -1,0 +1,77 @@
+/// What a loop has done since it began, as ``EventLoop/metrics`` tells.
+///
+/// A plain value. For rates take two and compare: ``utilisation(since:)``, ``LatencyHistogram/since(_:)``.
+public struct LoopMetrics: Sendable, Codable {
+  /// Since the loop was made.
+  public let elapsed: Duration
+  /// Passes of libuv's loop that have come through their poll.
+  public let turns: Int
+  /// Polls begun: one more than turns while the loop polls.
+  public let polls: Int
+  /// Closures and parts of tasks that have run.
+  public let jobs: Int
+  /// Closures, jobs and messages that came from other threads.
+  public let posts: Int
+  /// How often another thread had to wake the loop.
+  public let wakes: Int
+  /// Sleeps, scheduled calls and time limits whose time has come.
+  public let timersFired: Int
+  /// Callbacks of handles.
+  public let callbacks: Int
+  /// What waits to run now.
+  public let queued: Int
+  /// Offloaded calls that wait for a worker now.
+  public let offloadsQueued: Int
+  /// Offloaded calls that run now.
+  public let offloadsRunning: Int
+
+  /// How long the loop has waited in its poll; nil without ``EventLoop/Options/metrics``.
+  ///
+  /// > libuv: `uv_metrics_idle_time`.
+  public let idle: Duration?
+  /// How long each turn kept the loop from looking for what had come: by so much everything may be late. Empty without
+  /// ``EventLoop/Options/metrics``.
+  public let lag: LatencyHistogram
+  /// How long offloaded calls have waited for a worker. Empty without ``EventLoop/Options/metrics``.
+  public let offloadWait: LatencyHistogram
+  /// How long offloaded calls have run. Empty without ``EventLoop/Options/metrics``.
+  public let offloadRun: LatencyHistogram
+
+  /// How long the loop was at work; nil without ``EventLoop/Options/metrics``.
+  public var busy: Duration? { idle.map { max(.zero, elapsed - $0) } }
+
+  /// The share of the time that the loop was at work, from 0 to 1; nil without ``EventLoop/Options/metrics``, and if no
+  /// time has passed.
+  ///
+  /// - Parameter earlier: A value of the same loop; without it since the loop was made.
+  public func utilisation(since earlier: LoopMetrics? = nil) -> Double? {
+    guard let busy else { return nil }
+    let span = elapsed - (earlier?.elapsed ?? .zero)
+    if span <= .zero { return nil }
+    return min(1, max(0, (busy - (earlier?.busy ?? .zero)) / span))
+  }
+}
+
+extension EventLoop {
+  /// What the loop has done so far.
+  ///
+  /// After shutdown it says what had been done by then, with nothing queued or running.
+  ///
+  /// - Complexity: O(1), and O(n) in the n calls that wait for the pool.
+  ///
+  /// > Isolation: Call it from any thread, also while the loop is blocked. The numbers are read one after the other: they
+  /// agree with each other when the loop itself reads them.
+  public nonisolated var metrics: LoopMetrics {
+    let uptime = core.uptime
+    let (wakes, posts) = core.inbox.counts
+    let pool = monitor.offloadQueue.map { PoolLedger.process.summary(of: $0) } ?? (queued: 0, running: 0, times: OffloadTimes())
+    return LoopMetrics(
+      elapsed: .nanoseconds(uptime.elapsed), turns: core.counters.turns.value, polls: core.counters.polls.value,
+      jobs: core.counters.jobs.value, posts: posts, wakes: wakes, timersFired: core.counters.timers.value,
+      callbacks: core.counters.callbacks.value,
+      queued: core.life == .stopped ? 0 : core.inbox.waiting + core.counters.queued.value,
+      offloadsQueued: pool.queued, offloadsRunning: pool.running,
+      idle: uptime.isIdleMeasured ? .nanoseconds(uptime.idle) : nil,
+      lag: monitor.lagSoFar, offloadWait: pool.times.waits, offloadRun: pool.times.runs)
+  }
+}

@@ -1,0 +1,155 @@
+// Who is where:
+//   the loop's thread   tells what runs, and how each turn goes
+//   any thread          switches reports on and off, and reads
+
+/// Everything that watches one loop.
+final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+  /// What runs on the loop.
+  struct Running {
+    let call: LoopCall
+    let began: Int64
+    /// A task that says who it is while it runs.
+    var name: String?
+
+    var label: String? { name ?? call.label }
+    var waited: Duration { call.since.map { .nanoseconds(max(0, began - $0)) } ?? .zero }
+  }
+
+  private struct SlowCallLog {
+    let threshold: Int64
+    let report: @Sendable (SlowCall) -> Void
+  }
+
+  private let lock = Lock()
+  private var running: Running?
+  private var slowCalls: SlowCallLog?
+  private var watchdog: Watchdog?
+  private var lag = LatencyHistogram()
+  private var meter: TurnMeter?
+  private var offloads: OffloadQueue?
+  private var site: CallSite?
+  private let name: String
+  /// Weak, since it keeps this object. Not the core: a weak reference makes each retain of an object five times as slow.
+  private weak var watch: LoopWatch?
+
+  init(_ name: String) { self.name = name }
+
+  /// Called before anybody else can know the loop.
+  func begin(on core: LoopCore, _ options: EventLoop.Options) {
+    lock.withLock { watch = core.watch }
+    if options.metrics {
+      lock.withLock { meter = TurnMeter(core.uptime) }
+      core.watch.setInterest(.turns, true)
+    }
+    if options.debug || DebugMode.isWanted {
+      lock.withLock { site = CallSite.capture() }
+      DebugMode.begin(self, on: core)
+    }
+  }
+
+  /// What runs now; nil if nothing does, or nobody has asked for it to be noted.
+  var current: Running? { lock.withLock { running } }
+
+  var lagSoFar: LatencyHistogram { lock.withLock { lag } }
+
+  /// Nil as long as the loop has not offloaded anything.
+  var offloadQueue: OffloadQueue? { lock.withLock { offloads } }
+
+  // MARK: Reports
+
+  /// Nil ends the reports.
+  func reportSlowCalls(over threshold: Duration, _ report: (@Sendable (SlowCall) -> Void)?) {
+    let old = lock.withLock {
+      let old = slowCalls
+      slowCalls = report.map { SlowCallLog(threshold: threshold.saturatingNanoseconds, report: $0) }
+      watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
+      return old
+    }
+    _ = consume old
+  }
+
+  /// The one before it ends. Nil leaves none.
+  func setWatchdog(_ new: Watchdog?) {
+    let old = lock.withLock {
+      let old = watchdog
+      watchdog = new
+      watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
+      return old
+    }
+    old?.end()
+  }
+
+  // MARK: What the loop tells
+
+  func willRun(_ call: LoopCall) {
+    let now = MonotonicClock.now()
+    lock.withLock { running = Running(call: call, began: now) }
+  }
+
+  func identify(_ name: String?) { lock.withLock { running?.name = name } }
+
+  func didRun() {
+    let now = MonotonicClock.now()
+    let (slow, call) = lock.withLock { () -> (SlowCallLog?, Running?) in
+      let call = running.take()
+      guard let call, let slowCalls, now - call.began >= slowCalls.threshold else { return (nil, nil) }
+      return (slowCalls, call)
+    }
+    if let slow, let call {
+      slow.report(SlowCall(call, ran: .nanoseconds(now - call.began), on: name))
+    }
+  }
+
+  func didMoveIn(_ resident: any LoopResident) {
+    guard let queue = (resident as? LoopWork)?.queue else { return }
+    if lock.withLock({ offloads = queue; return meter != nil }) { PoolLedger.process.measureTimes(of: queue) }
+  }
+
+  func willPoll() {
+    lock.withLock {
+      if let busy = meter?.turn() { lag.record(nanoseconds: busy) }
+    }
+  }
+
+  func handleWasDropped(_ noun: StaticString, _ site: CallSite) {
+    DebugMode.tell(
+      "a \(noun) of loop \"\(name)\" was dropped open, and has been closed. Call close() first. It was made at",
+      StackTrace(site))
+  }
+
+  var afterword: String {
+    guard let site = lock.withLock({ site }) else { return "" }
+    return "UVLoop: it was made at\n\(StackTrace(site))\n"
+  }
+
+  func loopEnds() {
+    setWatchdog(nil)
+    reportSlowCalls(over: .zero, nil)
+  }
+}
+
+/// How long each turn of a loop keeps what comes from being looked at.
+private struct TurnMeter {
+  private let uptime: LoopUptime
+  private var last: Int64
+  private var lastIdle: Int64
+
+  init(_ uptime: LoopUptime) {
+    self.uptime = uptime
+    last = MonotonicClock.now()
+    lastIdle = 0
+  }
+
+  /// Nanoseconds from the end of the wait in the last poll to now: all that has passed but was not waited.
+  mutating func turn() -> Int64 {
+    let now = MonotonicClock.now()
+    let idle = uptime.idle
+    defer { (last, lastIdle) = (now, idle) }
+    return max(0, (now - last) - (idle - lastIdle))
+  }
+}
+
+extension EventLoop {
+  /// Holds because `init` passes one, and nothing else ever is.
+  nonisolated var monitor: LoopMonitor { unsafe unsafeDowncast(core.watch.observer, to: LoopMonitor.self) }
+}

@@ -1,0 +1,38 @@
+extension LoopSnapshot: CustomStringConvertible {
+  /// What keeps the loop busy, a line for each kind of thing.
+  public var description: String {
+    var lines = [
+      "loop \"\(loop)\" is \(state.rawValue), on \(thread.name) (thread \(thread.id), kernel id \(thread.kernelID))",
+      running.map { "runs: \(titled($0.kind.rawValue, $0.label)), for \($0.age.text)" } ?? "runs: nothing that is noted",
+    ]
+    if queued > 0 { lines.append("queued: \(queued)") }
+    list("handles", handles.map { handle in
+      var text = "\(handle.kind) \(handle.state.rawValue)"
+      if let descriptor = handle.descriptor { text += ", descriptor \(descriptor)" }
+      if let dueIn = handle.dueIn { text += ", due in \(dueIn.text)" }
+      if !handle.isReferenced { text += ", not referenced" }
+      return text
+    }, &lines)
+    list("sleeping tasks", sleepers.map { "due in \($0.dueIn.text)" }, &lines)
+    list("scheduled calls", scheduledCalls.map { "due in \($0.dueIn.text)" }, &lines)
+    list("time limits", limits.map { "due in \($0.dueIn.text)" }, &lines)
+    if waits > 0 { lines.append("other waits: \(waits)") }
+    list("tasks", tasks.map { "\(titled("task", $0.name)), \($0.age.text) old" }, &lines)
+    list("offloaded calls that run", offloadsRunning.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
+    list("offloaded calls that wait", offloadsQueued.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
+    list("handles of C code", foreignHandles?.map { handle in
+      handle.kind + (handle.descriptor.map { ", descriptor \($0)" } ?? "")
+    } ?? [], &lines)
+    if lines.count == 2 && running == nil { lines.append("nothing keeps it busy") }
+    return lines.joined(separator: "\n")
+  }
+
+  private func titled(_ kind: String, _ name: String?) -> String { name.map { "\(kind) \"\($0)\"" } ?? kind }
+
+  /// The first few of many: they are in an order in which these matter most.
+  private func list(_ title: String, _ items: [String], _ lines: inout [String]) {
+    if items.isEmpty { return }
+    let rest = items.count > 5 ? "; and \(items.count - 5) more" : ""
+    lines.append("\(title): \(items.count) (\(items.prefix(5).joined(separator: "; "))\(rest))")
+  }
+}

@@ -1,0 +1,150 @@
+/// What is on a loop at one moment, as ``EventLoop/snapshot()`` and ``EventLoop/snapshotFromOutside(timeout:)`` tell.
+///
+/// Its ``description`` answers what keeps the loop busy.
+public struct LoopSnapshot: Sendable, Codable {
+  /// A thread, as libuv, the kernel and a person name it.
+  public struct Thread: Sendable, Hashable, Codable {
+    /// Its `uv_thread_t`.
+    public let id: UInt
+    /// The kernel's number of it.
+    public let kernelID: UInt64
+    /// The kernel's name of it, at most 15 bytes on Linux.
+    public let name: String
+  }
+
+  /// What runs.
+  public struct Running: Sendable, Codable {
+    /// What kind of thing it is.
+    public let kind: CallKind
+    /// The name of the task, where it has one.
+    public let label: String?
+    /// For how long it has run.
+    public let age: Duration
+  }
+
+  /// A handle that is open, or whose memory libuv still uses.
+  public struct Handle: Sendable, Codable {
+    /// The name of its type, such as `TimerHandle`.
+    public let kind: String
+    /// What it does.
+    public let state: HandleState
+    /// Whether it keeps libuv's loop alive.
+    ///
+    /// > libuv: `uv_has_ref`.
+    public let isReferenced: Bool
+    /// How long until it calls, in whole milliseconds, for a timer that runs.
+    public let dueIn: Duration?
+    /// What it watches, for a handle that watches a descriptor.
+    public let descriptor: Int32?
+    /// Where it was made; nil unless the loop is in debug mode.
+    public let site: StackTrace?
+  }
+
+  /// What a handle does.
+  public enum HandleState: String, Sendable, Codable {
+    /// It has not been started, or has been stopped, or has fired.
+    case inactive
+    /// It may call back.
+    case active
+    /// It has been closed, and its memory is about to be freed.
+    case closing
+  }
+
+  /// A task or a call that waits for its time.
+  public struct Wait: Sendable, Codable {
+    /// How long until then, in the loop's time; less than zero if it is late.
+    public let dueIn: Duration
+    /// Where it was asked for; nil unless the loop is in debug mode, and for a task.
+    public let site: StackTrace?
+  }
+
+  /// A task of the loop.
+  public struct Task: Sendable, Codable {
+    /// The name given to ``EventLoop/task(name:priority:operation:)-swift.method``.
+    public let name: String?
+    /// Since it was made.
+    public let age: Duration
+  }
+
+  /// An offloaded call.
+  public struct Offload: Sendable, Codable {
+    /// The label given to `offload`.
+    public let label: String?
+    /// For how long it has waited, or run.
+    public let age: Duration
+  }
+
+  /// The loop's name.
+  public let loop: String
+  /// Where it is in its life.
+  public let state: EventLoop.State
+  /// Its thread.
+  public let thread: Thread
+  /// What runs now; nil if nothing does, and unless slow calls are reported or a watchdog watches.
+  public let running: Running?
+  /// How many closures and jobs wait to run.
+  public let queued: Int
+  /// The handles, in no order.
+  public let handles: [Handle]
+  /// Tasks that sleep, the next one first.
+  public let sleepers: [Wait]
+  /// Scheduled calls, the next one first.
+  public let scheduledCalls: [Wait]
+  /// Limits of `withTimeout` that run, the next one first.
+  public let limits: [Wait]
+  /// How many tasks wait for something else on the loop: a ``Promise``, a signal.
+  public let waits: Int
+  /// The loop's tasks, the oldest first.
+  public let tasks: [Task]
+  /// Its offloaded calls that wait for a worker, the first in line first.
+  public let offloadsQueued: [Offload]
+  /// Its offloaded calls that run, the oldest first.
+  public let offloadsRunning: [Offload]
+  /// The handles that C code has put on the loop; nil from outside, where libuv's list cannot be read.
+  public let foreignHandles: [ShutdownReport.ForeignHandle]?
+  /// The pool that all loops share.
+  public let pool: ThreadPool.Statistics
+}
+
+extension EventLoop {
+  /// What is on the loop now.
+  ///
+  /// - Complexity: O(n log n) in what there is.
+  ///
+  /// > Isolation: On the loop, and so `await loop.snapshot()` from elsewhere. A loop that is blocked does not answer:
+  /// then use ``snapshotFromOutside(timeout:)``.
+  public func snapshot() -> LoopSnapshot { LoopSnapshot(core, monitor, isOnLoop: true) }
+
+  /// What is on the loop now, also while its thread is blocked.
+  ///
+  /// The loop is not asked, only kept from changing its lists for the moment that it takes to read them. Foreign handles
+  /// are not seen: libuv's list of them belongs to the loop's thread.
+  ///
+  /// - Parameter timeout: How long to wait while the loop is in the middle of a change, counted in nanoseconds: usually a
+  ///   few of them, unless the process has lost its CPU.
+  /// - Throws: ``UVError/Code/invalidArgument`` for a timeout of zero or less; ``UVError/Code/timedOut``;
+  ///   ``UVError/Code/notSupported`` on a system without `membarrier`, which is all but Linux.
+  /// - Complexity: O(n log n) in what there is.
+  ///
+  /// > Isolation: Call it from any thread, the loop's own included, also after shutdown.
+  public nonisolated func snapshotFromOutside(timeout: Duration = .seconds(1)) throws(UVError) -> LoopSnapshot {
+    if timeout <= .zero {
+      throw UVError(
+        .invalidArgument, call: "snapshotFromOutside",
+        "A timeout of \(timeout.text) leaves no time to read anything: it must be greater than zero.")
+    }
+    core.requireOwnProcess()
+    if !BiasedLock.isSupported {
+      throw UVError(
+        .notSupported, call: "snapshotFromOutside",
+        "This system has no membarrier, without which a loop's lists cannot be read. Use `await loop.snapshot()`.")
+    }
+    let snapshot = core.books.withAccess(until: MonotonicClock.now(plus: timeout)) {
+      LoopSnapshot(core, monitor, isOnLoop: false)
+    }
+    if let snapshot { return snapshot }
+    throw UVError(
+      .timedOut, call: "snapshotFromOutside",
+      "The thread of loop \"\(name)\" was in the middle of a change for \(timeout.text). Ask again.")
+  }
+}
