@@ -6,6 +6,7 @@ extension Workload {
     timerChurn, oneShots, sleepers,
     offloading, offloadLatency,
     startup,
+    watchedPosts, watchedTrips,
   ]
 
   static func named(_ name: String) -> Workload? {

@@ -15,7 +15,7 @@ protocol SerialQueue: Sendable {
 struct UVLoopQueue: SerialQueue {
   let loop: UVLoop.EventLoop
 
-  init(spin: Duration = .zero) throws { loop = try UVLoop.EventLoop(.init(name: "bench", spin: spin)) }
+  init(_ options: UVLoop.EventLoop.Options = .init(name: "bench")) throws { loop = try UVLoop.EventLoop(options) }
 
   @inline(__always)
   func post(_ work: consuming @escaping @Sendable () -> Void) {

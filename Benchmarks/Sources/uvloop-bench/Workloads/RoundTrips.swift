@@ -15,13 +15,13 @@ extension Workload {
       Peer("c-uv-evfd") { try .latencies($0, peer_roundtrip_eventfd) },
       Peer("c-uv-spin50us") { try .latencies($0, peer_roundtrip_spin) },
       Peer("uvloop-swift") { try await trips($0, to: UVLoopQueue()) },
-      Peer("uvloop-swift-spin") { try await trips($0, to: UVLoopQueue(spin: .microseconds(50)), looking: true) },
+      Peer("uvloop-swift-spin") { try await trips($0, to: UVLoopQueue(.init(spin: .microseconds(50))), looking: true) },
       Peer("nio") { try await trips($0, to: NIOQueue()) },
       Peer("dispatch") { try await trips($0, to: DispatchSerialQueuePeer()) },
     ] + Script.all)
 
   /// - Parameter looking: Whether the thread looks for its answer, for as long as the loop does, before it blocks.
-  private static func trips(_ count: Int, to queue: some SerialQueue, looking: Bool = false) async throws -> [Figure] {
+  static func trips(_ count: Int, to queue: some SerialQueue, looking: Bool = false) async throws -> [Figure] {
     let seen = Seen(count)
     let answered = Answer(looking: looking)
     let done = Semaphore()

@@ -12,7 +12,7 @@ extension Workload {
       Peer("dispatch") { try await chain($0, on: DispatchSerialQueuePeer()) },
     ] + Script.all)
 
-  private static func chain(_ count: Int, on queue: some SerialQueue) async throws -> [Figure] {
+  static func chain(_ count: Int, on queue: some SerialQueue) async throws -> [Figure] {
     let tally = Tally(count)
     let watch = Stopwatch()
     queue.post { link(0, of: count, tally, queue) }
