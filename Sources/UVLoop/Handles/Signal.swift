@@ -44,7 +44,8 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     let names: [Signal: String] = [
       .hangup: "SIGHUP", .interrupt: "SIGINT", .quit: "SIGQUIT", .terminate: "SIGTERM", .user1: "SIGUSR1",
       .user2: "SIGUSR2", .brokenPipe: "SIGPIPE", .alarm: "SIGALRM", .windowChange: "SIGWINCH",
-      .terminalStop: "SIGTSTP", .urgentData: "SIGURG", .resume: "SIGCONT", .child: "SIGCHLD", .kill: "SIGKILL", .stop: "SIGSTOP",
+      .terminalStop: "SIGTSTP", .urgentData: "SIGURG", .resume: "SIGCONT", .child: "SIGCHLD", .kill: "SIGKILL",
+      .stop: "SIGSTOP",
     ]
     return names[self] ?? "signal \(rawValue)"
   }

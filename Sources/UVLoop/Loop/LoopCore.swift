@@ -48,11 +48,11 @@ import Synchronization
   var hasReleasedWaits = false
   var hooks: [() -> Void] = []
   var stop: LoopStop?
-  private(set) var residents: [any LoopResident] = []
-  /// The same by slot: what is asked for at every call is one load away.
-  private var handlesSlot: AnyObject?
-  private var timersSlot: AnyObject?
-  private var workSlot: AnyObject?
+  /// What lives here; the same by slot, so that what is asked for at every call is one load away.
+  var residents: [any LoopResident] = []
+  var handlesSlot: AnyObject?
+  var timersSlot: AnyObject?
+  var workSlot: AnyObject?
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.
@@ -264,46 +264,5 @@ extension LoopCore: SerialExecutor {
         loop with `await loop.run { loop in … }` or `loop.post { … }`.
         """)
     }
-  }
-}
-
-// MARK: - Residents
-
-extension LoopCore {
-  /// The resident of a slot, made at its first use. Each slot has one type of resident.
-  @inline(__always)
-  func resident<Resident: LoopResident, Failure>(
-    _ slot: ResidentSlot, _ make: (LoopCore) throws(Failure) -> Resident
-  ) throws(Failure) -> Resident {
-    let resident =
-      switch slot {
-      case .handles: handlesSlot
-      case .timers: timersSlot
-      case .work: workSlot
-      }
-    if let resident { return unsafe unsafeDowncast(resident, to: Resident.self) }
-    return try settle(slot, make)
-  }
-
-  @inline(never)
-  private func settle<Resident: LoopResident, Failure>(
-    _ slot: ResidentSlot, _ make: (LoopCore) throws(Failure) -> Resident
-  ) throws(Failure) -> Resident {
-    let resident = try make(self)
-    switch slot {
-    case .handles: handlesSlot = resident
-    case .timers: timersSlot = resident
-    case .work: workSlot = resident
-    }
-    books.withOwnership { residents.append(resident) }
-    watch.observer.didMoveIn(resident)
-    return resident
-  }
-
-  /// At the end of the loop. Residents may refer to the core, and nobody calls them any more.
-  func evictResidents() {
-    var leaving: [any LoopResident] = []
-    books.withOwnership { swap(&leaving, &residents) }
-    _ = (handlesSlot.take(), timersSlot.take(), workSlot.take())
   }
 }

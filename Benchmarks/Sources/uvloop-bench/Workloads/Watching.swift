@@ -8,7 +8,8 @@ extension Workload {
 
   /// The same where the loop sleeps in between.
   static let watchedTrips = Workload(
-    name: "watched.roundtrip", title: "a thread posts and waits for the answer, on a loop that is watched", size: 50_000,
+    name: "watched.roundtrip", title: "a thread posts and waits for the answer, on a loop that is watched",
+    size: 50_000,
     quickSize: 5_000, placements: [.oneCPU], peers: watched { try await trips($0, to: $1) })
 
   /// A loop that nobody watches, and each way to watch one.
