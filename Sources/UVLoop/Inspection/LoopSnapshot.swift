@@ -60,7 +60,7 @@ public struct LoopSnapshot: Sendable, Codable {
 
   /// A task of the loop.
   public struct Task: Sendable, Codable {
-    /// The name given to ``EventLoop/task(name:priority:operation:)-swift.method``.
+    /// The name given to ``EventLoop/task(name:priority:operation:)-5ghw1``.
     public let name: String?
     /// Since it was made.
     public let age: Duration

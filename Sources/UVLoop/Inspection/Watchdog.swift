@@ -33,16 +33,17 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
 
   func begin() throws(UVError) {
     if let sampler { core.onLoop { self.openSignal(of: sampler) } }
-    try DetachedThread.start(named: "uv-watchdog") { self.watch() }
+    do throws(UVError) {
+      try DetachedThread.start(named: "uv-watchdog") { self.watch() }
+    } catch {
+      end()
+      throw error
+    }
   }
 
   /// On the loop's thread, which alone can say that it takes a signal.
   private func openSignal(of sampler: StackSampler) {
-    let thread = lock.withLock { () -> SampledThread? in
-      if !hasEnded { sampled = SampledThread(takes: sampler.signal) }
-      return sampled
-    }
-    _ = thread
+    lock.withLock { if !hasEnded { sampled = SampledThread(takes: sampler.signal) } }
   }
 
   /// From any thread; on the loop's own, at its end, the signal is closed before this returns.

@@ -142,8 +142,9 @@ import CLibUV
   private final func free() {
     core.books.withOwnership { state.finish() }
     willFree()
-    unsafe memory.deallocate()
+    // First out of the registry: whoever reads that from outside also reads the memory.
     core.handles.remove(self)
+    unsafe memory.deallocate()
   }
 
   // What a kind adds.
