@@ -155,5 +155,9 @@ extension Offload {
   /// Whether its body has run; its worker may not yet have told the ledger.
   nonisolated var isOver: Bool { hasEnded.load(ordering: .acquiring) }
 
+  /// Whether its worker is about to look for the next call: nothing of the user's runs on it any more. What the body
+  /// captured is released where its caller goes on. Only a result that nobody waits for is dropped on the worker.
+  nonisolated var isLeaving: Bool { isOver && !isAbandonable }
+
   nonisolated func waits(for holder: Offload) -> Bool { chain.contains { $0 === holder } }
 }

@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -12,6 +13,8 @@ import CLibUV
 final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above.
   fileprivate let waiting = OffloadList()
   fileprivate var runners = RunnerCount()
+  /// How many calls have come, for runners that look for the next.
+  let arrivals = Atomic<Int>(0)
   fileprivate var times = OffloadTimes()
 }
 
@@ -103,7 +106,11 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       unsafe offload.place = .queued
       unsafe offload.queue = queue
       queue.waiting.append(offload)
-      if !queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: size) { return .willBeTaken }
+      queue.arrivals.add(1, ordering: .releasing)
+      let mustSend = queue.runners.mustSend(
+        forWaiting: queue.waiting.count, poolSize: size,
+        finishing: running.count { unsafe $0.queue === queue && $0.isLeaving })
+      if !mustSend { return .willBeTaken }
       return hasStarted ? .needsRunner : .needsFirstRunner
     }
   }
@@ -132,7 +139,9 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     let now = MonotonicClock.now()
     return lock.withLock {
       queue.runners.begin()
-      return take(from: queue, at: now)
+      let offload = take(from: queue, at: now)
+      if offload == nil { queue.runners.end() }
+      return offload
     }
   }
 
@@ -140,6 +149,8 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     case call(Offload)
     /// Another call, though the runner has had its share: the loop is to send its relief.
     case callBeforeRelief(Offload)
+    /// To look for calls beyond those that have come.
+    case look(beyond: Int)
     /// The runner has ended.
     case none
   }
@@ -155,16 +166,31 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
         queue.runners.end()
         return .none
       }
-      guard let next = take(from: queue, at: now) else { return .none }
+      guard let next = take(from: queue, at: now) else {
+        // Who has had its share ends: others may wait for the pool.
+        if hasHadShare {
+          queue.runners.end()
+          return .none
+        }
+        queue.runners.look()
+        return .look(beyond: queue.arrivals.load(ordering: .relaxed))
+      }
       return wantsRelief ? .callBeforeRelief(next) : .call(next)
     }
   }
 
-  private func take(from queue: OffloadQueue, at now: Int64) -> Offload? {
-    guard let offload = queue.waiting.popFirst() else {
-      queue.runners.end()
-      return nil
+  /// A runner has looked: the call that it has found, or nil, and then it has ended.
+  func endLook(_ queue: OffloadQueue) -> Offload? {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      let offload = take(from: queue, at: now)
+      queue.runners.endLook(found: offload != nil)
+      return offload
     }
+  }
+
+  private func take(from queue: OffloadQueue, at now: Int64) -> Offload? {
+    guard let offload = queue.waiting.popFirst() else { return nil }
     if queue.times.isMeasured { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
     unsafe offload.place = .running

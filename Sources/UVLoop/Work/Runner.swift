@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 /// A request in libuv's pool that runs a loop's offloaded calls; see ``RunnerCount`` for its life.
 ///
@@ -12,6 +13,8 @@ final class Runner: Sendable {
   /// At most this much in one go, while others wait for the pool.
   private static let shareCount = 64
   private static let shareTime: Int64 = 1_000_000
+  /// For how long it looks for another call.
+  private static let lookTime: Int64 = 10_000
 
   init(for work: LoopWork) {
     queue = work.queue
@@ -59,10 +62,20 @@ final class Runner: Sendable {
         if !hasAskedForRelief { unsafe work.askForRelief() }
         hasAskedForRelief = true
         offload = next
+      case .look(let seen):
+        look(beyond: seen)
+        guard let next = ledger.endLook(queue) else { return }
+        offload = next
       case .none:
         return
       }
     }
+  }
+
+  /// Returns when more calls have come, or it has been long enough.
+  private func look(beyond seen: Int) {
+    let end = MonotonicClock.now() + Runner.lookTime
+    repeat { Posix.yield() } while queue.arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
   }
 
   /// libuv's callback on the loop's thread.

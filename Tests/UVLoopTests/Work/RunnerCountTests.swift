@@ -5,8 +5,8 @@ import Testing
 /// When a loop sends one more runner to the pool.
 @Suite struct RunnerCountTests {
   /// A call has been queued, and so many wait; whether that sends a runner.
-  private func queue(_ queued: Int, in count: inout RunnerCount, poolSize: Int) -> Bool {
-    count.mustSend(forWaiting: queued, poolSize: poolSize)
+  private func queue(_ queued: Int, in count: inout RunnerCount, poolSize: Int, finishing: Int = 0) -> Bool {
+    count.mustSend(forWaiting: queued, poolSize: poolSize, finishing: finishing)
   }
 
   @Test func `calls that come before any runner has begun get one each, and one more never`() {
@@ -77,6 +77,48 @@ import Testing
     #expect(!mayEnd(&count))
     count.end()
     #expect(count.pending == 0 && count.active == 0)
+  }
+
+  @Test func `a call that a looking runner will find needs no other, and the next one does`() {
+    var count = RunnerCount()
+    _ = queue(1, in: &count, poolSize: 4)
+    count.begin()
+    count.look()
+    #expect(!queue(1, in: &count, poolSize: 4))
+    #expect(queue(2, in: &count, poolSize: 4))
+    count.endLook(found: true)
+    #expect(count.active == 1 && count.looking == 0 && count.pending == 1)
+  }
+
+  @Test func `a runner that has looked in vain is no more`() {
+    var count = RunnerCount()
+    _ = queue(1, in: &count, poolSize: 1)
+    count.begin()
+    count.look()
+    count.endLook(found: false)
+    #expect(count.active == 0 && count.looking == 0)
+    #expect(queue(1, in: &count, poolSize: 1))
+  }
+
+  @Test func `a call that comes while a runner leaves another one needs no other`() {
+    var count = RunnerCount()
+    _ = queue(1, in: &count, poolSize: 4)
+    count.begin()
+    #expect(!queue(1, in: &count, poolSize: 4, finishing: 1))
+    #expect(queue(2, in: &count, poolSize: 4, finishing: 1))
+  }
+
+  @Test func `no relief is sent while a runner looks`() {
+    var count = RunnerCount()
+    for _ in 1...2 {
+      _ = queue(1, in: &count, poolSize: 2)
+      count.begin()
+    }
+    count.look()
+    #expect(!mayEnd(&count))
+    #expect(!queue(1, in: &count, poolSize: 2))
+    count.endLook(found: true)
+    #expect(queue(1, in: &count, poolSize: 2))
   }
 
   @Test func `where no call waits none is sent`() {

@@ -97,6 +97,22 @@ import Testing
     }
   }
 
+  @Test func `calls that come one at a time leave the only worker to a neighbour's request`() async {
+    await #expect(processExitsWith: .success) {
+      try ThreadPool.setSize(1)
+      try await onTestLoop { loop, _ in
+        let (ran, isOver) = (Counter(), Shared(false))
+        let tasks = RunnerTests.flood(loop, width: 1, ran, until: isOver)
+        while ran.value < 100 { try await loop.sleep(for: .zero) }
+        let neighbour = Neighbour {}
+        unsafe loop.withUnsafeLoop { unsafe neighbour.submit(on: $0) }
+        try await neighbour.done.wait()
+        isOver.value = true
+        for task in tasks { try await task.value }
+      }
+    }
+  }
+
   @Test func `calls in line all run though the loop does not turn`() async {
     await #expect(processExitsWith: .success) {
       try ThreadPool.setSize(1)
