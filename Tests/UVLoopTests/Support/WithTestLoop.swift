@@ -8,11 +8,11 @@ import Testing
 /// `calls` counts callbacks: declare how often each must come with `calls.expect`, and mark each with `calls.mark`. A
 /// missed or extra one fails the test when the loop has ended.
 func withTestLoop<R>(
-  _ name: String = "test", time: EventLoop.Time = .real,
+  _ name: String = "test", time: EventLoop.Time = .real, metrics: Bool = false, debug: Bool = false,
   sourceLocation: SourceLocation = #_sourceLocation,
   _ body: (_ loop: EventLoop, _ calls: Calls) async throws -> R
 ) async throws -> R {
-  let loop = try EventLoop(.init(name: name, time: time))
+  let loop = try EventLoop(.init(name: name, time: time, metrics: metrics, debug: debug))
   let handles = await loop.run { loop in Transfer(loop.core.handles) }
   let calls = Calls()
   let result: Result<R, any Error>
@@ -26,11 +26,13 @@ func withTestLoop<R>(
 
 /// Like `withTestLoop`, with a body that runs on the loop, in a task that prefers it.
 func onTestLoop<R: Sendable>(
-  _ name: String = "test", time: EventLoop.Time = .real,
+  _ name: String = "test", time: EventLoop.Time = .real, metrics: Bool = false, debug: Bool = false,
   sourceLocation: SourceLocation = #_sourceLocation,
   _ body: @Sendable (_ loop: isolated EventLoop, _ calls: Calls) async throws -> R
 ) async throws -> R {
-  try await withTestLoop(name, time: time, sourceLocation: sourceLocation) { loop, calls in
+  try await withTestLoop(
+    name, time: time, metrics: metrics, debug: debug, sourceLocation: sourceLocation
+  ) { loop, calls in
     try await loop.run { loop in try await body(loop, calls) }
   }
 }
