@@ -1,7 +1,7 @@
 /// How often something took how long.
 ///
-/// A value: later measurements do not change it. Durations are counted in buckets whose ends lie at most 6 % apart, from
-/// one nanosecond to 18 minutes; what takes longer is counted in the last one.
+/// A value: later measurements do not change it. Durations are counted in buckets that are a sixteenth wide, from one
+/// nanosecond to 18 minutes; what takes longer is counted in the last one.
 public struct LatencyHistogram: Sendable, Hashable {
   /// Buckets of one nanosecond up to 16, and from there on sixteen for each power of two.
   private static let parts = 16
@@ -59,7 +59,7 @@ public struct LatencyHistogram: Sendable, Hashable {
     }
   }
 
-  /// The duration that `share` of all measurements do not exceed, at most 6 % too long; zero if there is none.
+  /// The duration that `share` of all measurements do not exceed, at most a sixteenth too long; zero if there is none.
   ///
   /// - Parameter share: 0.5 for the median, 0.99 for what one in a hundred exceeds; less than zero and more than one count
   ///   as these.
@@ -69,7 +69,11 @@ public struct LatencyHistogram: Sendable, Hashable {
     var seen = 0
     for index in counts.indices {
       seen += counts[index]
-      if seen >= wanted { return Swift.min(max, .nanoseconds(LatencyHistogram.start(of: index + 1) - 1)) }
+      if seen >= wanted {
+        // The last bucket has no end.
+        if index == LatencyHistogram.size - 1 { return max }
+        return Swift.min(max, .nanoseconds(LatencyHistogram.start(of: index + 1) - 1))
+      }
     }
     return max
   }
@@ -113,17 +117,25 @@ extension LatencyHistogram: Codable {
     }
   }
 
-  /// Reads what ``encode(to:)`` has written.
+  /// Reads what ``encode(to:)`` has written, and refuses numbers below zero.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
     var list = try container.nestedUnkeyedContainer(forKey: .buckets)
     while !list.isAtEnd {
       let entry = try list.nestedContainer(keyedBy: BucketKey.self)
       if counts.isEmpty { counts = Array(repeating: 0, count: LatencyHistogram.size) }
-      let number = try entry.decode(Int.self, forKey: .count)
-      counts[LatencyHistogram.index(of: Swift.max(0, try entry.decode(Int64.self, forKey: .from)))] += number
-      count += number
+      let (number, start) = (try entry.decode(Int.self, forKey: .count), try entry.decode(Int64.self, forKey: .from))
+      let (sum, isTooMany) = count.addingReportingOverflow(number)
+      if number < 0 || start < 0 || isTooMany { throw LatencyHistogram.refusal(entry.codingPath) }
+      counts[LatencyHistogram.index(of: start)] += number
+      count = sum
     }
-    max = .nanoseconds(try container.decode(Int64.self, forKey: .max))
+    let longest = try container.decode(Int64.self, forKey: .max)
+    if longest < 0 { throw LatencyHistogram.refusal(container.codingPath) }
+    max = .nanoseconds(longest)
+  }
+
+  private static func refusal(_ path: [any CodingKey]) -> DecodingError {
+    .dataCorrupted(.init(codingPath: path, debugDescription: "No histogram counts less than nothing, or so much."))
   }
 }
