@@ -104,7 +104,8 @@ extension EventLoop {
       defer { self.core.tasks.leave(id) }
       return try await LoopTasks.$chain.withValue([id]) { try await operation(self) }
     }
-    if let id { core.tasks.attach(id) { task.cancel() } }
+    // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
+    if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }
     return task
   }
 
@@ -129,7 +130,8 @@ extension EventLoop {
       defer { self.core.tasks.leave(id) }
       return await LoopTasks.$chain.withValue([id]) { await operation(self) }
     }
-    if let id { core.tasks.attach(id) { task.cancel() } }
+    // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
+    if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }
     return task
   }
 }

@@ -46,18 +46,19 @@ extension LoopCore {
 
   /// Guards calls that need no `await` on the loop: throws where the loop has ended, and where an actor of another loop
   /// calls.
-  func requireOnLoop(
-    _ call: @autoclosure () -> String,
-    instead: @autoclosure () -> String = "Use `await loop.run { loop in … }` or `loop.post { … }`."
-  ) throws(UVError) {
+  func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) {
     try requireRunning(call())
-    if isCurrent { return }
+    if !isCurrent { throw offLoopError(call(), "Use `await loop.run { loop in … }` or `loop.post { … }`.") }
+  }
+
+  /// For a call that was made off the loop's thread, with what to do instead.
+  func offLoopError(_ call: String, _ instead: String) -> UVError {
     requireOwnProcess()
-    throw UVError(
-      .notOnLoop, call: call(),
+    return UVError(
+      .notOnLoop, call: call,
       """
-      \(call()) must be called on the thread of loop "\(name)", \(threadText), and was called on \
-      \(ThreadIdentity.current). \(instead())
+      \(call) must be called on the thread of loop "\(name)", \(threadText), and was called on \
+      \(ThreadIdentity.current). \(instead)
       """)
   }
 }

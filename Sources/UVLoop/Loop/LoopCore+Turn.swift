@@ -17,6 +17,7 @@ extension LoopCore {
     var nextLook = 1
     while let work = local.popFirst() {
       counters.queued.set(local.count)
+      counters.jobs.add()
       run(work)
       count += 1
       // After 1, 2, 4, 8, 16 and then every 16: the clock costs as much as a small job, and one large job is enough.
@@ -25,7 +26,6 @@ extension LoopCore {
         nextLook += min(count, 16)
       }
     }
-    counters.jobs.add(count)
     return local.isEmpty
   }
 

@@ -14,19 +14,32 @@ extension LoopCore {
     return .stamped(StampedWork(work, since: MonotonicClock.now(), site: site))
   }
 
-  func run(_ stamped: StampedWork) {
-    guard let work = stamped.take() else { return }
-    var call = LoopCall(kind: .post, site: stamped.site, since: stamped.since)
+  /// Runs work that somebody watches. What came before it was watched carries nothing along.
+  @inline(never)
+  func runObserved(_ work: consuming Work) {
+    switch consume work {
+    case .stamped(let stamped):
+      if let work = stamped.take() { observe(work, since: stamped.since, stamped.site) }
+    case let work:
+      observe(work, since: nil, nil)
+    }
+  }
+
+  private func observe(_ work: consuming Work, since: Int64?, _ site: CallSite?) {
+    var call = LoopCall(kind: .post, site: site, since: since)
     runningJob = work.job
     if let job = runningJob {
-      call = LoopCall(kind: .task, label: tasks.name(of: job), since: stamped.since)
+      call = LoopCall(kind: .task, label: tasks.name(of: job), since: since)
     }
     // The work must be the loop's own to consume, which a closure does not allow.
     watch.observer.willRun(call)
-    run(work)
+    perform(work)
     watch.observer.didRun()
     runningJob = nil
   }
+
+  @inline(never)
+  func performAgain(_ work: consuming Work) { perform(work) }
 
   /// At the start of a task of the loop: from now on its jobs are known by its name.
   func noteStart(of id: LoopTasks.ID, _ name: String?) {

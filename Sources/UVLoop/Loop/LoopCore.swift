@@ -26,7 +26,7 @@ import Synchronization
   private(set) var thread: ThreadIdentity?
 
   let generation = ProcessGeneration.join()
-  private let lifeState = Atomic<UInt8>(0)
+  let lifeState = Atomic<UInt8>(0)
   let currentSlot = ThreadSlot.current
   let isolatingSlot = ThreadSlot.isolating
 
@@ -122,69 +122,6 @@ import Synchronization
   }
 }
 
-// MARK: - Life
-
-extension LoopCore {
-  enum Life: UInt8 {
-    case running
-    case stopping
-    case stopped
-
-    var state: EventLoop.State {
-      switch self {
-      case .running: .running
-      case .stopping: .stopping
-      case .stopped: .stopped
-      }
-    }
-  }
-
-  var life: Life { Life(rawValue: lifeState.load(ordering: .acquiring)) ?? .stopped }
-
-  func endLife() { lifeState.store(Life.stopped.rawValue, ordering: .releasing) }
-
-  /// Never from stopped back to stopping: two threads may ask at once.
-  func beginStopping() {
-    _ = lifeState.compareExchange(
-      expected: Life.running.rawValue, desired: Life.stopping.rawValue, ordering: .acquiringAndReleasing)
-  }
-
-  /// For a wait that was accepted, and that shutdown has ended.
-  func closedWhileWaiting(_ call: String) -> UVError {
-    UVError(.loopClosed, call: call, "Loop \"\(name)\" was shut down while \(call) waited.")
-  }
-
-  /// For a call that came too late.
-  @inline(never)
-  func closedError(_ call: String) -> UVError {
-    UVError(.loopClosed, call: call, "Loop \"\(name)\" has been shut down, or is about to be, and refused \(call).")
-  }
-
-  /// Refuses a call once shutdown has begun.
-  @inline(__always)
-  func requireRunning(_ call: @autoclosure () -> String) throws(UVError) {
-    if lifeState.load(ordering: .acquiring) != Life.running.rawValue { throw closedError(call()) }
-  }
-
-  /// Guards calls that need no `await` on the loop: throws where the loop has ended, and where an actor of another loop
-  /// calls.
-  func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) {
-    try requireRunning(call())
-    if !isCurrent { throw offLoopError(call(), "Use `await loop.run { loop in … }` or `loop.post { … }`.") }
-  }
-
-  /// For a call that was made off the loop's thread, with what to do instead.
-  func offLoopError(_ call: String, _ instead: String) -> UVError {
-    requireOwnProcess()
-    return UVError(
-      .notOnLoop, call: call,
-      """
-      \(call) must be called on the thread of loop "\(name)", \(threadText), and was called on \
-      \(ThreadIdentity.current). \(instead)
-      """)
-  }
-}
-
 // MARK: - Work
 
 extension LoopCore {
@@ -193,7 +130,7 @@ extension LoopCore {
   func post(_ work: consuming Work) throws(UVError) {
     if isCurrent {
       try requireRunning("post")
-      local.append(stamped(work))
+      appendOwn(stamped(work))
     } else {
       requireOwnProcess()
       if !inbox.add(stamped(work), .whileRunning).isAccepted { throw closedError("post") }
@@ -205,7 +142,7 @@ extension LoopCore {
   @discardableResult
   func tell(_ body: @escaping () -> Void) -> Bool {
     if isCurrent {
-      local.append(.call(body))
+      appendOwn(.call(body))
       return true
     }
     return isOwnProcess && inbox.add(.call(body), .whileTurning).isAccepted
@@ -219,10 +156,17 @@ extension LoopCore {
   @inline(__always)
   func accept(_ work: consuming Work) {
     if isCurrent {
-      local.append(stamped(work))
+      appendOwn(stamped(work))
     } else {
       acceptFromAfar(stamped(work))
     }
+  }
+
+  /// What comes on the loop's own thread.
+  @inline(__always)
+  private func appendOwn(_ work: consuming Work) {
+    local.append(work)
+    counters.queued.set(local.count)
   }
 
   private func acceptFromAfar(_ work: consuming Work) {
@@ -233,8 +177,14 @@ extension LoopCore {
   /// What must still happen after the loop has ended.
   func runLate(_ body: @escaping () -> Void) { drainer.add(.call(body), for: self) }
 
+  /// Runs work where an observer sees it.
   @inline(__always)
   func run(_ work: consuming Work) {
+    if watch.interest.contains(.calls) { runObserved(work) } else { perform(work) }
+  }
+
+  @inline(__always)
+  func perform(_ work: consuming Work) {
     switch consume work {
     case .call(let body):
       body()
@@ -246,7 +196,8 @@ extension LoopCore {
       unsafe job.runSynchronously(isolatedTo: UnownedSerialExecutor(ordinary: self), taskExecutor: taskExecutor)
       isRunningTaskJob = false
     case .stamped(let stamped):
-      run(stamped)
+      // Nobody wants to know any more.
+      if let work = stamped.take() { performAgain(work) }
     }
   }
 }

@@ -6,9 +6,9 @@ final class LoopCounters: Sendable {
   let turns = LoopCounter()
   /// Polls begun: one more than turns while the loop polls, or has just begun to.
   let polls = LoopCounter()
-  /// Closures and jobs run.
+  /// Closures and jobs run, with the one that runs.
   let jobs = LoopCounter()
-  /// What waits in the loop's own queue, since the last thing was taken out of it.
+  /// What waits in the loop's own queue, as far as the loop has put it there itself or has begun on it.
   let queued = LoopCounter()
   /// Sleeps, scheduled calls and limits whose time has come.
   let timers = LoopCounter()

@@ -10,6 +10,8 @@ import Synchronization
   let loop: UnsafeMutablePointer<uv_loop_t>
   private var handles: [UnsafeMutablePointer<uv_handle_t>]
   private var wake: UnsafeMutablePointer<uv_handle_t>?
+  /// Libuv's loop has ended, and only its memory is left.
+  private(set) var isClosed = false
 
   init() throws(UVError) {
     unsafe handles = []
@@ -122,6 +124,7 @@ import Synchronization
     }
     unsafe handles.removeAll()
     while unsafe uv_run(loop, UV_RUN_DEFAULT) != 0 {}
+    isClosed = true
     let status = unsafe uv_loop_close(loop)
     if status != 0 {
       fatalError(

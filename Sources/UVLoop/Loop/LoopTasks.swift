@@ -28,8 +28,8 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
 
   private let lock = Lock()
   private var entries: [UInt64: Entry] = [:]
-  /// Which jobs are whose, on a loop that is watched.
-  private var numbers: [UInt: UInt64] = [:]
+  /// Which jobs are whose. Nil until somebody asks, on a loop that is watched.
+  private var numbers: [UInt: UInt64]?
   private var lastNumber: UInt64 = 0
   private var isClosed = false
   private var isCancelled = false
@@ -44,11 +44,13 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     }
   }
 
-  /// Says how to cancel it. Where it has ended already nothing happens; where shutdown came first it is cancelled now.
-  func attach(_ id: ID, cancel: @escaping @Sendable () -> Void) {
+  /// Says how to cancel it, and which job it is. Where it has ended already nothing happens; where shutdown came first it
+  /// is cancelled now.
+  func attach(_ id: ID, job: UInt? = nil, cancel: @escaping @Sendable () -> Void) {
     let isLate = lock.withLock {
       if entries[id.number] == nil { return false }
       entries[id.number]?.cancel = cancel
+      if let job { note(job, of: id.number) }
       return isCancelled
     }
     if isLate { cancel() }
@@ -58,23 +60,33 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     // The entry is released outside the lock: it may hold the last reference to anything.
     let entry = lock.withLock {
       let entry = entries.removeValue(forKey: id.number)
-      if let job = entry?.job { numbers[job] = nil }
+      if let job = entry?.job { numbers?[job] = nil }
       return entry
     }
     _ = consume entry
   }
 
-  /// All jobs of a task are one, and known by its name from now on.
-  func note(_ job: UInt, of id: ID) {
-    lock.withLock {
-      if entries[id.number] == nil { return }
-      entries[id.number]?.job = job
-      numbers[job] = id.number
-    }
+  /// Which job a task is, if that is not known yet. All jobs of a task are one.
+  func note(_ job: UInt, of id: ID) { lock.withLock { note(job, of: id.number) } }
+
+  private func note(_ job: UInt, of number: UInt64) {
+    if entries[number] == nil { return }
+    entries[number]?.job = job
+    numbers?[job] = number
   }
 
   func name(of job: UInt) -> String? {
-    lock.withLock { numbers[job].flatMap { entries[$0]?.name } }
+    lock.withLock {
+      let numbers = numbers ?? index()
+      return numbers[job].flatMap { entries[$0]?.name }
+    }
+  }
+
+  private func index() -> [UInt: UInt64] {
+    var found: [UInt: UInt64] = [:]
+    for (number, entry) in entries { if let job = entry.job { found[job] = number } }
+    numbers = found
+    return found
   }
 
   /// Later tasks are refused.
@@ -118,9 +130,10 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
 
   /// All tasks of the loop, the oldest first.
   var all: [(name: String?, age: Duration)] {
-    let now = MonotonicClock.now()
-    return lock.withLock {
-      entries.sorted { $0.key < $1.key }.compactMap { _, entry in
+    lock.withLock {
+      // Now, and not before the lock was waited for: then the youngest would be less than nothing old.
+      let now = MonotonicClock.now()
+      return entries.sorted { $0.key < $1.key }.compactMap { _, entry in
         if case .task = entry.kind { (entry.name, .nanoseconds(now - entry.started)) } else { nil }
       }
     }
@@ -128,9 +141,10 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
 
   /// The tasks that shutdown waits for.
   var awaited: [(name: String?, age: Duration)] {
-    let now = MonotonicClock.now()
-    return lock.withLock {
-      entries.sorted { $0.key < $1.key }.compactMap { _, entry in
+    lock.withLock {
+      // Now, and not before the lock was waited for: then the youngest would be less than nothing old.
+      let now = MonotonicClock.now()
+      return entries.sorted { $0.key < $1.key }.compactMap { _, entry in
         if case .task = entry.kind, !entry.isAsker {
           return (entry.name, .nanoseconds(now - entry.started))
         }

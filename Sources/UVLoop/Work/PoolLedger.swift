@@ -253,7 +253,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     let now = MonotonicClock.now()
     return lock.withLock {
       oldestFirst { unsafe $0.queue === queue }
-        .map { ($0, .nanoseconds(unsafe now - $0.since)) }
+        .map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
     }
   }
 
@@ -275,7 +275,9 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   /// What of a loop waits, the first in line first, and for how long it has.
   func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
-    return lock.withLock { queue.waiting.filter { _ in true }.map { ($0, .nanoseconds(unsafe now - $0.since)) } }
+    return lock.withLock {
+      queue.waiting.filter { _ in true }.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+    }
   }
 
   var statistics: ThreadPool.Statistics {
@@ -284,9 +286,9 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       let running = oldestFirst { _ in true }
       return ThreadPool.Statistics(
         queued: queues.reduce(0) { $0 + $1.waiting.count }, running: running.count,
-        jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe now - $0.since)) },
+        jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
         oldestQueued: queues.compactMap { queue in queue.waiting.first { _ in true }.map { unsafe $0.since } }.min()
-          .map { .nanoseconds(now - $0) })
+          .map { .nanoseconds(max(0, now - $0)) })
     }
   }
 }
