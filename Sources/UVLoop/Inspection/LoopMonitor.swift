@@ -28,6 +28,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   private var meter: TurnMeter?
   private var offloads: OffloadQueue?
   private var site: CallSite?
+  /// The loop has ended. What came now would stay for ever: a report may hold the loop, whose core holds this object.
+  private var hasEnded = false
   private let name: String
   /// Weak, since it keeps this object. Not the core: a weak reference makes each retain of an object five times as slow.
   private weak var watch: LoopWatch?
@@ -59,7 +61,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
 
   /// Nil ends the reports.
   func reportSlowCalls(over threshold: Duration, _ report: (@Sendable (SlowCall) -> Void)?) {
-    let old = lock.withLock {
+    let old = lock.withLock { () -> SlowCallLog? in
+      if hasEnded { return nil }
       let old = slowCalls
       slowCalls = report.map { SlowCallLog(threshold: threshold.saturatingNanoseconds, report: $0) }
       watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
@@ -68,9 +71,10 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     _ = consume old
   }
 
-  /// The one before it ends. Nil leaves none.
+  /// The one before it ends, or this one where the loop has ended. Nil leaves none.
   func setWatchdog(_ new: Watchdog?) {
-    let old = lock.withLock {
+    let old = lock.withLock { () -> Watchdog? in
+      if hasEnded { return new }
       let old = watchdog
       watchdog = new
       watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
@@ -102,7 +106,11 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
 
   func didMoveIn(_ resident: any LoopResident) {
     guard let queue = (resident as? LoopWork)?.queue else { return }
-    if lock.withLock({ offloads = queue; return meter != nil }) { PoolLedger.process.measureTimes(of: queue) }
+    if lock.withLock({
+      offloads = queue; return meter != nil
+    }) {
+      PoolLedger.process.measureTimes(of: queue)
+    }
   }
 
   func willPoll() {
@@ -123,8 +131,12 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   }
 
   func loopEnds() {
-    setWatchdog(nil)
-    reportSlowCalls(over: .zero, nil)
+    let (last, _) = lock.withLock { () -> (Watchdog?, SlowCallLog?) in
+      hasEnded = true
+      watch?.setInterest(.calls, false)
+      return (watchdog.take(), slowCalls.take())
+    }
+    last?.end()
   }
 }
 

@@ -3,16 +3,19 @@ extension LoopSnapshot: CustomStringConvertible {
   public var description: String {
     var lines = [
       "loop \"\(loop)\" is \(state.rawValue), on \(thread.name) (thread \(thread.id), kernel id \(thread.kernelID))",
-      running.map { "runs: \(titled($0.kind.rawValue, $0.label)), for \($0.age.text)" } ?? "runs: nothing that is noted",
+      running.map { "runs: \(titled($0.kind.rawValue, $0.label)), for \($0.age.text)" }
+        ?? "runs: nothing that is noted",
     ]
     if queued > 0 { lines.append("queued: \(queued)") }
-    list("handles", handles.map { handle in
-      var text = "\(handle.kind) \(handle.state.rawValue)"
-      if let descriptor = handle.descriptor { text += ", descriptor \(descriptor)" }
-      if let dueIn = handle.dueIn { text += ", due in \(dueIn.text)" }
-      if !handle.isReferenced { text += ", not referenced" }
-      return text
-    }, &lines)
+    list(
+      "handles",
+      handles.map { handle in
+        var text = "\(handle.kind) \(handle.state.rawValue)"
+        if let descriptor = handle.descriptor { text += ", descriptor \(descriptor)" }
+        if let dueIn = handle.dueIn { text += ", due in \(dueIn.text)" }
+        if !handle.isReferenced { text += ", not referenced" }
+        return text
+      }, &lines)
     list("sleeping tasks", sleepers.map { "due in \($0.dueIn.text)" }, &lines)
     list("scheduled calls", scheduledCalls.map { "due in \($0.dueIn.text)" }, &lines)
     list("time limits", limits.map { "due in \($0.dueIn.text)" }, &lines)
@@ -20,9 +23,11 @@ extension LoopSnapshot: CustomStringConvertible {
     list("tasks", tasks.map { "\(titled("task", $0.name)), \($0.age.text) old" }, &lines)
     list("offloaded calls that run", offloadsRunning.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
     list("offloaded calls that wait", offloadsQueued.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
-    list("handles of C code", foreignHandles?.map { handle in
-      handle.kind + (handle.descriptor.map { ", descriptor \($0)" } ?? "")
-    } ?? [], &lines)
+    list(
+      "handles of C code",
+      foreignHandles?.map { handle in
+        handle.kind + (handle.descriptor.map { ", descriptor \($0)" } ?? "")
+      } ?? [], &lines)
     if lines.count == 2 && running == nil { lines.append("nothing keeps it busy") }
     return lines.joined(separator: "\n")
   }

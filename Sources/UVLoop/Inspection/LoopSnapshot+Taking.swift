@@ -39,9 +39,9 @@ extension LoopSnapshot {
     offloadsQueued = offloads.map { PoolLedger.process.waiting($0).map { Offload(label: $0.label, age: $1) } } ?? []
     offloadsRunning = offloads.map { PoolLedger.process.running($0).map { Offload(label: $0.label, age: $1) } } ?? []
     pool = ThreadPool.statistics
-    // After the end there is no list to walk through.
+    // They may keep a loop that has stopped. After its end there is no list to walk through.
     foreignHandles =
-      isOnLoop && core.life != .stopped ? core.foreignHandles(includingClosing: false) : isOnLoop ? [] : nil
+      isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: false) : nil
   }
 }
 
@@ -65,7 +65,7 @@ extension LoopSnapshot.Running {
 extension LoopSnapshot.Handle {
   init(_ handle: UVLoop.Handle) {
     kind = handle.noun.description
-    state = handle.state.isClosed ? .closing : handle.state.isActive ? .active : .inactive
+    state = handle.state.isClosed ? .closing : handle.mayCall ? .active : .inactive
     isReferenced = unsafe uv_has_ref(handle.uvHandle) != 0
     dueIn = handle.state.isActive ? handle.remaining : nil
     descriptor = handle.watchedDescriptor

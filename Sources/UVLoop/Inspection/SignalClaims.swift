@@ -30,8 +30,7 @@ final class SignalClaims: @unchecked Sendable {  // Holds because `claims` is gu
   }
 
   /// Installs the sampler's handler if it is the first claim.
-  func claim(_ signal: Signal) throws(UVError) {
-    let call = "StackSampler.init"
+  func claim(_ signal: Signal, for call: String) throws(UVError) {
     if !clibuv_knows_registers() {
       throw UVError(.notSupported, call: call, "Where another thread stands cannot be read on this system.")
     }

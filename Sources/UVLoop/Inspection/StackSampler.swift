@@ -20,11 +20,14 @@ final class StackSampler: Sendable {
 
   /// Claims the signal for as long as the sampler lives.
   ///
+  /// - Parameter call: What the error says has failed.
   /// - Throws: ``UVError/Code/invalidArgument`` for a signal that cannot be used; ``UVError/Code/busy`` for one that
   ///   the program handles, a `SignalHandle` for instance; ``UVError/Code/notSupported`` on a system or a processor
   ///   where the stack of another thread cannot be read.
-  init(_ signal: Signal = StackSampler.defaultSignal) throws(UVError) {
-    try SignalClaims.process.claim(signal)
+  init(
+    _ signal: Signal = StackSampler.defaultSignal, for call: String = "StackSampler.init"
+  ) throws(UVError) {
+    try SignalClaims.process.claim(signal, for: call)
     self.signal = signal
   }
 

@@ -3,14 +3,33 @@
 /// It holds addresses, and looks their names up when it is asked: that reads the symbols of the program's files and takes
 /// milliseconds.
 public struct StackTrace: Sendable, Hashable {
-  let addresses: [UInt]
+  private enum Calls: Hashable {
+    case addresses([UInt])
+    /// Of another process, perhaps, so that there is no way back to addresses.
+    case read([String])
+  }
 
-  init(_ addresses: [UInt]) { self.addresses = addresses }
+  private let calls: Calls
 
-  init(_ site: CallSite) { addresses = site.addresses }
+  init(_ addresses: [UInt]) { calls = .addresses(addresses) }
+
+  init(_ site: CallSite) { self.init(site.addresses) }
 
   /// A line for each call: function, offset, file, and the address in it as `llvm-symbolizer --obj` takes it.
-  public var frames: [String] { Symbolicator.frames(addresses).map(\.description) }
+  public var frames: [String] {
+    switch calls {
+    case .addresses(let addresses): Symbolicator.frames(addresses).map(\.description)
+    case .read(let frames): frames
+    }
+  }
+
+  /// Whether nothing is known.
+  var isEmpty: Bool {
+    switch calls {
+    case .addresses(let addresses): addresses.isEmpty
+    case .read(let frames): frames.isEmpty
+    }
+  }
 }
 
 extension StackTrace: CustomStringConvertible {
@@ -34,6 +53,6 @@ extension StackTrace: Codable {
   /// Writes the frames, which mean something in any process.
   public func encode(to encoder: any Encoder) throws { try frames.encode(to: encoder) }
 
-  /// Not every process has the code: what was written are names, and there is no way back to addresses.
-  public init(from decoder: any Decoder) throws { addresses = [] }
+  /// Reads frames. A trace that was read is equal to no other one but one that was read.
+  public init(from decoder: any Decoder) throws { calls = .read(try [String](from: decoder)) }
 }

@@ -17,7 +17,7 @@ extension Stall: CustomStringConvertible {
   /// The loop, its thread, what runs for how long, and the stack.
   public var description: String {
     let what = running.map { " It runs \($0.label.map { "\"\($0)\", a " } ?? "a ")\($0.kind)." } ?? ""
-    let place = stack.addresses.isEmpty ? " Where it stands is not known." : " It stands in\n\(stack)"
+    let place = stack.isEmpty ? " Where it stands is not known." : " It stands in\n\(stack)"
     return """
       loop "\(loop)" has not turned for \(lasted.text), on \(thread.name) (thread \(thread.id), kernel id \
       \(thread.kernelID)).\(what)\(place)

@@ -31,19 +31,17 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     self.report = report
   }
 
-  func begin() throws(UVError) {
-    if let sampler { core.onLoop { self.openSignal(of: sampler) } }
-    do throws(UVError) {
-      try DetachedThread.start(named: "uv-watchdog") { self.watch() }
-    } catch {
-      end()
-      throw error
-    }
-  }
+  func begin() throws(UVError) { try DetachedThread.start(named: "uv-watchdog") { self.watch() } }
 
-  /// On the loop's thread, which alone can say that it takes a signal.
-  private func openSignal(of sampler: StackSampler) {
-    lock.withLock { if !hasEnded { sampled = SampledThread(takes: sampler.signal) } }
+  /// Makes the loop's thread take the signal, which only that thread can say. Once the watchdog before this one has
+  /// ended: its end makes the thread block the signal again.
+  func openSignal() {
+    guard let sampler else { return }
+    core.onLoop {
+      self.lock.withLock {
+        if !self.hasEnded && self.sampled == nil { self.sampled = SampledThread(takes: sampler.signal) }
+      }
+    }
   }
 
   /// From any thread; on the loop's own, at its end, the signal is closed before this returns.
@@ -115,7 +113,8 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     if !isSame { return }
     report(
       Stall(
-        loop: core.name, thread: LoopSnapshot.Thread(core.thread), lasted: .nanoseconds(now - min(asked, running?.began ?? asked)),
+        loop: core.name, thread: LoopSnapshot.Thread(core.thread),
+        lasted: .nanoseconds(now - min(asked, running?.began ?? asked)),
         running: running.map { LoopSnapshot.Running($0, at: now) }, stack: StackTrace(stack)))
   }
 }
@@ -172,12 +171,13 @@ extension LoopMonitor {
   ) throws(UVError) {
     var sampler: StackSampler?
     do throws(UVError) {
-      sampler = try StackSampler(signal)
+      sampler = try StackSampler(signal, for: "startWatchdog")
     } catch {
       if error.code != .notSupported { throw error }
     }
     let watchdog = Watchdog(on: core, self, over: threshold, sampler, report)
     try watchdog.begin()
     setWatchdog(watchdog)
+    watchdog.openSignal()
   }
 }
