@@ -145,4 +145,7 @@ extension AsyncHandle: CustomStringConvertible {
   }
 
   override func willFree() { gate.waitUntilEmpty() }
+
+  /// It needs no start.
+  override var mayCall: Bool { !state.isClosed }
 }

@@ -154,6 +154,8 @@ import CLibUV
   func willClose() {}
   /// The memory is about to be freed.
   func willFree() {}
+  /// Whether a callback may come.
+  var mayCall: Bool { state.isActive }
   /// How long until it calls, for one that waits for time.
   var remaining: Duration? { nil }
   /// The descriptor that it watches.
