@@ -26,11 +26,14 @@ let package = Package(
   platforms: [.macOS(.v26)],
   products: [
     .library(name: "UVLoop", targets: ["UVLoop"]),
+    .library(name: "UVLoopInstrumentation", targets: ["UVLoopInstrumentation"]),
     .executable(name: "uv-hello", targets: ["uv-hello"]),
   ],
   dependencies: [
-    // For the demo alone. Whoever depends on the library gets it fetched, and compiles and links none of it.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    // None of these is for the library itself. Whoever depends on that gets them fetched, and compiles and links none.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),  // The demo.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),  // UVLoopInstrumentation.
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),  // UVLoopInstrumentation.
   ] + documentation,
   targets: [
     .systemLibrary(
@@ -39,6 +42,14 @@ let package = Package(
       providers: [.apt(["libuv1-dev"]), .brew(["libuv"]), .yum(["libuv-devel"])]
     ),
     .target(name: "UVLoop", dependencies: ["CLibUV"], swiftSettings: settings),
+    .target(
+      name: "UVLoopInstrumentation",
+      dependencies: [
+        "UVLoop", .product(name: "Logging", package: "swift-log"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+      ],
+      swiftSettings: settings
+    ),
     .executableTarget(
       name: "uv-hello",
       dependencies: ["UVLoop", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -50,6 +61,13 @@ let package = Package(
       dependencies: ["UVLoop", "CLibUV", "uv-hello"],
       exclude: ["Misuse/Fixtures"],
       // In a release run the library is optimised, and the tests are not: that would take minutes, and shows nothing.
+      swiftSettings: settings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+    ),
+    .testTarget(
+      name: "UVLoopInstrumentationTests",
+      dependencies: [
+        "UVLoopInstrumentation", "UVLoop", .product(name: "MetricsTestKit", package: "swift-metrics"),
+      ],
       swiftSettings: settings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
     ),
   ],

@@ -59,15 +59,15 @@ enum SwiftCompiler {
     try await run("swiftc", clientArguments + options + linkArguments + ["-o", program] + files)
   }
 
-  /// Writes what the library declares with at least that access to `UVLoop.symbols.json`.
-  static func describeLibrary(_ access: String, in folder: String) async throws -> Outcome {
+  /// Writes what a library declares with at least that access to `Module.symbols.json`.
+  static func describeLibrary(_ module: String, _ access: String, in folder: String) async throws -> Outcome {
     let info = try await run("swiftc", ["-print-target-info"]).output
     let line = info.split(separator: "\n").first { $0.contains("\"triple\"") } ?? ""
     let triple = line.split(separator: "\"").dropFirst(3).first.map(String.init) ?? ""
     return try await run(
       "swift",
       [
-        "symbolgraph-extract", "-module-name", "UVLoop", "-target", triple, "-minimum-access-level", access,
+        "symbolgraph-extract", "-module-name", module, "-target", triple, "-minimum-access-level", access,
         "-skip-synthesized-members",
       ]
         + ["-I", "\(productsFolder)/Modules", "-I", "\(packageFolder)/Sources/CLibUV", "-output-dir", folder])

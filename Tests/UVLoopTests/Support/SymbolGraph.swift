@@ -19,12 +19,16 @@ struct SymbolGraph: Decodable {
   let relationships: [Relationship]
 
   /// Of everything that is at least as visible as `access` says, without what conformances add by themselves.
-  static func ofLibrary(_ access: String) async throws -> SymbolGraph {
+  static func ofLibrary(_ access: String, _ module: String = "UVLoop") async throws -> SymbolGraph {
     try await withScratchFolder { folder in
-      let outcome = try await SwiftCompiler.describeLibrary(access, in: folder)
+      let outcome = try await SwiftCompiler.describeLibrary(module, access, in: folder)
       if outcome.status != 0 { throw SwiftCompiler.Failure(outcome.output) }
-      let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/UVLoop.symbols.json"))
-      return try JSONDecoder().decode(SymbolGraph.self, from: data)
+      // What a module adds to the types of another one is in a file of its own, `Module@Other.symbols.json`.
+      let graphs = try Files.names(in: folder).filter { $0.hasSuffix(".symbols.json") }.map { name in
+        try JSONDecoder().decode(
+          SymbolGraph.self, from: try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))
+      }
+      return SymbolGraph(symbols: graphs.flatMap(\.symbols), relationships: graphs.flatMap(\.relationships))
     }
   }
 }

@@ -1,0 +1,157 @@
+public import CoreMetrics
+import Synchronization
+public import UVLoop
+
+/// What a loop does, in the instruments of swift-metrics.
+///
+/// ```swift
+/// let loop = try EventLoop(.init(name: "server", metrics: true))
+/// try LoopInstruments(of: loop).report(every: .seconds(10))
+/// ```
+///
+/// Each instrument has the dimension `loop` with the loop's name, so that loops in one process want names of their own.
+/// Labels begin with `uvloop_`:
+///
+/// | label | instrument | value |
+/// |---|---|---|
+/// | `turns`, `jobs`, `posts`, `wakes`, `timers_fired`, `callbacks` | counter | how many since the last report |
+/// | `queued` | gauge | what waits to run on the loop |
+/// | `offloads_queued`, `offloads_running` | gauge | offloaded calls of the loop |
+/// | `utilisation` | gauge | the share of the time since the last report that the loop was at work, from 0 to 1 |
+/// | `lag_seconds` | gauge | how long turns kept the loop, since the last report |
+/// | `offload_wait_seconds`, `offload_run_seconds` | gauge | how long offloaded calls waited and ran, likewise |
+///
+/// `LoopMetrics` says what these mean. The first report counts since the loop was made. The last four are there only
+/// where the loop was made with `Options.metrics`. Those in seconds have the dimension `quantile`, which is `0.5`, `0.99`
+/// or `1`, the longest; they are at most 6 % too long, and zero if there was nothing to measure.
+///
+/// > Isolation: Everything here may be called on any thread.
+///
+/// > Ownership: The instruments keep the loop. A loop that nothing but its reports keeps goes on, until `shutdown`.
+public final class LoopInstruments: Sendable {
+  private let loop: EventLoop
+  private let counters: [(instrument: Counter, value: Member<Int>)]
+  private let levels: [(instrument: Gauge, value: Member<Int>)]
+  /// Nil where the loop does not measure.
+  private let utilisation: Gauge?
+  private let latencies: [Latency]
+  private let last = Mutex<LoopMetrics?>(nil)
+
+  private typealias Member<Value> = any KeyPath<LoopMetrics, Value> & Sendable
+
+  /// A percentile of a histogram. Not a `Timer`, which takes one duration at a time: there may be a million of them
+  /// since the last report, and percentiles that a backend makes of percentiles mean nothing.
+  private struct Latency: Sendable {
+    let instrument: Gauge
+    let share: Double
+    let histogram: Member<LatencyHistogram>
+  }
+
+  /// Makes the instruments, and reports nothing yet.
+  ///
+  /// - Parameters:
+  ///   - loop: The loop that they are about. One that has shut down can be reported, too.
+  ///   - dimensions: More dimensions for each of the instruments.
+  ///   - factory: Who makes them; the one that is current here unless given.
+  public init(
+    of loop: EventLoop, dimensions: [(String, String)] = [], factory: any MetricsFactory = MetricsSystem.factory
+  ) {
+    let dimensions = [("loop", loop.name)] + dimensions
+    func gauge(_ label: String, _ more: [(String, String)] = []) -> Gauge {
+      Gauge(label: "uvloop_\(label)", dimensions: dimensions + more, factory: factory)
+    }
+    func counter(_ label: String) -> Counter {
+      Counter(label: "uvloop_\(label)", dimensions: dimensions, factory: factory)
+    }
+    func latencies(_ label: String, _ histogram: Member<LatencyHistogram>) -> [Latency] {
+      [("0.5", 0.5), ("0.99", 0.99), ("1", 1)].map { quantile, share in
+        Latency(
+          instrument: gauge("\(label)_seconds", [("quantile", quantile)]), share: share, histogram: histogram)
+      }
+    }
+
+    self.loop = loop
+    counters = [
+      (counter("turns"), \.turns), (counter("jobs"), \.jobs), (counter("posts"), \.posts),
+      (counter("wakes"), \.wakes), (counter("timers_fired"), \.timersFired), (counter("callbacks"), \.callbacks),
+    ]
+    levels = [
+      (gauge("queued"), \.queued), (gauge("offloads_queued"), \.offloadsQueued),
+      (gauge("offloads_running"), \.offloadsRunning),
+    ]
+    let isMeasured = loop.metrics.idle != nil
+    utilisation = isMeasured ? gauge("utilisation") : nil
+    self.latencies =
+      isMeasured
+      ? latencies("lag", \.lag) + latencies("offload_wait", \.offloadWait) + latencies("offload_run", \.offloadRun)
+      : []
+  }
+
+  /// Reports once: what has happened since the last report, and what is now.
+  ///
+  /// From another thread than the loop's it works also while the loop is blocked. After shutdown it reports what had
+  /// been done by then.
+  ///
+  /// - Complexity: O(n) in the n offloaded calls that wait; about forty calls of the backend where the loop measures.
+  ///
+  /// > Isolation: Call it from any thread. Two calls at the same time report one after the other.
+  public func report() {
+    // The lock is held for as long as the backend takes, or an older level might come last.
+    last.withLock { last in
+      let now = loop.metrics
+      for (instrument, value) in counters {
+        instrument.increment(by: now[keyPath: value] - (last?[keyPath: value] ?? 0))
+      }
+      for (instrument, value) in levels { instrument.record(now[keyPath: value]) }
+      if let share = now.utilisation(since: last) { utilisation?.record(share) }
+      for latency in latencies {
+        let whole = now[keyPath: latency.histogram]
+        let recent = last.map { whole.since($0[keyPath: latency.histogram]) } ?? whole
+        latency.instrument.record(recent.percentile(latency.share) / .seconds(1))
+      }
+      last = now
+    }
+  }
+
+  /// Reports at an interval, in a task of the loop, until the loop shuts down or the task is cancelled; and once more
+  /// then, so that nothing is missing from the counters but the end itself.
+  ///
+  /// The reports are work of the loop, too, and counted. While the loop is blocked none comes, and those that were missed
+  /// are not made up for: the next one counts for all.
+  ///
+  /// - Parameter interval: More than zero, in nanoseconds of the loop's time. The first report comes one interval from now.
+  /// - Returns: The task. Cancel it to end the reports.
+  /// - Throws: `UVError` with the code `invalidArgument` for an interval of zero or less. Once shutdown has begun there is
+  ///   nothing but the last report.
+  ///
+  /// > Isolation: Call it from any thread. The backend is called on the loop's thread: one that blocks, blocks the loop.
+  ///
+  /// > Cancellation: Of the returned task, ends the reports; of the task that calls this, is ignored.
+  ///
+  /// > Ownership: The task keeps the instruments, and with them the loop.
+  @discardableResult
+  public func report(every interval: Duration) throws(UVError) -> Task<Void, Never> {
+    let ticks = try loop.ticks(every: interval)
+    return loop.task(name: "metrics") { _ in
+      do {
+        for try await _ in ticks { self.report() }
+      } catch {
+        // Nothing but the end of the loop, which is the end of the reports.
+      }
+      self.report()
+    }
+  }
+
+  /// Tells the backend that the instruments will not be used again, so that it may forget them and their values.
+  ///
+  /// Nobody does that by itself, since a backend gives the same instrument to all who ask for the same label and
+  /// dimensions: what one of them destroys is gone for the others. Call it after the last report.
+  ///
+  /// > Isolation: Call it from any thread.
+  public func destroy() {
+    for (instrument, _) in counters { instrument.destroy() }
+    for (instrument, _) in levels { instrument.destroy() }
+    utilisation?.destroy()
+    for latency in latencies { latency.instrument.destroy() }
+  }
+}
