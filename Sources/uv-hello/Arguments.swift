@@ -27,8 +27,8 @@ struct Span: ExpressibleByArgument, ExpressibleByStringLiteral, Comparable, Cust
 
 extension Option where Value == Span {
   /// An option for a time. Its help and its refusals name the range, which is written once.
-  init(wrappedValue: Span, in range: ClosedRange<Span>, _ help: String) {
-    self.init(wrappedValue, in: range, help, "time", kind: "a time", such: ", such as 250ms or 1.5s") {
+  init(wrappedValue: Span, name: NameSpecification = .long, in range: ClosedRange<Span>, _ help: String) {
+    self.init(wrappedValue, name, in: range, help, "time", kind: "a time", such: ", such as 250ms or 1.5s") {
       Span(argument: $0)
     }
   }
@@ -37,18 +37,18 @@ extension Option where Value == Span {
 extension Option where Value == Int {
   /// An option for a number. Its help and its refusals name the range, which is written once.
   init(wrappedValue: Int, in range: ClosedRange<Int>, _ help: String) {
-    self.init(wrappedValue, in: range, help, "number", kind: "a whole number", such: "") { Int($0) }
+    self.init(wrappedValue, .long, in: range, help, "number", kind: "a whole number", such: "") { Int($0) }
   }
 }
 
 extension Option where Value: Comparable & Sendable {
   private init(
-    _ initial: Value, in range: ClosedRange<Value>, _ help: String, _ valueName: String, kind: String, such: String,
-    parse: @escaping @Sendable (String) -> Value?
+    _ initial: Value, _ name: NameSpecification, in range: ClosedRange<Value>, _ help: String, _ valueName: String,
+    kind: String, such: String, parse: @escaping @Sendable (String) -> Value?
   ) {
     let bounds = "from \(range.lowerBound) to \(range.upperBound)"
     self.init(
-      wrappedValue: initial, parsing: .unconditional,  // Or `-5` would be taken for an option.
+      wrappedValue: initial, name: name, parsing: .unconditional,  // Or `-5` would be taken for an option.
       help: .init("\(help), \(bounds). (default: \(initial))", valueName: valueName)
     ) { text in
       if let value = parse(text), range.contains(value) { return value }

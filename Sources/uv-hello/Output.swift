@@ -12,6 +12,8 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
   private var columnsOfLastRow: [String] = []
   private var marks = 0
   private var isSilent = false
+  /// How many lines of the last picture stand above the cursor.
+  private var rowsOfLastPicture = 0
 
   init(scene: String, isJSON: Bool) {
     self.scene = scene
@@ -25,12 +27,12 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
 
   /// A sentence.
   func say(_ text: String) {
-    write(isJSON ? object("says", [("value", .text(text))]) : "   \(text)\n")
+    write(isJSON ? object("says", ["value": .text(text)]) : "   \(text)\n")
   }
 
   /// A label of at most 19 characters, and what belongs to it.
   func fact(_ label: String, _ value: Value) {
-    if isJSON { return write(object(label, [("value", value)])) }
+    if isJSON { return write(object(label, ["value": value])) }
     let margin = 23
     let gap = String(repeating: " ", count: max(1, margin - 3 - label.count))
     write("   " + paint("36", label) + gap + value.text.wrapped(from: margin, margin: margin) + "\n")
@@ -38,7 +40,7 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
 
   /// A row of a table, written at once. The first one, and one with other columns, comes below the columns' titles.
   func row(_ fact: String, _ cells: KeyValuePairs<String, Value>) {
-    if isJSON { return write(object(fact, cells.map { ($0.key, $0.value) })) }
+    if isJSON { return write(object(fact, Fields(cells))) }
     let titles = cells.map(\.key)
     let isNew = lock.withLock {
       defer { columnsOfLastRow = titles }
@@ -54,6 +56,34 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
     }
     if isNew { write(paint("36", line(titles)) + "\n") }
     write(line(cells.map(\.value.text)) + "\n")
+  }
+
+  /// What can be seen at one moment: in the place of the picture before, on a terminal; as a block of its own elsewhere.
+  /// For programs it is one object.
+  ///
+  /// A label has at most 19 characters. What is too wide is cut, and what does not fit in the terminal's rows left out.
+  func picture(_ fact: String, _ rows: [(label: String, text: String)], _ fields: Fields) {
+    if isJSON { return write(object(fact, fields)) }
+    // In a file nobody needs rows that keep the place of others.
+    let rows = Terminal.canMove ? rows : rows.filter { !$0.label.isEmpty || !$0.text.isEmpty }
+    let (columns, height) = Terminal.size
+    let lines = rows.prefix(height - 1).map { line($0, $1, columns) }
+    if !Terminal.canMove { return write(lines.map { $0 + "\n" }.joined() + "\n") }
+    let above = lock.withLock {
+      defer { rowsOfLastPicture = lines.count }
+      return rowsOfLastPicture
+    }
+    // Up to where the last one begins; each line to its end, since the old one may be longer; and what is below it.
+    let up = above > 0 ? "\u{1B}[\(above)A" : ""
+    write("\r" + up + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J")
+  }
+
+  private func line(_ label: String, _ text: String, _ columns: Int) -> String {
+    let margin = 23
+    let start = "   " + label + String(repeating: " ", count: max(1, margin - 3 - label.count))
+    let line = start + text
+    let cut = line.count > columns ? line.prefix(max(0, columns - 1)) + "…" : line[...]
+    return label.isEmpty || cut.count < start.count ? String(cut) : paint("36", start) + cut.dropFirst(start.count)
   }
 
   /// Draws a mark behind the last one, where somebody looks.
@@ -87,9 +117,8 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
     Terminal.hasColours ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
   }
 
-  private func object(_ fact: String, _ fields: [(key: String, value: Value)]) -> String {
-    let members = [("scene", Value.text(scene)), ("fact", Value.text(fact))] + fields.map { ($0.key, $0.value) }
-    return "{" + members.map { $1.member(named: $0) }.joined(separator: ",") + "}\n"
+  private func object(_ fact: String, _ fields: Fields) -> String {
+    (["scene": .text(scene), "fact": .text(fact)] + fields).json + "\n"
   }
 }
 

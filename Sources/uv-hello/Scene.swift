@@ -16,6 +16,9 @@ protocol Scene: ParsableCommand, Sendable {
   /// Whether Ctrl-C is what the scene is about, and none of the program's business.
   var countsInterrupts: Bool { get }
 
+  /// Whether the loop measures how late and how busy it is.
+  var measuresLoop: Bool { get }
+
   /// Runs on the main thread, with a loop of its own.
   func play(on loop: EventLoop, _ output: Output) throws
 }
@@ -29,6 +32,8 @@ extension Scene {
 
   var countsInterrupts: Bool { false }
 
+  var measuresLoop: Bool { false }
+
   func run() throws {
     try prepare()
     let output = Output(scene: Self.name, isJSON: format.json)
@@ -38,7 +43,7 @@ extension Scene {
 
   /// Makes a loop, plays, and ends the loop, however the scene ended.
   func perform(_ output: Output) throws {
-    let loop = try EventLoop(.init(name: "\(Self.name)-loop"))
+    let loop = try EventLoop(.init(name: "\(Self.name)-loop", metrics: measuresLoop))
     let interruption = Interruption(of: loop, output)
     do {
       if !countsInterrupts { try interruption.watch() }

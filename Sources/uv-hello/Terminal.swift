@@ -8,6 +8,17 @@ enum Terminal {
   /// Whether somebody looks while it is written, so that a drawing which grows makes sense.
   static let isTerminal = isatty(STDOUT_FILENO) == 1
 
+  /// Whether what has been written can be written over.
+  static let canMove = isTerminal && environment["TERM"] != "dumb"
+
+  /// How much fits: asked anew each time, since people change it. Where nobody looks 80 columns, and any number of rows.
+  static var size: (columns: Int, rows: Int) {
+    if !isTerminal { return (80, .max) }
+    var size = winsize()
+    let isKnown = unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 && size.ws_row > 0
+    return isKnown ? (Int(size.ws_col), Int(size.ws_row)) : (80, 24)
+  }
+
   private static let environment = ProcessInfo.processInfo.environment
 
   /// To be called first, before anything else opens a descriptor or starts a thread.

@@ -23,6 +23,7 @@ struct UVHello: ParsableCommand {
       """,
     subcommands: [
       Hello.self, Threads.self, Timers.self, Wake.self, Offload.self, Deadlock.self, CountSignals.self, Sync.self,
+      Inspect.self,
     ])
 
   @OptionGroup var format: FormatOptions
@@ -47,6 +48,7 @@ struct UVHello: ParsableCommand {
   func run() throws {
     let commands = [
       "hello", "threads", "timers", "wake", "offload", "deadlock", "signals --send", "sync",
+      "inspect --once",
     ]
     let scenes = try commands.map { try (command: $0, scene: scene($0)) }
     for (_, scene) in scenes { try scene.prepare() }

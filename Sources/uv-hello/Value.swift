@@ -9,6 +9,10 @@ enum Value {
   case flag(Bool)
   case time(Duration)
   case thread(ThreadIdentity)
+  /// Of the whole, from 0 to 1.
+  case share(Double)
+  case list([Value])
+  case object(Fields)
 
   static func error(_ error: any Error) -> Value { .text("\(error)") }
 
@@ -20,16 +24,19 @@ enum Value {
     case .flag(let flag): "\(flag)"
     case .time(let time): "\(decimal(time, digits: 1)) ms"
     case .thread(let thread): "\(thread)"
+    case .share(let share): "\(Int((share * 100).rounded())) %"
+    case .list(let values): values.map(\.text).joined(separator: ", ")
+    case .object(let members): members.all.map { "\($0.name) \($0.value.text)" }.joined(separator: " ")
     }
   }
 
   /// How wide its column is at least.
   var width: Int {
     switch self {
-    case .text, .thread: 15  // The longest name of a thread on Linux.
+    case .text, .thread, .list, .object: 15  // The longest name of a thread on Linux.
     case .number: 6
     case .id: 15
-    case .flag: 5
+    case .flag, .share: 5
     case .time: 10
     }
   }
@@ -37,8 +44,8 @@ enum Value {
   /// Whether its column is aligned at the right.
   var isNumeric: Bool {
     switch self {
-    case .number, .time: true
-    case .text, .id, .flag, .thread: false
+    case .number, .time, .share: true
+    case .text, .id, .flag, .thread, .list, .object: false
     }
   }
 
@@ -46,12 +53,18 @@ enum Value {
   func member(named name: String) -> String {
     let words = name.split(separator: " ")
     let key = words.prefix(1).joined() + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
-    return switch self {
-    case .text(let text): "\(quoted(key)):\(quoted(text))"
-    case .time(let time): "\(quoted(key + "Ms")):\(decimal(time, digits: 3))"
-    case .thread(let thread):
-      "\(quoted(key)):{\"name\":\(quoted(thread.name)),\"id\":\(thread.id),\"kernelID\":\(thread.kernelID)}"
-    case .number, .id, .flag: "\(quoted(key)):\(self.text)"
+    return if case .time = self { "\(quoted(key + "Ms")):\(json)" } else { "\(quoted(key)):\(json)" }
+  }
+
+  private var json: String {
+    switch self {
+    case .text(let text): quoted(text)
+    case .time(let time): decimal(time, digits: 3)
+    case .thread(let thread): "{\"name\":\(quoted(thread.name)),\"id\":\(thread.id),\"kernelID\":\(thread.kernelID)}"
+    case .number, .id, .flag: text
+    case .share(let share): "\((share * 10_000).rounded() / 10_000)"
+    case .list(let values): "[" + values.map(\.json).joined(separator: ",") + "]"
+    case .object(let members): members.json
     }
   }
 
@@ -68,4 +81,31 @@ enum Value {
     // A text can always be encoded.
     return (try? encoder.encode(text)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
   }
+}
+
+/// The members of a JSON object, in their order.
+struct Fields: ExpressibleByDictionaryLiteral {
+  struct Field {
+    let name: String
+    let value: Value
+  }
+
+  private(set) var all: [Field]
+
+  init(_ fields: KeyValuePairs<String, Value>) { all = fields.map { Field(name: $0.key, value: $0.value) } }
+
+  init(dictionaryLiteral fields: (String, Value)...) { all = fields.map { Field(name: $0.0, value: $0.1) } }
+
+  /// Nothing is written for what is not there.
+  mutating func add(_ name: String, _ value: Value?) {
+    if let value { all.append(Field(name: name, value: value)) }
+  }
+
+  static func + (left: Fields, right: Fields) -> Fields {
+    var sum = left
+    sum.all += right.all
+    return sum
+  }
+
+  var json: String { "{" + all.map { $0.value.member(named: $0.name) }.joined(separator: ",") + "}" }
 }
