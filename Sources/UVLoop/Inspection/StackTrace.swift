@@ -33,19 +33,24 @@ public struct StackTrace: Sendable, Hashable {
 }
 
 extension StackTrace: CustomStringConvertible {
-  /// The frames that are neither the library's own nor those of the runtime below it, numbered, a line each; all of them if
-  /// there are no others.
+  /// The frames, numbered, a line each, without those of the library at the inner end and without those of the library,
+  /// of libuv and of Swift's runtime at the outer end; all of them if there are no others.
   public var description: String {
     let all = frames
-    let users = all.drop { StackTrace.isInternal($0) }.prefix { !StackTrace.isInternal($0) }
+    var users = all.drop { StackTrace.isOurs($0) }
+    while let last = users.last, StackTrace.isOurs(last) || StackTrace.runsTheLoop(last) { users.removeLast() }
     return (users.isEmpty ? all[...] : users).enumerated().map { "  \($0.offset)  \($0.element)" }
       .joined(separator: "\n")
   }
 
-  /// As names are demangled: a declaration of the library, or a closure in one, and what runs a task's job.
-  private static func isInternal(_ frame: String) -> Bool {
-    frame.hasPrefix("UVLoop.") || frame.contains(" in UVLoop.") || frame.hasPrefix("_ZN5swift")
-      || frame.hasPrefix("swift_job_run")
+  /// As names are demangled: a declaration of the library, or a closure in one.
+  private static func isOurs(_ frame: String) -> Bool {
+    frame.hasPrefix("UVLoop.") || frame.hasPrefix("static UVLoop.") || frame.contains(" in UVLoop.")
+  }
+
+  private static func runsTheLoop(_ frame: String) -> Bool {
+    frame.contains(" in libuv.so") || frame.contains(" in libswift_Concurrency.so")
+      || ["uv_", "_ZN5swift", "swift_job_run", "Swift.UnownedJob."].contains { frame.hasPrefix($0) }
   }
 }
 
