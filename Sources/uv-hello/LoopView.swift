@@ -42,7 +42,7 @@ struct LoopView {
           ? "none measured"
           : "p50 \(text(lag.percentile(0.5)))   p99 \(text(lag.percentile(0.99)))   max \(text(lag.percentile(1)))"
       ),
-      ("a second", "\(rate(\.turns)) turns, \(rate(\.jobs)) jobs, \(rate(\.callbacks)) callbacks"),
+      ("a second", rates),
       ("waits to run", "\(snapshot.queued)"),
       ("handles", handles),
       ("sleeping tasks", waits(snapshot.sleepers)),
@@ -76,7 +76,7 @@ struct LoopView {
   }
 
   private var lastStall: [(label: String, text: String)] {
-    let shown = 5
+    let shown = 6
     guard let stall else {
       return [("last stall", "none yet")] + Array(repeating: ("", ""), count: shown)
     }
@@ -91,15 +91,20 @@ struct LoopView {
 
   private func text(_ time: Duration) -> String { Value.time(time).text }
 
-  private func rate(_ counter: KeyPath<LoopMetrics, Int>) -> Int {
-    let span = (metrics.elapsed - earlier.elapsed) / .seconds(1)
-    return span <= 0 ? 0 : Int((Double(metrics[keyPath: counter] - earlier[keyPath: counter]) / span).rounded())
+  private var rates: String {
+    let span = metrics.elapsed - earlier.elapsed
+    if span < .milliseconds(100) { return "not known yet" }
+    func rate(_ counter: KeyPath<LoopMetrics, Int>) -> Int {
+      Int((Double(metrics[keyPath: counter] - earlier[keyPath: counter]) / (span / .seconds(1))).rounded())
+    }
+    return "\(rate(\.turns)) turns, \(rate(\.jobs)) jobs, \(rate(\.callbacks)) callbacks"
   }
 
   private func bar(_ share: Double) -> String {
     let cells = 40
     let filled = Int((share * Double(cells)).rounded())
-    return String(repeating: "█", count: filled) + String(repeating: "░", count: cells - filled)
-      + "  \(Int((share * 100).rounded())) %"
+    let number = Value.share(share).text
+    return String(repeating: " ", count: max(0, 5 - number.count)) + number + "  "
+      + String(repeating: "█", count: filled) + String(repeating: "░", count: cells - filled)
   }
 }

@@ -6,6 +6,8 @@ final class LoopWatch: @unchecked Sendable {  // Holds because every variable is
   private let loop: EventLoop
   private let condition = NSCondition()
   private var stall: LoopView.Stall?
+  /// The last slow call: it may end while the names of a stack are looked up.
+  private var slowCall: (label: String?, ran: Duration, end: ContinuousClock.Instant)?
   /// Of the last second, the oldest first: rates and percentiles are of about so long.
   private var history: [LoopMetrics]
 
@@ -17,19 +19,29 @@ final class LoopWatch: @unchecked Sendable {  // Holds because every variable is
   /// From now on stalls are noticed.
   func begin(over threshold: Duration) throws {
     try loop.startWatchdog(over: threshold) { stall in
-      // Looks up the names, which takes some milliseconds: better on the watchdog's thread.
+      let began = ContinuousClock.now - stall.lasted
+      // Looks up the names, which takes some milliseconds: better here, on the watchdog's thread.
       let seen = LoopView.Stall(stall)
-      self.note { $0 = seen }
+      self.change {
+        self.stall = seen
+        if let call = self.slowCall, call.label == seen.label, call.end > began {
+          self.stall?.end = (call.ran, call.end)
+        }
+      }
     }
     try loop.reportSlowCalls(over: threshold) { call in
-      // It has ended: now it is known how long it took.
-      self.note { if $0?.label == call.label && $0?.end == nil { $0?.end = (call.ran, .now) } }
+      // Now it is known how long it took.
+      let end = ContinuousClock.now
+      self.change {
+        self.slowCall = (call.label, call.ran, end)
+        if self.stall?.label == call.label && self.stall?.end == nil { self.stall?.end = (call.ran, end) }
+      }
     }
   }
 
-  private func note(_ change: (inout LoopView.Stall?) -> Void) {
+  private func change(_ body: () -> Void) {
     condition.lock()
-    change(&stall)
+    body()
     condition.broadcast()
     condition.unlock()
   }

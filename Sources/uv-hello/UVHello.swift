@@ -10,7 +10,7 @@ struct UVHello: ParsableCommand {
     commandName: "uv-hello",
     abstract: "On which thread does my event loop run, and am I on it?",
     discussion: """
-      Without a subcommand it plays all scenes, which takes about five seconds.\
+      Without a subcommand it plays all scenes, which takes about six seconds.\
        Each scene has a loop of its own, on a thread that is named after it.\
        Ctrl-C ends the loop, and then the program.
 

@@ -78,10 +78,13 @@ import UVLoopInstrumentation
     try await withLoop(.init(name: "measured", metrics: true)) { loop in
       let instruments = LoopInstruments(of: loop, factory: backend)
       try await loop.run { loop in
+        try await loop.sleep(for: .milliseconds(1))
         spin(for: .milliseconds(60))
         try await loop.sleep(for: .milliseconds(1))
       }
       try await loop.offload { spin(for: .milliseconds(20)) }
+      // The worker counts the call when it has delivered the result.
+      while loop.metrics.offloadRun.count == 0 { try await loop.sleep(for: .milliseconds(1)) }
       instruments.report()
       let elapsed = loop.metrics.elapsed
       try await loop.run { loop in for _ in 1...30 { try await loop.sleep(for: .milliseconds(1)) } }

@@ -10,7 +10,7 @@ struct Inspect: Scene {
 
   @Option(in: "20ms"..."1m", "How often to look") var every: Span = "250ms"
   @Option(name: .customLong("for"), in: "100ms"..."24h", "How long to watch") var length: Span = "1h"
-  @Option(in: "150ms"..."10s", "How long a function blocks the loop, once a second and a half")
+  @Option(in: "150ms"..."2s", "How long a function blocks the loop, once a second and a half")
   var stall: Span = "300ms"
   @Flag(help: "Show the loop once, at its first stall, and end.") var once = false
   @OptionGroup var format: FormatOptions
@@ -25,17 +25,16 @@ struct Inspect: Scene {
     let end = ContinuousClock.now + length.duration
     if once {
       watch.waitForStall(until: end)
-      try show(watch.view(), output)
-      return
+      return show(try watch.view(), output)
     }
     while ContinuousClock.now < end && loop.state == .running {
-      try show(watch.view(), output)
-      // What happens meanwhile is on the loop's thread.
+      show(try watch.view(), output)
+      // Nothing has to happen on this thread meanwhile: all is on the loop's thread.
       Thread.sleep(forTimeInterval: min(every.duration, ContinuousClock.now.duration(to: end)) / .seconds(1))
     }
   }
 
-  private func show(_ view: LoopView, _ output: Output) throws {
+  private func show(_ view: LoopView, _ output: Output) {
     output.picture("snapshot", view.rows, view.fields)
   }
 }

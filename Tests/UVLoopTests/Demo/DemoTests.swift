@@ -9,7 +9,7 @@ import Testing
     ["hello", "--sleep", "20ms"], ["threads"], ["timers", "--every", "20ms", "--count", "3"],
     ["wake", "--threads", "2", "--sends", "50"], ["offload", "--jobs", "3", "--block", "20ms"], ["deadlock"],
     ["deadlock", "--workers", "1"], ["signals", "--send"], ["signals", "--within", "20ms"],
-    ["sync", "--block", "60ms"],
+    ["sync", "--block", "60ms"], ["inspect", "--once"], ["inspect", "--for", "300ms", "--every", "50ms"],
   ]
 
   @Test(arguments: [[]] + scenes)
@@ -52,6 +52,8 @@ import Testing
     (["deadlock", "--workers", "0"], "'--workers <number>': it must be a whole number from 1 to 64"),
     (["signals", "--within", "0ms"], "'--within <time>': it must be a time from 1ms to 1h"),
     (["signals", "--count"], "Missing value for '--count <number>'"),
+    (["inspect", "--stall", "1ms"], "'--stall <time>': it must be a time from 150ms to 2s"),
+    (["inspect", "--for", "soon"], "'--for <time>': it must be a time from 100ms to 24h"),
     (["sync", "--block", "-1s"], "'--block <time>': it must be a time from 1ms to 1m"),
     (["threads", "--colour"], "Unknown option '--colour'"), (["dance"], "Unexpected argument 'dance'"),
   ])
@@ -97,7 +99,7 @@ import Testing
   @Test(arguments: [
     (["timers", "--every", "1s", "--count", "100"], "        1  "), (["hello", "--sleep", "1m"], "   Hello"),
     (["offload", "--jobs", "9", "--block", "300ms"], "        "), (["sync", "--block", "1m"], "   The main thread"),
-    ([], "   Hello"),
+    (["inspect"], "   loop"), ([], "   Hello"),
   ])
   func `an interrupt ends a scene and the tour with 130 and one line`(_ arguments: [String], _ line: String)
     async throws
