@@ -8,7 +8,7 @@ public struct LoopMetrics: Sendable, Codable {
   public let turns: Int
   /// Polls begun: one more than turns while the loop polls.
   public let polls: Int
-  /// Closures and parts of tasks that have run.
+  /// Closures and parts of tasks that have begun to run.
   public let jobs: Int
   /// Closures, jobs and messages that came from other threads.
   public let posts: Int
@@ -62,6 +62,7 @@ extension EventLoop {
   /// > Isolation: Call it from any thread, also while the loop is blocked. The numbers are read one after the other: they
   /// agree with each other when the loop itself reads them.
   public nonisolated var metrics: LoopMetrics {
+    core.requireOwnProcess()
     let uptime = core.uptime
     let (wakes, posts) = core.inbox.counts
     let pool =

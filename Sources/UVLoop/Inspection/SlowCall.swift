@@ -61,11 +61,15 @@ extension EventLoop {
         "A threshold of \(threshold.text) would report everything: it must be greater than zero.")
     }
     try core.requireRunning("reportSlowCalls")
+    core.requireOwnProcess()
     monitor.reportSlowCalls(over: threshold, report)
   }
 
   /// Ends the reports. Twice is once.
   ///
   /// > Isolation: Call it from any thread. A report that is under way ends.
-  public nonisolated func stopReportingSlowCalls() { monitor.reportSlowCalls(over: .zero, nil) }
+  public nonisolated func stopReportingSlowCalls() {
+    core.requireOwnProcess()
+    monitor.reportSlowCalls(over: .zero, nil)
+  }
 }

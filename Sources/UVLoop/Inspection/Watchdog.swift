@@ -131,7 +131,8 @@ extension EventLoop {
   /// nothing to do is never reported; it is woken for a moment every half threshold. A second call replaces the first.
   ///
   /// The stack is read by a signal to the loop's thread, which interrupts what it waits for: a `usleep` returns early
-  /// then, and a `read` goes on. Without a block no signal is sent.
+  /// then, and a `read` goes on. Without a block no signal is sent. A loop that is blocked before the watch begins is
+  /// reported without a stack: its thread has not yet said that it takes the signal.
   ///
   /// - Parameters:
   ///   - threshold: More than zero, in nanoseconds. Noticed within half as much again.
@@ -162,7 +163,10 @@ extension EventLoop {
   /// Ends the watch. Twice is once.
   ///
   /// > Isolation: Call it from any thread. A report that is under way ends.
-  public nonisolated func stopWatchdog() { monitor.setWatchdog(nil) }
+  public nonisolated func stopWatchdog() {
+    core.requireOwnProcess()
+    monitor.setWatchdog(nil)
+  }
 }
 
 extension LoopMonitor {

@@ -40,6 +40,7 @@ extension LoopCore {
     if mayBlock && local.isEmpty {
       if let spin = inbox.spin { look(spin) }
       mayBlock = inbox.sleep(unless: local)
+      counters.queued.set(local.count)
     } else {
       mayBlock = false
     }
@@ -54,6 +55,7 @@ extension LoopCore {
   func afterPoll() {
     counters.turns.add()
     inbox.take(into: local)
+    counters.queued.set(local.count)
     // Nothing of anybody's runs between the decision to end and the end: what came in is left for the drainer.
     if stop?.hasEnded == true { return }
     for resident in residents { resident.afterPoll() }

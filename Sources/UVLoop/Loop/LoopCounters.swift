@@ -8,7 +8,7 @@ final class LoopCounters: Sendable {
   let polls = LoopCounter()
   /// Closures and jobs run, with the one that runs.
   let jobs = LoopCounter()
-  /// What waits in the loop's own queue, as far as the loop has put it there itself or has begun on it.
+  /// What waits in the loop's own queue.
   let queued = LoopCounter()
   /// Sleeps, scheduled calls and limits whose time has come.
   let timers = LoopCounter()

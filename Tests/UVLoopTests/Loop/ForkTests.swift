@@ -96,6 +96,30 @@ import Testing
     }
   }
 
+  @Test(arguments: 0..<6)
+  func `G-19 in the child asking about the parent's loop, and watching it, traps`(number: Int) async throws {
+    await #expect(processExitsWith: .success) { [number] in
+      try await withTestLoop("the parent's", metrics: true) { loop, _ in
+        let ending = try #require(
+          Fork.child {
+            switch number {
+            case 0: _ = loop.metrics
+            case 1: _ = try? loop.snapshotFromOutside()
+            case 2: try? loop.reportSlowCalls(over: .seconds(1)) { _ in }
+            case 3: loop.stopReportingSlowCalls()
+            case 4: try? loop.startWatchdog(over: .seconds(1)) { _ in }
+            default: loop.stopWatchdog()
+            }
+            return 0
+          }
+        ).wait()
+        #expect(ending.isTrap)
+        let isAlive = await loop.run { _ in true }
+        #expect(isAlive)
+      }
+    }
+  }
+
   @Test func `G-19 in the child ending the parent's loop traps, and it goes on in the parent`() async throws {
     await #expect(processExitsWith: .success) {
       try await withTestLoop("the parent's") { loop, _ in
