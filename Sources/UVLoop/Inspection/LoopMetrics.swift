@@ -34,7 +34,8 @@ public struct LoopMetrics: Sendable, Codable {
   public let lag: LatencyHistogram
   /// How long offloaded calls have waited for a worker. Empty without ``EventLoop/Options/metrics``.
   public let offloadWait: LatencyHistogram
-  /// How long offloaded calls have run. Empty without ``EventLoop/Options/metrics``.
+  /// How long offloaded calls have run; each is counted a moment after its caller goes on. Empty without
+  /// ``EventLoop/Options/metrics``.
   public let offloadRun: LatencyHistogram
 
   /// How long the loop was at work; nil without ``EventLoop/Options/metrics``.

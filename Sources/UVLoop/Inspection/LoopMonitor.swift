@@ -149,7 +149,7 @@ private struct TurnMeter {
   init(_ uptime: LoopUptime) {
     self.uptime = uptime
     last = MonotonicClock.now()
-    lastIdle = 0
+    lastIdle = uptime.idle
   }
 
   /// Nanoseconds from the end of the wait in the last poll to now: all that has passed but was not waited.
