@@ -127,6 +127,8 @@ import Testing
       }
       try await isOver.wait()
       await loop.shutdown()
+      // A report that is under way is written to its end: to look names up may take longer than the block.
+      await expectEventually { WatchdogLifeTests.watchdogs == 0 }
     }
     let text = result?.standardErrorText ?? ""
     #expect(text.contains("UVLoop: loop \"open\" has not turned for "), "\(text)")

@@ -15,7 +15,7 @@ import Testing
   typealias Log = WatchdogTests.Log
 
   /// The threads of all watchdogs of the process.
-  private static var watchdogs: Int {
+  static var watchdogs: Int {
     Process.threads.count { Process.contents(of: "/proc/self/task/\($0)/comm").hasPrefix("uv-watchdog") }
   }
 
