@@ -19,6 +19,9 @@ final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is
   private let outsiders = Lock()
   /// The owner is inside by the mutex.
   private var hasGivenWay = false
+  /// The owner waits for the mutex. Whoever comes from outside again and again would otherwise have it each time before
+  /// the owner is awake.
+  private let isOwnerWaiting = Atomic<Bool>(false)
 
   /// Whether there is a membarrier. Without it only the owner gets in.
   static let isSupported = clibuv_membarrier()
@@ -48,7 +51,9 @@ final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is
   @inline(never)
   private func giveWay() {
     isInside.store(false, ordering: .releasing)
+    isOwnerWaiting.store(true, ordering: .relaxed)
     outsiders.lock()
+    isOwnerWaiting.store(false, ordering: .relaxed)
     hasGivenWay = true
   }
 
@@ -61,6 +66,10 @@ final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is
   /// For any other thread: nil if the owner has not come out at `deadline`, in nanoseconds of the monotonic clock, or if
   /// the lock is not supported.
   func withAccess<R, E>(until deadline: Int64, _ body: () throws(E) -> R) throws(E) -> R? {
+    while isOwnerWaiting.load(ordering: .relaxed) {
+      if MonotonicClock.now() > deadline { return nil }
+      Posix.yield()
+    }
     outsiders.lock()
     defer { outsiders.unlock() }
     isWanted.store(true, ordering: .sequentiallyConsistent)
