@@ -11,7 +11,8 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
   private let core: LoopCore
   private let monitor: LoopMonitor
   private let threshold: Int64
-  private let report: @Sendable (Stall) -> Void
+  /// Nil at the end.
+  private var report: (@Sendable (Stall) -> Void)?
   /// Nil where the stack of another thread cannot be read.
   private let sampler: StackSampler?
   private let lock = Lock()
@@ -44,14 +45,16 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     }
   }
 
-  /// From any thread; on the loop's own, at its end, the signal is closed before this returns.
+  /// From any thread; on the loop's own, at its end, the signal is closed before this returns. The report is let go of
+  /// here, and not when the watching thread has come to its end: it may hold the loop.
   func end() {
-    let sampled = lock.withLock {
+    let (sampled, report) = lock.withLock {
       hasEnded = true
       lock.wakeAll()
-      return self.sampled
+      return (self.sampled, self.report.take())
     }
     if let sampled, !core.onLoop({ sampled.close() }) { sampled.close() }
+    _ = consume report
   }
 
   private func watch() {
@@ -109,9 +112,8 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     let stack = sampled.flatMap { sampler?.sample($0, within: .milliseconds(100)) } ?? []
     let now = MonotonicClock.now()
     // What has ended meanwhile is not what the stack shows.
-    let isSame = lock.withLock { answered < self.asked && !hasEnded }
-    if !isSame { return }
-    report(
+    let report = lock.withLock { answered < self.asked ? self.report : nil }
+    report?(
       Stall(
         loop: core.name, thread: LoopSnapshot.Thread(core.thread),
         lasted: .nanoseconds(now - min(asked, running?.began ?? asked)),

@@ -63,7 +63,8 @@ import Testing
         let tick = try #require(try await ticks.next(isolation: loop))
         latest = max(latest, lateness.arrived(tick))
       }
-      #expect(latest < .milliseconds(20))
+      // Wide: a virtual machine that stands still is charged to whoever runs.
+      #expect(latest < .milliseconds(200))
       #expect(reposts.value > 1_000)
     }
   }
