@@ -153,8 +153,8 @@ import Testing
       let first = try await onPlainThread { sampleOwn() }
       #expect(first == 0)
       let asker = PlainThread { _ = sampler.sample(silent, within: .seconds(2)) }
+      await expectEventually { StackSheet.isInUse }
       let ending = try await onPlainThread {
-        usleep(100_000)
         return try #require(Fork.child(amidstOthers: true) { sampleOwn() }).wait()
       }
       #expect(ending == .exited(0))
