@@ -66,6 +66,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
       let old = slowCalls
       slowCalls = report.map { SlowCallLog(threshold: threshold.saturatingNanoseconds, report: $0) }
       watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
+      watch?.setInterest(.sites, slowCalls != nil || site != nil)
       return old
     }
     _ = consume old
@@ -120,6 +121,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   }
 
   func handleWasDropped(_ noun: StaticString, _ site: CallSite) {
+    // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
+    if lock.withLock({ self.site == nil }) { return }
     DebugMode.tell(
       "a \(noun) of loop \"\(name)\" was dropped open, and has been closed. Call close() first. It was made at",
       StackTrace(site))

@@ -10,7 +10,8 @@ public struct SlowCall: Sendable, Codable {
   public let waited: Duration
   /// How long it ran, in the machine's time.
   public let ran: Duration
-  /// Where it was posted or scheduled, or where its handle was made; nil unless the loop is in debug mode, and for a task.
+  /// Where it was posted or scheduled, or where its handle was made; nil for a task, and for what was there before the
+  /// reports were switched on, unless the loop is in debug mode.
   public let site: StackTrace?
 
   init(_ running: LoopMonitor.Running, ran: Duration, on loop: String) {
@@ -41,7 +42,7 @@ extension EventLoop {
   ///
   /// The report comes when the call has ended; what blocks a loop for ever is for
   /// ``startWatchdog(over:signal:_:)``. A second call replaces threshold and report. Callbacks of C neighbours are not
-  /// seen. While it is on each call costs about 100 ns and each post a block of memory.
+  /// seen. While it is on each call costs some 400 ns, and each post two blocks of memory.
   ///
   /// - Parameters:
   ///   - threshold: More than zero, compared in nanoseconds.

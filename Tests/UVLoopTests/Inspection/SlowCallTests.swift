@@ -43,7 +43,7 @@ import Testing
     let call = try #require(log.all.first)
     #expect(call.loop == "busy" && call.ran >= .milliseconds(300) && call.ran < .seconds(30))
     #expect(call.waited >= .zero && call.waited < .seconds(30))
-    #expect(call.site == nil)
+    #expect((call.site == nil) == (call.kind == .task))
     return call
   }
 
