@@ -155,7 +155,7 @@ import Testing
       let asker = PlainThread { _ = sampler.sample(silent, within: .seconds(2)) }
       await expectEventually { StackSheet.isInUse }
       let ending = try await onPlainThread {
-        return try #require(Fork.child(amidstOthers: true) { sampleOwn() }).wait()
+        try #require(Fork.child(amidstOthers: true) { sampleOwn() }).wait()
       }
       #expect(ending == .exited(0))
       isOver.signal()
