@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 /// A `uv_timer_t`, one to one: calls back after a delay, and then again and again if asked to.
 ///
@@ -39,14 +40,19 @@ public final class TimerHandle {
   /// the same pass of timers. Repeats are libuv's: each is armed when the one before fires, from the loop's time then,
   /// so that a loop that was blocked for three intervals makes one late call, and lateness adds up.
   ///
-  /// On a started timer it replaces delay, interval and callback. In the timer's own callback it does the same.
+  /// On a started timer it replaces delay, interval and callback. In the timer's own callback it does the same. To put a
+  /// running timer off, over and over, as a time limit is while data comes, costs little: libuv's timer stays where it is,
+  /// and is armed anew once, at the moment of before, for which the loop wakes.
+  ///
+  /// Timers call in the order of their milliseconds, and in the order of their starts within one, but for those that were
+  /// put off: where these share a millisecond with others, or are late with them, they come last.
   ///
   /// - Parameters:
   ///   - delay: Rounded up to whole milliseconds; the largest `Duration` is as good as never.
   ///   - interval: Rounded up to whole milliseconds; zero or less means once.
   ///   - body: Runs on the loop.
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
-  /// - Complexity: O(log n) for n timer handles that run on the loop.
+  /// - Complexity: O(log n) for n timer handles that run on the loop; O(1) to put a running one off.
   ///
   /// > libuv: `uv_timer_start`.
   public func start(
@@ -107,6 +113,10 @@ extension TimerHandle: CustomStringConvertible {
   }
 }
 
+// libuv keeps its timers in a heap of pointers, and to start one that runs means to take it out and to put it in again. Most
+// are started anew before they are due, and later: time limits of connections that live. So a timer that is put off stays
+// where it is. When libuv calls at the old moment, it is armed for the new one.
+
 @safe private final class Timer: Handle {
   private var body: (() -> Void)?
   private(set) var interval: UInt64 = 0
@@ -114,6 +124,10 @@ extension TimerHandle: CustomStringConvertible {
   /// A start with zero delay waits for the end of the turn: before libuv 1.48 a timer that is armed with 0 in its own
   /// callback runs again in the same pass, for ever.
   private var isPostponed = false
+  /// When libuv calls, in the loop's milliseconds.
+  private var armed: UInt64 = 0
+  /// When the timer is due, then or later. Read from outside too.
+  private let due = Atomic<UInt64>(0)
 
   init(on core: LoopCore) throws(UVError) {
     try unsafe super.init(UV_TIMER, "TimerHandle", on: core) { loop, memory in
@@ -123,16 +137,19 @@ extension TimerHandle: CustomStringConvertible {
 
   private var uvTimer: UnsafeMutablePointer<uv_timer_t> { unsafe memory.assumingMemoryBound(to: uv_timer_t.self) }
 
+  /// Cached, and cut to milliseconds.
+  private var loopTime: UInt64 { unsafe uv_now(core.machinery.loop) }
+
   func start(after delay: Duration, repeating interval: Duration, _ body: @escaping () -> Void) throws(UVError) {
     try enter("start")
-    self.interval = interval.millisecondsRoundedUp
+    setRepeat(interval.millisecondsRoundedUp)
     if delay <= .zero {
       _ = unsafe uv_timer_stop(uvTimer)
       isPostponed = true
+      due.store(loopTime, ordering: .relaxed)
       core.handles.remind(self)
     } else {
       try arm(delay.saturatingNanoseconds)
-      isPostponed = false
     }
     // Released at the end, when the timer is in order: what the callback held may call back into it.
     let replaced = self.body.take()
@@ -146,32 +163,51 @@ extension TimerHandle: CustomStringConvertible {
   /// right whatever the age of that time. It must not be updated here: a pass of timers ends because it stands still.
   private func arm(_ delay: Int64) throws(UVError) {
     let (sum, overflow) = MonotonicClock.now().addingReportingOverflow(delay)
-    let moment = overflow ? UInt64(Int64.max) : UInt64(sum)
-    let loopTime = unsafe uv_now(core.machinery.loop)
-    try start((moment + 999_999) / 1_000_000 - loopTime)
+    let moment = ((overflow ? UInt64(Int64.max) : UInt64(sum)) + 999_999) / 1_000_000
+    if state.isActive && !isPostponed && moment > armed {
+      due.store(moment, ordering: .relaxed)
+    } else {
+      try arm(at: moment)
+    }
   }
 
-  private func start(_ timeout: UInt64) throws(UVError) {
+  private func arm(at moment: UInt64) throws(UVError) {
     unsafe try check(
       uv_timer_start(
-        uvTimer, { unsafe Timer.of($0?.pointee.data)?.fire() }, timeout, interval),
+        uvTimer, { unsafe Timer.of($0?.pointee.data)?.fire() }, moment - loopTime, interval),
       "TimerHandle.start")
+    isPostponed = false
+    noteArmed(at: moment)
+  }
+
+  /// For the loop's own calls of `arm`, on a timer that is active, where it cannot fail: libuv refuses only one that closes.
+  private func armAgain(at moment: UInt64) {
+    do { try arm(at: moment) } catch { fatalError("UVLoop: \(error)") }
+  }
+
+  private func noteArmed(at moment: UInt64) {
+    armed = moment
+    due.store(moment, ordering: .relaxed)
   }
 
   override func beforePoll() -> Bool {
-    if !isPostponed || !state.isActive { return false }
-    isPostponed = false
-    // Fails only on a closing handle, and this one is active.
-    do { try start(0) } catch { fatalError("UVLoop: \(error)") }
+    if isPostponed && state.isActive { armAgain(at: loopTime) }
     return false
   }
 
   private func fire() {
+    let now = loopTime
+    let due = due.load(ordering: .relaxed)
+    // Also where it is late: those that were due before it come first.
+    if due > armed { return armAgain(at: max(due, now)) }
     guard let body else { return }
-    let isOnce = unsafe uv_is_active(uvHandle) == 0
-    if isOnce {
+    if unsafe uv_is_active(uvHandle) == 0 {
       self.body = nil
       fired()
+    } else {
+      // By libuv, before it called, and with the same sum.
+      let (next, overflow) = now.addingReportingOverflow(interval)
+      noteArmed(at: overflow ? .max : next)
     }
     call(body)
     closeIfOrphan()
@@ -203,7 +239,6 @@ extension TimerHandle: CustomStringConvertible {
           "The timer has been stopped, or has fired, which released its callback. Call start(after:repeating:_:) again."
       )
     }
-    isPostponed = false
     try arm(Duration.milliseconds(interval).saturatingNanoseconds)
     activate()
   }
@@ -211,21 +246,25 @@ extension TimerHandle: CustomStringConvertible {
   func setInterval(_ interval: Duration) {
     if state.isClosed { return }
     requireLoop("repeatInterval")
-    self.interval = interval.millisecondsRoundedUp
-    unsafe uv_timer_set_repeat(uvTimer, self.interval)
+    setRepeat(interval.millisecondsRoundedUp)
+  }
+
+  private func setRepeat(_ interval: UInt64) {
+    if interval == self.interval { return }
+    self.interval = interval
+    unsafe uv_timer_set_repeat(uvTimer, interval)
   }
 
   var dueIn: Duration? {
     guard state.isActive else { return nil }
     requireLoop("dueIn")
-    return isPostponed ? .zero : remaining
+    return remaining
   }
 
   override var remaining: Duration? {
-    // libuv answers from its cached time.
-    let (moment, overflow) = unsafe uv_now(core.machinery.loop).addingReportingOverflow(uv_timer_get_due_in(uvTimer))
+    let due = due.load(ordering: .relaxed)
     let now = UInt64(MonotonicClock.now() + 999_999) / 1_000_000
-    return .milliseconds(overflow ? .max : moment > now ? moment - now : 0)
+    return .milliseconds(due > now ? due - now : 0)
   }
 
   override func willClose() { body = nil }

@@ -82,7 +82,10 @@ import CLibUV
     }
   }
 
-  final func activate() { _ = core.books.withOwnership { state.activate() } }
+  final func activate() {
+    if state.isActive { return }
+    _ = core.books.withOwnership { state.activate() }
+  }
 
   /// Records that no callback will come until the next start. Closes the handle if nobody holds it.
   final func deactivate() {
