@@ -59,20 +59,9 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
   ) async throws(E) -> sending R {
     let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      try await throughTaskExecutor(body)
+      Transfer(try await body(self))
     }
     return result.take()
-  }
-
-  /// Enters the loop through its task executor. A task that has come to prefer the loop while it ran as a job of the
-  /// serial executor would be enqueued anew for each call of an actor on the loop.
-  @concurrent
-  private nonisolated func throughTaskExecutor<R, E>(
-    _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
-  ) async throws(E) -> Transfer<R> {
-    // The optimiser removes a hop to an executor on which nothing is done.
-    _ = core.isCurrent
-    return Transfer(try await body(self))
   }
 
   /// Starts a task that belongs to the loop.

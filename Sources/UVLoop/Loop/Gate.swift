@@ -28,8 +28,8 @@ actor Gate {
   private nonisolated let core: LoopCore
   private nonisolated let word = Atomic<UInt>(0)
   private var hasPassed = false
-  /// How the task that waits was running. Written before its job is parked, and read by whoever takes the job.
-  private nonisolated(unsafe) var isTaskJob = false  // Holds because the word orders the one write and the one read.
+  /// As what the task that waits was running. Written before its job is parked, and read by whoever takes the job.
+  private nonisolated(unsafe) var identity = JobIdentity.actor  // Holds because the word orders the write and the read.
 
   init(on core: LoopCore) { self.core = core }
 
@@ -51,7 +51,7 @@ actor Gate {
       let attempt = word.compareExchange(
         expected: seen, desired: outcome.rawValue, ordering: .acquiringAndReleasing)
       if attempt.exchanged {
-        if seen != 0 { core.resume(unsafe unsafeBitCast(seen, to: UnownedJob.self), asTaskJob: unsafe isTaskJob) }
+        if seen != 0 { core.accept(.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)) }
         return true
       }
       seen = attempt.original
@@ -63,14 +63,11 @@ actor Gate {
 extension Gate: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    let bits = unsafe unsafeBitCast(job, to: UInt.self)
-    // A task that prefers the loop and came back without that mark would be enqueued anew for each call of an actor.
-    // One that has it without preferring the loop, started on the spot inside such a task, is enqueued once more and
-    // loses it.
-    let isTaskJob = core.isCurrent && core.isRunningTaskJob
-    unsafe self.isTaskJob = isTaskJob
-    let attempt = word.compareExchange(expected: 0, desired: bits, ordering: .acquiringAndReleasing)
-    if !attempt.exchanged { core.resume(job, asTaskJob: isTaskJob) }
+    // It goes on as what it was, since it goes back to where it came from.
+    let identity = core.identity(of: job)
+    unsafe self.identity = identity
+    let attempt = word.compareExchange(expected: 0, desired: job.bits, ordering: .acquiringAndReleasing)
+    if !attempt.exchanged { core.accept(.job(job, identity)) }
   }
 
   /// The gate's one job runs on the loop, as the loop's; nothing in `pass` asks where it is.

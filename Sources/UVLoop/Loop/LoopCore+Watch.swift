@@ -27,15 +27,13 @@ extension LoopCore {
 
   private func observe(_ work: consuming Work, since: Int64?, _ site: CallSite?) {
     var call = LoopCall(kind: .post, site: site, since: since)
-    runningJob = work.job
-    if let job = runningJob {
+    if let job = work.job {
       call = LoopCall(kind: .task, label: tasks.name(of: job), since: since)
     }
     // The work must be the loop's own to consume, which a closure does not allow.
     watch.observer.willRun(call)
     perform(work)
     watch.observer.didRun()
-    runningJob = nil
   }
 
   @inline(never)
@@ -43,8 +41,8 @@ extension LoopCore {
 
   /// At the start of a task of the loop: from now on its jobs are known by its name.
   func noteStart(of id: LoopTasks.ID, _ name: String?) {
-    guard isCurrent, watch.interest.contains(.calls), let job = runningJob else { return }
-    tasks.note(job, of: id)
+    guard isCurrent, watch.interest.contains(.calls), runningJob != 0 else { return }
+    tasks.note(runningJob, of: id)
     watch.observer.identify(name)
   }
 }

@@ -29,9 +29,10 @@ import Synchronization
   let lifeState = Atomic<UInt8>(0)
   let currentSlot = ThreadSlot.current
   let isolatingSlot = ThreadSlot.isolating
+  let homecomerSlot = ThreadSlot.homecomer
 
   /// Unowned, since the executor owns the core. Whoever has a job for it owns it: the loop's thread, or the task.
-  private var taskExecutor: UnownedTaskExecutor?
+  private(set) var taskExecutor: UnownedTaskExecutor?
 
   let watch: LoopWatch
   let uptime: LoopUptime
@@ -40,10 +41,9 @@ import Synchronization
 
   let local = WorkQueue()
   let counters = LoopCounters()
-  /// Whether what runs now came through the task executor.
-  private(set) var isRunningTaskJob = false
-  /// Which job runs, on a loop that is watched.
-  var runningJob: UInt?
+  /// Which job runs on the loop's thread, and as what; zero for none.
+  var runningJob: UInt = 0
+  var runningIdentity = JobIdentity.actor
   var waits: [ObjectIdentifier: Gate] = [:]
   var hasReleasedWaits = false
   var hooks: [() -> Void] = []
@@ -148,10 +148,6 @@ extension LoopCore {
     return isOwnProcess && inbox.add(.call(body), .whileTurning).isAccepted
   }
 
-  /// Goes on with a task that waited at a gate, under the identity that it had before.
-  @inline(__always)
-  func resume(_ job: UnownedJob, asTaskJob isTaskJob: Bool) { accept(isTaskJob ? .taskJob(job) : .job(job)) }
-
   /// Jobs are never refused: somebody awaits them.
   @inline(__always)
   func accept(_ work: consuming Work) {
@@ -164,12 +160,12 @@ extension LoopCore {
 
   /// What comes on the loop's own thread.
   @inline(__always)
-  private func appendOwn(_ work: consuming Work) {
+  func appendOwn(_ work: consuming Work) {
     local.append(work)
     counters.queued.set(local.count)
   }
 
-  private func acceptFromAfar(_ work: consuming Work) {
+  func acceptFromAfar(_ work: consuming Work) {
     requireOwnProcess()
     if case .ended(let work) = inbox.add(work, .whileTurning) { drainer.add(work, for: self) }
   }
@@ -188,32 +184,11 @@ extension LoopCore {
     switch consume work {
     case .call(let body):
       body()
-    case .job(let job):
-      unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
-    case .taskJob(let job):
-      guard let taskExecutor = unsafe taskExecutor else { return }
-      isRunningTaskJob = true
-      unsafe job.runSynchronously(isolatedTo: UnownedSerialExecutor(ordinary: self), taskExecutor: taskExecutor)
-      isRunningTaskJob = false
+    case .job(let job, let identity):
+      perform(job, as: identity)
     case .stamped(let stamped):
       // Nobody wants to know any more.
       if let work = stamped.take() { performAgain(work) }
-    }
-  }
-}
-
-extension LoopCore: SerialExecutor {
-  @usableFromInline func enqueue(_ job: consuming ExecutorJob) { accept(.job(UnownedJob(job))) }
-
-  @usableFromInline func isIsolatingCurrentContext() -> Bool? { isIsolating }
-
-  @usableFromInline func checkIsolated() {
-    if !isIsolating {
-      fatalError(
-        """
-        UVLoop: this code must run on loop "\(name)", \(threadText), and runs on \(ThreadIdentity.current). Reach the \
-        loop with `await loop.run { loop in … }` or `loop.post { … }`.
-        """)
     }
   }
 }

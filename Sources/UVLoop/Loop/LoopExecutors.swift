@@ -1,7 +1,3 @@
-// A loop has two executor identities on one thread. A job that came through the serial executor runs as that; a job
-// that came because its task prefers the loop runs as both at once, so that calls from it to actors of the loop need
-// no hop. One class for both costs an extra enqueue for each isolated call.
-
 /// Runs the tasks that prefer a loop on that loop's thread.
 ///
 /// ```swift
@@ -23,7 +19,7 @@ public final class LoopTaskExecutor: TaskExecutor {
   init(_ core: LoopCore) { self.core = core }
 
   /// For the Swift runtime: takes a job of a task that prefers the loop.
-  public func enqueue(_ job: consuming ExecutorJob) { core.accept(.taskJob(UnownedJob(job))) }
+  public func enqueue(_ job: consuming ExecutorJob) { core.enqueueTask(UnownedJob(job)) }
 
   /// For the Swift runtime: a reference that keeps nothing.
   public func asUnownedTaskExecutor() -> UnownedTaskExecutor { unsafe UnownedTaskExecutor(ordinary: self) }

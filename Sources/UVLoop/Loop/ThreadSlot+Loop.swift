@@ -7,4 +7,6 @@ extension ThreadSlot {
   static let serial = ThreadSlot()
   /// What this thread holds that others wait for, an `Occupant`.
   static let occupant = ThreadSlot()
+  /// The job that this thread runs for a while, and that was both to its loop, and is to be both when it comes home.
+  static let homecomer = ThreadSlot()
 }

@@ -3,18 +3,15 @@
 enum Work: ~Copyable {
   /// A closure that was posted.
   case call(() -> Void)
-  /// A job for the loop as a serial executor: an actor's, or one that waited at a gate.
-  case job(UnownedJob)
-  /// A job for the loop as a task executor: code of a task that prefers the loop.
-  case taskJob(UnownedJob)
+  /// A job of a task, and what the thread is to be for it.
+  case job(UnownedJob, JobIdentity)
   /// Any of these, on a loop that is watched.
   case stamped(StampedWork)
 
-  /// Which job it is, in bits to compare: all jobs of a task are one.
+  /// Which job it is.
   var job: UInt? {
     switch self {
-    case .job(let job): unsafe unsafeBitCast(job, to: UInt.self)
-    case .taskJob(let job): unsafe unsafeBitCast(job, to: UInt.self)
+    case .job(let job, _): job.bits
     case .call: nil
     case .stamped: nil
     }

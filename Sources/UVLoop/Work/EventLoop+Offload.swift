@@ -58,7 +58,7 @@ extension EventLoop {
     if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, body).take() }
     let result = try await withTaskCancellationHandler {
       _ = isolation
-      return Transfer(try await offload.perform(body.take()))
+      return try await offload.perform(body)
     } onCancel: {
       offload.cancel()
     }
@@ -73,7 +73,7 @@ extension EventLoop {
     let handover = Handover<T>(on: core)
     // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it comes
     // back here too, which costs a wake and does nothing.
-    let task = Task.immediate(name: Task.name) { await offload.perform(body.take(), leavingResultIn: handover) }
+    let task = Task.immediate(name: Task.name) { await offload.perform(body, leavingResultIn: handover) }
     return try await handover.wait(isolation: isolation) {
       task.cancel()
       offload.cancel()

@@ -35,10 +35,11 @@ actor Offload: Occupant {
   /// In which of the ledger's lists it is.
   enum Place { case outside, queued, running }
 
-  // Holds for these two because whoever runs the job reads them after the loop has handed it over, by queueing it or
+  // Holds for these because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.
   private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
   private nonisolated(unsafe) var refusal: Refusal?  // Holds for the reason above.
+  private nonisolated(unsafe) var isHomecomer = false  // Holds for the reason above.
 
   init(on core: LoopCore, label: String?, isAbandonable: Bool) {
     self.core = core
@@ -53,7 +54,10 @@ actor Offload: Occupant {
   nonisolated var title: String { label.map { "\"\($0)\"" } ?? "an offload without a label" }
 
   /// Runs the body, on the worker, or says why it does not.
-  func perform<T>(_ body: sending () throws -> sending T) throws -> sending T {
+  ///
+  /// Both in their wrappers: to open them at the call would be work on the caller's isolation, for which the runtime sees
+  /// to it that the task is there, before the call and after it.
+  func perform<T>(_ body: Transfer<() throws -> sending T>) throws -> Transfer<T> {
     switch unsafe refusal {
     case .cancelled: throw CancellationError()
     case .closed: throw core.closedError("offload")
@@ -62,12 +66,12 @@ actor Offload: Occupant {
     }
     // Before the task goes home, so that the books are right when the caller looks.
     defer { hasEnded.store(true, ordering: .releasing) }
-    return try body()
+    return Transfer(try unsafe body.value())
   }
 
   /// The same for a caller that does not come along, and that may have gone when the result is there.
-  func perform<T>(_ body: sending () throws -> sending T, leavingResultIn handover: Handover<T>) {
-    do { handover.leave(.success(Transfer(try perform(body)))) } catch { handover.leave(.failure(error)) }
+  func perform<T>(_ body: Transfer<() throws -> sending T>, leavingResultIn handover: Handover<T>) {
+    do { handover.leave(.success(try perform(body))) } catch { handover.leave(.failure(error)) }
   }
 }
 
@@ -75,7 +79,10 @@ actor Offload: Occupant {
 
 extension Offload: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
-    unsafe self.job = UnownedJob(job)
+    let job = UnownedJob(job)
+    unsafe self.job = job
+    let identity = core.identity(of: job)
+    unsafe isHomecomer = identity == .both || identity == .guest
     if core.isCurrent {
       submit()
     } else if !core.tell({ self.submit() }) {
@@ -108,7 +115,10 @@ extension Offload: SerialExecutor {
   private nonisolated func runJob() {
     guard let job = unsafe job else { return }
     unsafe self.job = nil
+    let isHomecomer = unsafe isHomecomer
+    if isHomecomer { ThreadSlot.homecomer.word = job.bits }
     unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
+    if isHomecomer { ThreadSlot.homecomer.word = 0 }
   }
 
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.

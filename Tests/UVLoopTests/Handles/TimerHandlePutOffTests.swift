@@ -33,10 +33,10 @@ import Testing
       let fired = try Promise<Void>()
       try timer.start(after: .seconds(30)) {}
       try timer.start(after: .seconds(60)) {}
-      #expect(latestTimer(of: loop) <= 30_001)
+      #expect(latestTimer(of: loop) < 31_000)
       #expect(try #require(timer.dueIn) > .seconds(50))
       try timer.start(after: .seconds(10)) {}
-      #expect(latestTimer(of: loop) <= 10_001)
+      #expect(latestTimer(of: loop) < 11_000)
       #expect(try #require(timer.dueIn) <= .seconds(10))
       try timer.start(after: .milliseconds(5)) {}
       try timer.start(after: .milliseconds(60)) {

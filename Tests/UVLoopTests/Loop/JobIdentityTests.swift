@@ -1,0 +1,103 @@
+import Testing
+
+@testable import UVLoop
+
+/// How many jobs of the loop it takes to go on where one is.
+@Suite struct JobIdentityTests {
+  private actor Meter: LoopActor {
+    nonisolated let loop: EventLoop
+    private var beats = 0
+    init(on loop: EventLoop) { self.loop = loop }
+
+    func beat() { beats += 1 }
+
+    func beat(_ count: Int, _ other: Meter) async {
+      for _ in 0..<count { await other.beat() }
+    }
+
+    /// What it takes after a while in a body that prefers the loop.
+    func beatAfterRun(_ other: Meter) async throws -> Int {
+      try await loop.run { loop in
+        try await loop.sleep(for: .zero)
+        await other.beat()
+      }
+      await other.beat()
+      return await JobIdentityTests.jobs(of: loop) { await beat(100, other) }
+    }
+  }
+
+  private static func jobs(
+    of loop: EventLoop, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Void
+  ) async rethrows -> Int {
+    let before = loop.core.counters.jobs.value
+    try await body()
+    return loop.core.counters.jobs.value - before
+  }
+
+  @Test func `calls between actors of the loop take no job`() async throws {
+    try await onTestLoop { loop, calls in
+      let meter = Meter(on: loop)
+      #expect(await Self.jobs(of: loop) { for _ in 0..<100 { await meter.beat() } } == 0)
+    }
+  }
+
+  @Test func `a task that was resumed at a continuation settles after one call`() async throws {
+    try await onTestLoop { loop, calls in
+      let meter = Meter(on: loop)
+      for isFromAfar in [true, false] {
+        await withCheckedContinuation { continuation in
+          if isFromAfar { Task.detached { continuation.resume() } } else { continuation.resume() }
+        }
+        await meter.beat()
+        #expect(await Self.jobs(of: loop) { for _ in 0..<100 { await meter.beat() } } == 0)
+      }
+    }
+  }
+
+  @Test func `a task that ceases to prefer the loop settles after one call`() async throws {
+    try await withTestLoop { loop, calls in
+      let count = try await Task.detached { try await Meter(on: loop).beatAfterRun(Meter(on: loop)) }.value
+      #expect(count == 0)
+    }
+  }
+
+  @Test func `an offloaded call takes one job of a task of the loop`() async throws {
+    try await onTestLoop { loop, calls in
+      let count = try await Self.jobs(of: loop) { for _ in 0..<100 { try await loop.offload {} } }
+      // A runner that asks for its relief sends a message.
+      #expect((100...110).contains(count))
+    }
+  }
+
+  @Test func `a sleep takes one job, of whatever task`() async throws {
+    try await onTestLoop { loop, calls in
+      let isolated = try await Self.jobs(of: loop) { for _ in 0..<100 { try await loop.sleep(for: .zero) } }
+      #expect(isolated == 100)
+      let preferring = Task(executorPreference: loop.taskExecutor) {
+        try await Self.jobs(of: loop) { for _ in 0..<100 { try await loop.sleep(for: .zero) } }
+      }
+      #expect(try await preferring.value == 100)
+    }
+  }
+
+  @Test func `code of no actor that goes to an actor and back takes three jobs for two calls`() async throws {
+    try await withTestLoop { loop, calls in
+      let meter = Meter(on: loop)
+      let task = Task(executorPreference: loop.taskExecutor) {
+        await Self.jobs(of: loop) { for _ in 0..<100 { await meter.beat() } }
+      }
+      #expect((150...152).contains(await task.value))
+    }
+  }
+
+  @Test func `code of no actor that goes to no actor takes no job`() async throws {
+    try await withTestLoop { loop, calls in
+      @concurrent func step() async { calls.mark("step") }
+      calls.expect("step", 1_000)
+      let task = Task(executorPreference: loop.taskExecutor) {
+        await Self.jobs(of: loop) { for _ in 0..<1_000 { await step() } }
+      }
+      #expect(await task.value == 0)
+    }
+  }
+}
