@@ -44,8 +44,8 @@ public final class TimerHandle {
   /// running timer off, over and over, as a time limit is while data comes, costs little: libuv's timer stays where it is,
   /// and is armed anew once, at the moment of before, for which the loop wakes.
   ///
-  /// Timers call in the order of their milliseconds, and in the order of their starts within one, but for those that were
-  /// put off: where these share a millisecond with others, or are late with them, they come last.
+  /// Timers call in the order of their milliseconds, and in the order of their starts within one. One that was put off
+  /// counts as started when its moment of before comes; if it is late by then, others that are late come first.
   ///
   /// - Parameters:
   ///   - delay: Rounded up to whole milliseconds; the largest `Duration` is as good as never.
@@ -87,7 +87,7 @@ public final class TimerHandle {
     set { timer.setInterval(newValue) }
   }
 
-  /// How long until the next call, in whole milliseconds, zero if it is due; nil when the timer is inactive.
+  /// How long until the next call, in whole milliseconds rounded down; nil when the timer is inactive.
   ///
   /// > libuv: `uv_timer_get_due_in`.
   public var dueIn: Duration? { timer.dueIn }

@@ -5,10 +5,10 @@ final class Handover<R>: @unchecked Sendable {  // Holds because the gate orders
 
   init(on core: LoopCore) { gate = Gate(on: core) }
 
-  /// Leaves the result, once. Where the other one has gone it is dropped.
+  /// Leaves the result, once. Where the other one has gone it is dropped here.
   func leave(_ result: Result<Transfer<R>, any Error>) {
     self.result = result
-    gate.fire(.passed)
+    if !gate.fire(.passed) { self.result = .failure(CancellationError()) }
   }
 
   /// Lets the other one go with a `CancellationError`, unless a result is there.

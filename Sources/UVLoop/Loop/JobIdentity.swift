@@ -6,13 +6,13 @@
 //   without preference       .actor              (Swift's pool)
 //   preferring the loop      .both               .task
 //
-// As the wrong one a job is enqueued anew for each call that it makes, and what is right is not told. An actor's job does
-// not say whether its task prefers the loop: it is taken for one without. If the job that runs is then enqueued on the very
-// actor's executor that it runs on, that was wrong, and it goes on as the other. So a task settles after one extra job,
-// also when it comes to prefer the loop, or ceases to. Code of no actor may go on to such code or to an actor. What comes
-// from an actor is expected to go back to one, as a guest, and if it does not, no longer.
+// As the wrong one a job is enqueued anew for each call that it makes. An actor's job does not say whether its task prefers
+// the loop: it is taken for one without. If the job that runs is then enqueued on the very actor's executor that it runs
+// on, that was wrong, and it goes on as the other. So a task settles after one extra job, also when it comes to prefer the
+// loop, or ceases to. For an actor's code in a task that prefers another loop nothing is right, and each call is a job.
 //
-// What a job ran as depends on nothing but its task's own way: tasks that go the same way stay in order.
+// All of them name the same thread, and the runtime compares before it leaves out a hop: a wrong one costs time, and
+// nothing else.
 
 /// What the loop's thread is to a job that runs there.
 enum JobIdentity: UInt8 {
@@ -22,6 +22,4 @@ enum JobIdentity: UInt8 {
   case task
   /// Both: isolated code of a task that prefers the loop.
   case both
-  /// Both: code of no actor that comes from an actor, and may go back.
-  case guest
 }

@@ -12,10 +12,7 @@ extension LoopCore: SerialExecutor {
 
   /// The job that runs is enqueued as an actor's, which it need not have been if it had run as this.
   private var correctedIdentity: JobIdentity {
-    switch runningIdentity {
-    case .both, .guest: .actor
-    case .actor, .task: .both
-    }
+    runningIdentity == .both ? .actor : .both
   }
 
   @usableFromInline func isIsolatingCurrentContext() -> Bool? { isIsolating }
@@ -32,17 +29,6 @@ extension LoopCore: SerialExecutor {
 }
 
 extension LoopCore {
-  /// A job of a task that prefers the loop, and of no actor.
-  @inline(__always)
-  func enqueueTask(_ job: UnownedJob) {
-    if isCurrent {
-      let isGuest = job.bits == runningJob && runningIdentity == .both
-      appendOwn(stamped(.job(job, isGuest ? .guest : .task)))
-    } else {
-      acceptFromAfar(stamped(.job(job, .task)))
-    }
-  }
-
   /// As what a job ran that leaves the loop now.
   @inline(__always)
   func identity(of job: UnownedJob) -> JobIdentity { isCurrent && job.bits == runningJob ? runningIdentity : .actor }
@@ -55,13 +41,13 @@ extension LoopCore {
     switch (identity, unsafe taskExecutor) {
     case (.actor, _), (_, nil): unsafe job.runSynchronously(on: serial)
     case (.task, let task?): unsafe job.runSynchronously(on: task)
-    case (.both, let task?), (.guest, let task?): unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
+    case (.both, let task?): unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
     }
     runningJob = 0
   }
 }
 
 extension UnownedJob {
-  /// Which job it is, to be compared: all jobs of a task are one. Holds because a job is one reference.
+  /// Which job it is, to be compared while it is there: all jobs of a task are one. Holds because a job is one reference.
   var bits: UInt { unsafe unsafeBitCast(self, to: UInt.self) }
 }

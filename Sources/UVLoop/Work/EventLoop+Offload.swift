@@ -54,8 +54,8 @@ extension EventLoop {
     core.requireOwnProcess()
     try core.requireRunning("offload")
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
-    let body = Transfer(body)
-    if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, body).take() }
+    let body = Transfer(consume body)
+    if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }
     let result = try await withTaskCancellationHandler {
       _ = isolation
       return try await offload.perform(body)
@@ -68,12 +68,13 @@ extension EventLoop {
   /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and
   /// the caller waits at a gate.
   private func abandonable<T>(
-    _ offload: Offload, isolation: isolated (any Actor)?, _ body: Transfer<() throws -> sending T>
+    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
   ) async throws -> Transfer<T> {
     let handover = Handover<T>(on: core)
-    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it comes
-    // back here too, which costs a wake and does nothing.
-    let task = Task.immediate(name: Task.name) { await offload.perform(body, leavingResultIn: handover) }
+    let parcel = Parcel(consume body)
+    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may come
+    // back here, which costs a wake and does nothing.
+    let task = Task.immediate(name: Task.name) { await offload.perform(parcel, leavingResultIn: handover) }
     return try await handover.wait(isolation: isolation) {
       task.cancel()
       offload.cancel()

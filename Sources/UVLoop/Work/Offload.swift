@@ -69,9 +69,12 @@ actor Offload: Occupant {
     return Transfer(try unsafe body.value())
   }
 
-  /// The same for a caller that does not come along, and that may have gone when the result is there.
-  func perform<T>(_ body: Transfer<() throws -> sending T>, leavingResultIn handover: Handover<T>) {
-    do { handover.leave(.success(try perform(body))) } catch { handover.leave(.failure(error)) }
+  /// The same for a caller that does not come along, and that may have gone when the result is there. What the body
+  /// captured is released before.
+  func perform<T>(_ body: Parcel<() throws -> sending T>, leavingResultIn handover: Handover<T>) {
+    let result: Result<Transfer<T>, any Error>
+    do { result = .success(try perform(body.take())) } catch { result = .failure(error) }
+    handover.leave(result)
   }
 }
 
@@ -81,8 +84,7 @@ extension Offload: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     unsafe self.job = job
-    let identity = core.identity(of: job)
-    unsafe isHomecomer = identity == .both || identity == .guest
+    unsafe isHomecomer = LoopCore.current?.identity(of: job) == .both
     if core.isCurrent {
       submit()
     } else if !core.tell({ self.submit() }) {
@@ -104,7 +106,11 @@ extension Offload: SerialExecutor {
     if isCancelled.load(ordering: .acquiring) { withdraw() }
   }
 
-  nonisolated func runOnWorker() { Occupants.occupy(with: self) { runJob() } }
+  nonisolated func runOnWorker() {
+    if unsafe isHomecomer { ThreadSlot.homecomer.word = unsafe job?.bits ?? 0 }
+    Occupants.occupy(with: self) { runJob() }
+    if unsafe isHomecomer { ThreadSlot.homecomer.word = 0 }
+  }
 
   /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
   /// task may have gone elsewhere.
@@ -115,10 +121,7 @@ extension Offload: SerialExecutor {
   private nonisolated func runJob() {
     guard let job = unsafe job else { return }
     unsafe self.job = nil
-    let isHomecomer = unsafe isHomecomer
-    if isHomecomer { ThreadSlot.homecomer.word = job.bits }
     unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
-    if isHomecomer { ThreadSlot.homecomer.word = 0 }
   }
 
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
@@ -166,7 +169,7 @@ extension Offload {
   nonisolated var isOver: Bool { hasEnded.load(ordering: .acquiring) }
 
   /// Whether its worker is about to look for the next call: nothing of the user's runs on it any more. What the body
-  /// captured is released where its caller goes on. Only a result that nobody waits for is dropped on the worker.
+  /// captured is released where its caller goes on, but for a call that may be abandoned: then on the worker.
   nonisolated var isLeaving: Bool { isOver && !isAbandonable }
 
   nonisolated func waits(for holder: Offload) -> Bool { chain.contains { $0 === holder } }

@@ -149,6 +149,39 @@ import Testing
     }
   }
 
+  @Test func `E-30 the old moment of a timer that was put off is no callback, though nobody holds it`() async throws {
+    try await onTestLoop { loop, calls in
+      calls.expect("fired")
+      let fired = try Promise<Void>()
+      let before = loop.core.counters.callbacks.value
+      do {
+        let timer = try TimerHandle()
+        for delay in 1...10 {
+          try timer.start(after: .milliseconds(delay)) {
+            calls.mark("fired")
+            fired.resume(returning: ())
+          }
+        }
+      }
+      try await fired.value()
+      #expect(loop.core.counters.callbacks.value - before == 1)
+    }
+  }
+
+  @Test func `E-30 a shutdown closes timers that were put off`() async throws {
+    try await withTestLoop { loop, calls in
+      try await loop.run { loop in
+        for _ in 0..<50 {
+          let timer = try TimerHandle()
+          try timer.start(after: .milliseconds(1)) { calls.mark("first") }
+          try timer.start(after: .seconds(60)) { calls.mark("second") }
+        }
+      }
+      await loop.shutdown()
+      #expect(calls.log.isEmpty)
+    }
+  }
+
   /// How many milliseconds from now, as libuv has it, the last one of the loop's timers is due.
   private func latestTimer(of loop: EventLoop, isolation: isolated any LoopActor = #isolation) -> UInt64 {
     var latest: UInt64 = 0
