@@ -1,5 +1,5 @@
 /// A result that one task leaves, and that another one waits for at a gate of the loop.
-final class Handover<R>: @unchecked Sendable {  // Holds because the gate orders the one write of `result` and its read.
+final class Handover<R>: @unchecked Sendable {  // Holds because who reads `result` has seen that the gate passed.
   private let gate: Gate
   private var result: Result<Transfer<R>, any Error> = .failure(CancellationError())
 

@@ -15,7 +15,7 @@
 // nothing else.
 
 /// What the loop's thread is to a job that runs there.
-enum JobIdentity: UInt8 {
+enum JobIdentity {
   /// The serial executor: isolated code of a task without a preference.
   case actor
   /// The task executor: code of no actor, in a task that prefers the loop.
