@@ -18,6 +18,10 @@ import CLibUV
 /// The descriptor stays its owner's: closing the handle leaves it open. Close the handle, or stop it, before closing
 /// the descriptor.
 ///
+/// The loop looks at each descriptor once more before libuv first waits for it, since libuv aborts the process if the
+/// kernel refuses one. Between the two runs nobody's code on the loop; a descriptor that another thread closes just
+/// then still aborts.
+///
 /// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
 /// unsafe code traps, in release builds too.
 ///
@@ -118,6 +122,8 @@ extension PollHandle: CustomStringConvertible {
   let descriptor: Int32
   private(set) var events: PollHandle.Events = []
   private var body: ((Result<PollHandle.Events, UVError>) -> Void)?
+  /// Why the kernel has refused the descriptor, as a negative errno, until the callback is told; else 0.
+  private var refusal: Int32 = 0
 
   init(_ descriptor: Int32, on core: LoopCore) throws(UVError) {
     try core.requireOnLoop("PollHandle.init")
@@ -159,6 +165,7 @@ extension PollHandle: CustomStringConvertible {
       uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
         unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
       }, "PollHandle.start")
+    refusal = 0
     self.events = events
     // Released at the end, when the handle is in order: what the callback held may call back into it.
     let replaced = self.body
@@ -169,19 +176,24 @@ extension PollHandle: CustomStringConvertible {
   }
 
   /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if epoll refuses it: because it
-  /// has been closed by then, or its number belongs to a file now.
+  /// has been closed by then, or its number belongs to a file now. The callback is told after the poll: here it could
+  /// close descriptors that have been looked at, and start handles whose descriptors have not.
   override func beforePoll() -> Bool {
     if !state.isActive { return false }
-    let status = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
-    if status == 0 { return false }
+    refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
+    if refusal == 0 { return false }
     _ = unsafe uv_poll_stop(uvPoll)
+    return true
+  }
+
+  override func afterPoll() {
+    if refusal == 0 || !state.isActive { return }
     fail(
-      status == Int32(UV_EBADF.rawValue)
+      refusal == Int32(UV_EBADF.rawValue)
         ? closedBehind("PollHandle")
         : UVError(
-          status: status, call: "PollHandle",
+          status: refusal, call: "PollHandle",
           hint: "Descriptor \(descriptor) is not what it was. Close the handle before its descriptor."))
-    return true
   }
 
   private func report(_ status: Int32, _ events: PollHandle.Events) {
@@ -199,6 +211,7 @@ extension PollHandle: CustomStringConvertible {
   private func fail(_ error: UVError) {
     let body = body
     self.body = nil
+    refusal = 0
     fired()
     if let body { call { body(.failure(error)) } }
     closeIfOrphan()
@@ -214,6 +227,7 @@ extension PollHandle: CustomStringConvertible {
     if state.isClosed { return }
     requireLoop("stop")
     _ = unsafe uv_poll_stop(uvPoll)
+    refusal = 0
     let body = body
     self.body = nil
     deactivate()

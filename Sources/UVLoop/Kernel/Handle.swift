@@ -163,7 +163,9 @@ import CLibUV
   var remaining: Duration? { nil }
   /// The descriptor that it watches.
   var watchedDescriptor: Int32? { nil }
-  /// Before the poll, if it was asked for with `LoopHandles.remind`. True if it called back, so that the loop must look
-  /// again before it waits.
+  /// Before the poll, if it was asked for with `LoopHandles.remind`. It calls nobody: it answers true if it has to, which
+  /// makes the poll one that does not wait, and brings `afterPoll`.
   func beforePoll() -> Bool { false }
+  /// After the poll, if `beforePoll` asked for it. The handle may have been stopped, started anew or closed meanwhile.
+  func afterPoll() {}
 }

@@ -6,6 +6,7 @@ final class LoopHandles: LoopResident {
   private unowned(unsafe) let core: LoopCore
   private(set) var open: [Handle] = []
   private var reminded: [Handle] = []
+  private var called: [Handle] = []
   private var descriptors: Set<Int32> = []
 
   /// Handles made, closed and freed since the loop began. At its end all three are equal.
@@ -49,12 +50,18 @@ final class LoopHandles: LoopResident {
     if reminded.isEmpty { return false }
     let handles = reminded
     reminded = []
-    var hasCalled = false
     for handle in handles {
       handle.isReminded = false
-      if handle.beforePoll() { hasCalled = true }
+      if handle.beforePoll() { called.append(handle) }
     }
-    return hasCalled
+    return !called.isEmpty
+  }
+
+  func afterPoll() {
+    if called.isEmpty { return }
+    let handles = called
+    called = []
+    for handle in handles { handle.afterPoll() }
   }
 
   func close() {

@@ -105,4 +105,132 @@ import Testing
       }
     }
   }
+
+  @Test func `M-12 a failure callback may start a handle and close the descriptor behind it`() async throws {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, calls in
+        calls.expect("first")
+        calls.expect("second")
+        let (one, other) = (SocketPair(), SocketPair())
+        let first = try PollHandle(descriptor: one.watched)
+        let second = try PollHandle(descriptor: other.watched)
+        let answer = try Promise<PollHandleFailureTests.Outcome>()
+        try first.start(for: .readable) { _ in
+          calls.mark("first")
+          do throws(UVError) {
+            try second.start(for: .readable) { result in
+              calls.mark("second")
+              answer.resume(returning: result)
+            }
+          } catch { Issue.record(error) }
+          other.closeFirst()
+        }
+        one.closeFirst()
+        let outcome = try await answer.value()
+        if case .failure(let error) = outcome {
+          #expect(error.code == .badFileDescriptor)
+        } else {
+          Issue.record("a closed descriptor was said to be ready")
+        }
+        first.close()
+        second.close()
+      }
+    }
+  }
+
+  @Test func `M-12 a failure callback may close the descriptor of a handle that was started before in the same turn`()
+    async throws
+  {
+    await #expect(processExitsWith: .success) { try await PollHandleFailureTests.closeAnother(isEarlier: true) }
+  }
+
+  @Test func `M-12 a failure callback may close the descriptor of a handle that was started later in the same turn`()
+    async throws
+  {
+    await #expect(processExitsWith: .success) { try await PollHandleFailureTests.closeAnother(isEarlier: false) }
+  }
+
+  private static func closeAnother(isEarlier: Bool) async throws {
+    try await onTestLoop { loop, calls in
+      calls.expect("first")
+      let (one, other) = (SocketPair(), SocketPair())
+      let first = try PollHandle(descriptor: one.watched)
+      let second = try PollHandle(descriptor: other.watched)
+      let told = try Promise<Void>()
+      let startSecond = { () throws(UVError) in
+        // The kernel says nothing of a descriptor that is closed while it waits for it.
+        try second.start(for: .readable) { _ in }
+      }
+      if isEarlier { try startSecond() }
+      try first.start(for: .readable) { _ in
+        calls.mark("first")
+        other.closeFirst()
+        told.resume(returning: ())
+      }
+      if !isEarlier { try startSecond() }
+      one.closeFirst()
+      try await told.value()
+      try await turn(loop)
+      first.close()
+      second.close()
+    }
+  }
+
+  @Test func `M-12 a failure callback that starts its handle again on the same file hears a second failure`()
+    async throws
+  {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, calls in
+        calls.expect("callback", 2)
+        let pair = SocketPair()
+        let file = try #require(TemporaryFile())
+        let poll = try PollHandle(descriptor: pair.watched)
+        #expect(dup2(file.descriptor, pair.watched) == pair.watched)
+        let answer = try Promise<PollHandleFailureTests.Outcome>()
+        try poll.start(for: .readable) { _ in
+          calls.mark("callback")
+          do throws(UVError) {
+            try poll.start(for: .readable) { result in
+              calls.mark("callback")
+              answer.resume(returning: result)
+            }
+          } catch { Issue.record(error) }
+        }
+        let outcome = try await answer.value()
+        if case .failure(let error) = outcome {
+          #expect(error.code == .notPermitted)
+        } else {
+          Issue.record("a file was said to be ready")
+        }
+        #expect(!poll.isActive)
+        poll.close()
+      }
+    }
+  }
+
+  @Test func `M-12 a failed handle that is stopped before it is told is not told`() async throws {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, calls in
+        calls.expect("first")
+        calls.expect("second", 0)
+        let (one, other) = (SocketPair(), SocketPair())
+        let first = try PollHandle(descriptor: one.watched)
+        let second = try PollHandle(descriptor: other.watched)
+        let told = try Promise<Void>()
+        try first.start(for: .readable) { _ in
+          calls.mark("first")
+          second.stop()
+          told.resume(returning: ())
+        }
+        try second.start(for: .readable) { _ in calls.mark("second") }
+        one.closeFirst()
+        other.closeFirst()
+        try await told.value()
+        try await turn(loop)
+        #expect(!second.isActive)
+        first.close()
+        second.close()
+      }
+    }
+  }
 }
