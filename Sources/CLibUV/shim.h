@@ -3,6 +3,7 @@
 #define CLIBUV_SHIM_H
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -24,6 +25,11 @@ static inline unsigned int clibuv_compiled_version(void) { return UV_VERSION_HEX
 
 // Variadic, and so not imported. Before the loop runs.
 static inline int clibuv_measure_idle_time(uv_loop_t *loop) { return uv_loop_configure(loop, UV_METRICS_IDLE_TIME); }
+
+// `uv_close` of a `uv_poll_t` takes its descriptor's number out of the epoll set, also where the handle is stopped and the
+// number has come to belong to another watcher. This makes it one that no descriptor has. The field is private to libuv,
+// and the same from 1.44 to 1.52.
+static inline void clibuv_forget_descriptor(uv_poll_t *handle) { handle->io_watcher.fd = INT_MAX; }
 
 // A moment in nanoseconds as the C library wants it. Which module `struct timespec` belongs to depends on what else a
 // build imports, and with it whether Swift code may name its members.

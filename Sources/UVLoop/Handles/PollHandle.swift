@@ -16,7 +16,8 @@ import CLibUV
 /// ```
 ///
 /// The descriptor stays its owner's: closing the handle leaves it open. Close the handle, or stop it, before closing
-/// the descriptor.
+/// the descriptor. A handle that is not started has no claim to the number: whoever gets it next may watch it, and the
+/// old handle does not disturb that.
 ///
 /// The loop looks at each descriptor once more before libuv first waits for it, since libuv aborts the process if the
 /// kernel refuses one. Between the two runs nobody's code on the loop; a descriptor that another thread closes just
@@ -66,8 +67,8 @@ public final class PollHandle {
   ///   - descriptor: A socket, pipe, terminal or other descriptor that the system can poll.
   ///   - isolation: The loop's own isolation; leave it out.
   /// - Throws: ``UVError/Code/badFileDescriptor`` (`EBADF`) if it is not open; ``UVError/Code/notPermitted`` (`EPERM`)
-  ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) if the loop has a handle for it already;
-  ///   ``UVError/Code/loopClosed`` once shutdown has begun.
+  ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) while the loop watches it already, by a handle that is
+  ///   started or for C code; ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(descriptor: Int32, isolation: isolated any LoopActor = #isolation) throws(UVError) {
     poll = try Poll(descriptor, on: isolation.loop.core)
   }
@@ -85,15 +86,16 @@ public final class PollHandle {
   /// file. Of a descriptor that is closed later the kernel says nothing: the handle stays active and hears no more.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
-  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` if C code
-  ///   polls it on this loop; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed; ``UVError/Code/fileExists`` while another
+  ///   handle, or C code, watches it on this loop; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > libuv: `uv_poll_start`.
   public func start(for events: Events, _ body: @escaping (Result<Events, UVError>) -> Void) throws(UVError) {
     try poll.start(for: events, body)
   }
 
-  /// Stops the handle and releases its callback. Twice, and on a closed handle, it does nothing.
+  /// Stops the handle and releases its callback. From now on the descriptor may be closed, and its number be watched by
+  /// another handle. Twice, and on a closed handle, it does nothing.
   ///
   /// > libuv: `uv_poll_stop`.
   public func stop() { poll.stop() }
@@ -118,6 +120,11 @@ extension PollHandle: CustomStringConvertible {
   }
 }
 
+// What libuv's loop has under a descriptor's number is the watcher that was started last, and there is one at most: it
+// refuses a second start with `EEXIST`. But whatever watches the number, `uv_poll_stop` and `uv_close` of any `uv_poll_t`
+// take the number out of the epoll set (`uv__platform_invalidate_fd`), and whoever has it now would never hear again. So
+// libuv is not told to stop what it does not watch.
+
 @safe private final class Poll: Handle {
   let descriptor: Int32
   private(set) var events: PollHandle.Events = []
@@ -131,25 +138,22 @@ extension PollHandle: CustomStringConvertible {
       throw UVError(
         status: Int32(UV_EBADF.rawValue), call: "PollHandle.init", hint: "Descriptor \(descriptor) is not one.")
     }
-    if !core.handles.claim(descriptor) {
-      throw UVError(
-        status: Int32(UV_EEXIST.rawValue), call: "PollHandle.init",
-        hint: "Loop \"\(core.name)\" has a PollHandle for descriptor \(descriptor). Use that one, or close it first.")
-    }
     self.descriptor = descriptor
     do throws(UVError) {
       try unsafe super.init(UV_POLL, "PollHandle", on: core) { loop, memory in
         unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), descriptor)
       }
     } catch {
-      core.handles.release(descriptor)
-      throw error
+      throw Poll.explained(error, descriptor, core)
     }
   }
 
   override var watchedDescriptor: Int32? { descriptor }
 
   private var uvPoll: UnsafeMutablePointer<uv_poll_t> { unsafe memory.assumingMemoryBound(to: uv_poll_t.self) }
+
+  /// Whether libuv watches the descriptor for this handle.
+  private var isWatched: Bool { unsafe uv_is_active(uvHandle) != 0 }
 
   func start(
     for events: PollHandle.Events, _ body: @escaping (Result<PollHandle.Events, UVError>) -> Void
@@ -161,10 +165,14 @@ extension PollHandle: CustomStringConvertible {
         hint: "Wait for at least one of readable, writable, disconnect, prioritized. To wait for none call stop().")
     }
     if !Posix.isOpen(descriptor) { throw closedBehind("PollHandle.start") }
-    unsafe try check(
-      uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
-        unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
-      }, "PollHandle.start")
+    do throws(UVError) {
+      unsafe try check(
+        uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
+          unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
+        }, "PollHandle.start")
+    } catch {
+      throw Poll.explained(error, descriptor, core)
+    }
     refusal = 0
     self.events = events
     // Released at the end, when the handle is in order: what the callback held may call back into it.
@@ -198,7 +206,8 @@ extension PollHandle: CustomStringConvertible {
 
   private func report(_ status: Int32, _ events: PollHandle.Events) {
     if status < 0 {
-      // libuv has stopped the handle before it told.
+      // libuv has stopped the handle before it told, and left the descriptor in the epoll set.
+      _ = unsafe uv_poll_stop(uvPoll)
       fail(
         UVError(
           status: status, call: "PollHandle",
@@ -223,10 +232,21 @@ extension PollHandle: CustomStringConvertible {
       hint: "Descriptor \(descriptor) was closed behind the handle. Close the handle before its descriptor.")
   }
 
+  /// Says who has the descriptor, where libuv says only that somebody does.
+  private static func explained(_ error: UVError, _ descriptor: Int32, _ core: LoopCore) -> UVError {
+    if error.code != .fileExists { return error }
+    let isOurs = core.handles.open.contains { $0.watchedDescriptor == descriptor && $0.state.isActive }
+    return UVError(
+      status: Int32(UV_EEXIST.rawValue), call: error.call,
+      hint: isOurs
+        ? "A PollHandle of loop \"\(core.name)\" watches descriptor \(descriptor). Use that one, or stop it first."
+        : "C code watches descriptor \(descriptor) on loop \"\(core.name)\".")
+  }
+
   func stop() {
     if state.isClosed { return }
     requireLoop("stop")
-    _ = unsafe uv_poll_stop(uvPoll)
+    if isWatched { _ = unsafe uv_poll_stop(uvPoll) }
     refusal = 0
     let body = body
     self.body = nil
@@ -235,7 +255,7 @@ extension PollHandle: CustomStringConvertible {
   }
 
   override func willClose() {
-    core.handles.release(descriptor)
+    if !isWatched { unsafe clibuv_forget_descriptor(uvPoll) }
     body = nil
   }
 }

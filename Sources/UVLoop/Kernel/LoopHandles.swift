@@ -7,7 +7,6 @@ final class LoopHandles: LoopResident {
   private(set) var open: [Handle] = []
   private var reminded: [Handle] = []
   private var called: [Handle] = []
-  private var descriptors: Set<Int32> = []
 
   /// Handles made, closed and freed since the loop began. At its end all three are equal.
   private(set) var created = 0
@@ -40,11 +39,6 @@ final class LoopHandles: LoopResident {
     handle.isReminded = true
     reminded.append(handle)
   }
-
-  /// One handle a descriptor: epoll has one entry for it, and the second start would take it from the first.
-  func claim(_ descriptor: Int32) -> Bool { descriptors.insert(descriptor).inserted }
-
-  func release(_ descriptor: Int32) { descriptors.remove(descriptor) }
 
   func beforePoll() -> Bool {
     if reminded.isEmpty { return false }

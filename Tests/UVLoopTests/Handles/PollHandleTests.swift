@@ -174,13 +174,15 @@ import Testing
     }
   }
 
-  @Test func `M-03 a second poll for the same descriptor on one loop is refused`() async throws {
+  @Test func `M-03 a second poll for a descriptor that is watched on the loop is refused`() async throws {
     try await onTestLoop { loop, calls in
       let pair = SocketPair()
       let first = try PollHandle(descriptor: pair.watched)
+      try first.start(for: .readable) { _ in }
       let refusal = errorOfSecond(pair.watched, on: loop)
       #expect(refusal?.code == .fileExists)
-      #expect(refusal?.message.contains("has a PollHandle for descriptor \(pair.watched)") == true)
+      #expect(refusal?.call == "PollHandle.init")
+      #expect(refusal?.message.contains("A PollHandle of loop \"test\" watches descriptor \(pair.watched)") == true)
       // The refusal has taken nothing from the first.
       pair.feed()
       #expect(try await Self.first(first, for: .readable, on: loop) == .readable)
