@@ -270,10 +270,13 @@ static inline int clibuv_answer_to(int signal) {
   return sigaction(signal, &action, NULL) == 0 ? 0 : -errno;
 }
 
+static inline bool clibuv_is_answer(const struct sigaction *action) {
+  return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == clibuv_answer;
+}
+
 static inline bool clibuv_answers_to(int signal) {
   struct sigaction action;
-  return sigaction(signal, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) &&
-         action.sa_sigaction == clibuv_answer;
+  return sigaction(signal, NULL, &action) == 0 && clibuv_is_answer(&action);
 }
 
 static inline int clibuv_ignore(int signal) {

@@ -11,11 +11,14 @@ import CLibUV
 /// What the process did about a signal before a loop watched it.
 ///
 /// libuv installs its handler when the first watcher of a signal starts, and sets the default when the last one stops
-/// (`signal.c`): whatever the program had installed before is lost. Here it is kept and put back.
+/// (`signal.c`): whatever the program had installed before is lost, and also what it has installed since. Here both are
+/// kept: what was there before is put back, unless the program has set something else meanwhile.
 final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` is guarded by `lock`.
   private struct Entry {
-    var watchers: Int
-    let before: sigaction
+    var watchers = 0
+    var before: sigaction
+    /// What libuv has installed.
+    let installed: sigaction
   }
 
   private let lock = Lock()
@@ -43,11 +46,15 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
         unsafe try check(sigaction(signal, nil, &before) == 0 ? 0 : -Posix.errno, "sigaction")
       }
       try start()
-      // Where C code watches the signal through libuv already, what was there is libuv's own handler: it must not be
-      // put back when nobody watches any more.
-      var now = sigaction()
-      if saved[signal] == nil, unsafe sigaction(signal, nil, &now) == 0, isSame(now, before) { before = sigaction() }
-      saved[signal, default: Entry(watchers: 0, before: before)].watchers += 1
+      if saved[signal] == nil {
+        var installed = sigaction()
+        unsafe try check(sigaction(signal, nil, &installed) == 0 ? 0 : -Posix.errno, "sigaction")
+        // Where C code watches the signal through libuv already, what was there is libuv's own handler: it must not be
+        // put back when nobody watches any more.
+        if isSame(installed, before) { before = sigaction() }
+        saved[signal] = Entry(before: before, installed: installed)
+      }
+      saved[signal]?.watchers += 1
     }
   }
 
@@ -55,16 +62,29 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
   /// watches the signal through libuv, the handler stays.
   func unwatch(_ signal: Int32, _ stop: () -> Void) {
     lock.withLock {
+      // libuv does not look at what it replaces by the default.
+      var current = sigaction()
+      let isKnown = unsafe sigaction(signal, nil, &current) == 0
       stop()
       guard var entry = saved[signal] else { return }
       entry.watchers -= 1
       saved[signal] = entry.watchers == 0 ? nil : entry
       if entry.watchers > 0 { return }
+      var wanted = isKnown && !isSame(current, entry.installed) ? current : entry.before
       var now = sigaction()
-      if unsafe sigaction(signal, nil, &now) == 0 && isDefault(now) && !isDefault(entry.before) {
-        var before = entry.before
-        _ = unsafe sigaction(signal, &before, nil)
+      if unsafe sigaction(signal, nil, &now) == 0 && isDefault(now) && !isDefault(wanted) {
+        _ = unsafe sigaction(signal, &wanted, nil)
       }
+    }
+  }
+
+  /// For whoever takes back a handler of its own that watchers may have found: runs `body` while none comes or goes, with
+  /// what the last of them will put back; nil if nobody watches.
+  func withSaved(_ signal: Int32, _ body: (inout sigaction?) -> Void) {
+    lock.withLock {
+      var before = saved[signal]?.before
+      body(&before)
+      if let before { saved[signal]?.before = before }
     }
   }
 

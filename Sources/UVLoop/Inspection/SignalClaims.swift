@@ -23,6 +23,8 @@ final class SignalClaims: @unchecked Sendable {  // Holds because `claims` is gu
   /// A child of a fork keeps the dispositions and has copies of the samplers, so that the claims stay true. The lock is
   /// taken around the fork, since otherwise the child may inherit it locked by a thread that it does not have.
   private init() {
+    // Its lock is taken inside ours, also around a fork: handlers that are registered later run first before it.
+    _ = SignalDisposition.process
     let status = pthread_atfork(
       { SignalClaims.process.lock.lock() }, { SignalClaims.process.lock.unlock() },
       { SignalClaims.process.lock.unlock() })
@@ -60,17 +62,22 @@ final class SignalClaims: @unchecked Sendable {  // Holds because `claims` is gu
     }
   }
 
-  /// Puts back what was there if it was the last claim, and if nobody has installed anything else meanwhile.
+  /// Puts back what was there if it was the last claim, and if nobody has installed anything else meanwhile. A
+  /// `SignalHandle` that has will put that back in place of our handler.
   func release(_ number: Int32) {
     lock.withLock {
       guard var claim = claims[number] else { return }
       claim.samplers -= 1
       claims[number] = claim.samplers == 0 ? nil : claim
-      if claim.samplers > 0 || !StackSheet.answers(to: number) { return }
-      // To ignore it drops those that pend, on all threads: the default of some signals ends the process.
-      _ = clibuv_ignore(number)
-      var before = claim.before
-      _ = unsafe sigaction(number, &before, nil)
+      if claim.samplers > 0 { return }
+      SignalDisposition.process.withSaved(number) { saved in
+        if let found = saved, StackSheet.isAnswer(found) { saved = claim.before }
+        if !StackSheet.answers(to: number) { return }
+        // To ignore it drops those that pend, on all threads: the default of some signals ends the process.
+        _ = clibuv_ignore(number)
+        var before = claim.before
+        _ = unsafe sigaction(number, &before, nil)
+      }
     }
   }
 }

@@ -53,6 +53,14 @@ enum StackSheet {
   @inline(never)
   static func answers(to signal: Int32) -> Bool { clibuv_answers_to(signal) }
 
+  /// Whether it is the handler that answers. Each file that names a function of the shim has one of its own: here stands
+  /// the one that is installed.
+  @inline(never)
+  static func isAnswer(_ action: sigaction) -> Bool {
+    var action = action
+    return unsafe clibuv_is_answer(&action)
+  }
+
   /// Interrupts the thread and gives its copy; nil if it has not answered by the deadline, or has ended.
   @inline(never)
   static func ask(_ thread: SampledThread, by signal: Int32, until deadline: Int64) -> StackSnapshot? {

@@ -126,6 +126,79 @@ import Testing
     }
   }
 
+  @Test func `M-14 a signal that the program begins to ignore while a handle watches stays ignored`() async {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, _ in
+        let handle = try SignalHandle(.interrupt)
+        try handle.start {}
+        _ = signal(SIGINT, SIG_IGN)
+        handle.close()
+        #expect(SignalClaimTests.disposition(.interrupt) == 1)
+      }
+      // The default would end the process here.
+      SignalHandleTests.send(.interrupt)
+    }
+  }
+
+  @Test func `M-14 a handler that the program installs while handles watch stays, whatever was there before`() async {
+    await #expect(processExitsWith: .success) {
+      _ = signal(SIGUSR1, SIG_IGN)
+      try await onTestLoop { loop, _ in
+        let (one, two) = (try SignalHandle(.user1), try SignalHandle(.user1))
+        try one.start {}
+        try two.start {}
+        SignalHandleTests.OldHandler.install(for: .user1)
+        let handler = SignalClaimTests.disposition(.user1)
+        one.stop()
+        #expect(SignalClaimTests.disposition(.user1) == handler)
+        two.stop()
+        #expect(SignalClaimTests.disposition(.user1) == handler)
+        one.close()
+        two.close()
+      }
+    }
+  }
+
+  @Test func `M-14 a default that the program sets while a handle watches stays, though the signal was ignored before`()
+    async
+  {
+    await #expect(processExitsWith: .success) {
+      _ = signal(SIGUSR1, SIG_IGN)
+      try await onTestLoop { loop, _ in
+        let handle = try SignalHandle(.user1)
+        try handle.start {}
+        _ = signal(SIGUSR1, SIG_DFL)
+        handle.close()
+        #expect(SignalClaimTests.disposition(.user1) == 0)
+      }
+    }
+  }
+
+  @Test func `M-14 a handle that is started anew watches, and then gives back what the program had set meanwhile`()
+    async
+  {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, calls in
+        calls.expect("callback")
+        let handle = try SignalHandle(.user1)
+        try handle.start {}
+        SignalHandleTests.OldHandler.install(for: .user1)
+        let handler = SignalClaimTests.disposition(.user1)
+        handle.stop()
+        let seen = Event("a signal")
+        try handle.start {
+          calls.mark("callback")
+          seen.signal()
+        }
+        SignalHandleTests.send(.user1)
+        try await seen.wait()
+        handle.close()
+        #expect(SignalClaimTests.disposition(.user1) == handler)
+        #expect(SignalHandleTests.OldHandler.calls.value == 0)
+      }
+    }
+  }
+
   @Test func `M-06 startOnce fires once, and the handle is inactive before the callback`() async {
     await #expect(processExitsWith: .success) {
       SignalHandleTests.OldHandler.install(for: .user1)

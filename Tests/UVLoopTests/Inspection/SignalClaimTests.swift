@@ -128,6 +128,51 @@ import Testing
     }
   }
 
+  @Test func `M-14 a sampler that goes before a SignalHandle for its signal leaves no handler behind`() async {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, _ in
+        var sampler: StackSampler? = try StackSampler(.user1)
+        let handle = try SignalHandle(.user1)
+        try handle.start {}
+        _ = sampler
+        sampler = nil
+        handle.close()
+        #expect(SignalClaimTests.disposition(.user1) == 0)
+      }
+    }
+  }
+
+  @Test func `M-14 a sampler that goes before a SignalHandle leaves what was there before both`() async {
+    await #expect(processExitsWith: .success) {
+      _ = signal(SIGUSR1, SIG_IGN)
+      try await onTestLoop { loop, _ in
+        var sampler: StackSampler? = try StackSampler(.user1)
+        let handle = try SignalHandle(.user1)
+        try handle.start {}
+        _ = sampler
+        sampler = nil
+        handle.close()
+        #expect(SignalClaimTests.disposition(.user1) == 1)
+      }
+    }
+  }
+
+  @Test func `M-14 a SignalHandle that goes first gives the signal back to the sampler`() async {
+    await #expect(processExitsWith: .success) {
+      try await onTestLoop { loop, _ in
+        var sampler: StackSampler? = try StackSampler(.user1)
+        let handler = SignalClaimTests.disposition(.user1)
+        let handle = try SignalHandle(.user1)
+        try handle.start {}
+        handle.close()
+        #expect(SignalClaimTests.disposition(.user1) == handler)
+        _ = sampler
+        sampler = nil
+        #expect(SignalClaimTests.disposition(.user1) == 0)
+      }
+    }
+  }
+
   @Test func `in the child of a fork a sampler works, though the parent was asking`() async {
     await #expect(processExitsWith: .success) {
       let sampler = try StackSampler()
