@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct BiasedLockTests {
+@Suite(.alone) struct BiasedLockTests {
   /// Two numbers that are equal whenever nobody is changing them.
   private final class Pair: @unchecked Sendable {  // Holds because the lock guards both numbers.
     var left = 0

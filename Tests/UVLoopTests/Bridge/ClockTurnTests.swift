@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct ClockTurnTests {
+@Suite(.sideBySide) struct ClockTurnTests {
   @Test func `a turn to a moment goes by every deadline on the way and ends there`() {
     var turn = ClockTurn(.to(10))
     #expect(turn.next(earliest: 3) == .go(to: 3))

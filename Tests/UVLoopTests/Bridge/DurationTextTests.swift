@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct DurationTextTests {
+@Suite(.sideBySide) struct DurationTextTests {
   @Test(arguments: [
     (Duration.zero, "0 ns"), (.nanoseconds(999), "999 ns"), (.microseconds(1), "1 µs"),
     (.nanoseconds(1_050), "1.05 µs"),

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct HandleStateTests {
+@Suite(.alone) struct HandleStateTests {
   static let all: [HandleState] = [
     .inactive, .active, .closing(.owner), .closing(.loop), .closed(.owner), .closed(.loop),
   ]

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// Counting durations in buckets.
-@Suite struct LatencyHistogramTests {
+@Suite(.sideBySide) struct LatencyHistogramTests {
   private static func histogram(_ values: [Int64]) -> LatencyHistogram {
     var histogram = LatencyHistogram()
     for value in values { histogram.record(.nanoseconds(value)) }

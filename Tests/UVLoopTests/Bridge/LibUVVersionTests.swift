@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct LibUVVersionTests {
+@Suite(.sideBySide) struct LibUVVersionTests {
   @Test func `the running version is the one that libuv prints`() {
     let printed = unsafe String(cString: uv_version_string())
     #expect(printed.hasPrefix(LibUVVersion.running))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct StatusTests {
+@Suite(.sideBySide) struct StatusTests {
   @Test(arguments: [0, 1, Int32.max])
   func `a status that is not negative is handed back`(status: Int32) throws {
     #expect(try check(status, "test") == status)

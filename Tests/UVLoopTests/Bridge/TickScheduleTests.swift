@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// In milliseconds: the schedule does not care about the unit.
-@Suite struct TickScheduleTests {
+@Suite(.alone) struct TickScheduleTests {
   /// Waits for each tick, or takes it at once if it is over; `busy` says until when the consumer works on a tick.
   private func run(_ missed: MissedTicks, ticks: Int, busy: [Int64: Int64]) -> [Delivery] {
     var schedule = TickSchedule(start: 0, period: 100, missed: missed)

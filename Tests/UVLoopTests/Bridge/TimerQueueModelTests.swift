@@ -4,7 +4,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct TimerQueueModelTests {
+@Suite(.sideBySide) struct TimerQueueModelTests {
   /// What the queue should hold, and the line of the pass under way.
   private struct Model {
     struct Entry {

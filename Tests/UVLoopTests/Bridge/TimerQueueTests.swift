@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct TimerQueueTests {
+@Suite(.sideBySide) struct TimerQueueTests {
   /// Delivers one whole pass.
   private func pass<Payload>(_ queue: TimerQueue<Payload>, at now: Int64) -> [Payload] {
     queue.beginPass(at: now)

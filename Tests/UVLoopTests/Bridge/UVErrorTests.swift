@@ -11,7 +11,7 @@ import Testing
   import Darwin
 #endif
 
-@Suite struct UVErrorTests {
+@Suite(.sideBySide) struct UVErrorTests {
   static let ours: [(UVError.Code, String)] = [
     (.loopClosed, "loopClosed"), (.handleClosed, "handleClosed"), (.notOnLoop, "notOnLoop"),
     (.wouldDeadlock, "wouldDeadlock"), (.timedOut, "timedOut"), (.busy, "busy"),

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// The demo, run as anybody runs it. One after the other: each of them is a program with threads of its own.
-@Suite(.serialized) struct DemoTests {
+@Suite(.sideBySide) struct DemoTests {
   static let scenes = [
     ["hello", "--sleep", "20ms"], ["threads"], ["timers", "--every", "20ms", "--count", "3"],
     ["wake", "--threads", "2", "--sends", "50"], ["offload", "--jobs", "3", "--block", "20ms"], ["deadlock"],

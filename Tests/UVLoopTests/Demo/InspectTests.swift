@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `uv-hello inspect`. A long stall, so that a machine that is busy with other things sees it, too.
-@Suite(.serialized) struct InspectTests {
+@Suite(.sideBySide) struct InspectTests {
   private static let once = ["inspect", "--once", "--stall", "2s"]
 
   @Test func `--once --json is one object that tells what the loop does while it is blocked`() async throws {

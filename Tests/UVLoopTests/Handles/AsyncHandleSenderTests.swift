@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct AsyncHandleSenderTests {
+@Suite(.alone) struct AsyncHandleSenderTests {
   @Test func `B-21 five sends before the loop turns give at least one and at most five callbacks`() async throws {
     try await onTestLoop { loop, calls in
       let called = Event("a callback")

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct AsyncHandleTests {
+@Suite(.sideBySide) struct AsyncHandleTests {
   @Test func `K-04 a send that is pending when its handle closes is answered by nobody`() async throws {
     try await onTestLoop { loop, calls in
       let wake = try AsyncHandle { calls.mark("callback") }

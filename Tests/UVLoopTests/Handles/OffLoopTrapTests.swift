@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// What unsafe code can do: call a handle on a thread that is not its loop's.
-@Suite struct OffLoopTrapTests {
+@Suite(.alone) struct OffLoopTrapTests {
   enum Call: String, CaseIterable, Codable, Sendable {
     case timerStart = "TimerHandle.start"
     case timerStop = "TimerHandle.stop"

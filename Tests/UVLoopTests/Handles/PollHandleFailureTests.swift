@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// What the callback hears when the descriptor fails.
-@Suite struct PollHandleFailureTests {
+@Suite(.alone) struct PollHandleFailureTests {
   typealias Outcome = Result<PollHandle.Events, UVError>
 
   @Test func `M-12 a connection that is reset reaches the callback as one failure, and the poll is stopped`()

@@ -10,7 +10,7 @@ import Testing
   import Darwin
 #endif
 
-@Suite struct PollHandleTests {
+@Suite(.sideBySide) struct PollHandleTests {
   /// Waits for what the poll says first about these events.
   private static func first(
     _ poll: PollHandle, for events: PollHandle.Events, on loop: isolated EventLoop

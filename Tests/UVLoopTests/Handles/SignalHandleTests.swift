@@ -10,7 +10,7 @@ import Testing
   import Darwin
 #endif
 
-@Suite struct SignalHandleTests {
+@Suite(.alone) struct SignalHandleTests {
   /// Sends a signal to this process; the kernel chooses a thread that does not block it.
   static func send(_ signal: Signal) {
     let status = kill(getpid(), signal.rawValue)

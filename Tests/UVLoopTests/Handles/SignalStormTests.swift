@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// Signals that come faster than the loop turns, and while handles close.
-@Suite struct SignalStormTests {
+@Suite(.alone) struct SignalStormTests {
   @Test func `M-09 a signal that comes while its handle closes is not lost for another handle, 1 000 times`() async {
     await #expect(processExitsWith: .success) {
       try await onTestLoop { loop, calls in

@@ -10,7 +10,7 @@ import Testing
   import Darwin
 #endif
 
-@Suite struct SignalsTests {
+@Suite(.alone) struct SignalsTests {
   /// Whether the process does what it does by default about a signal.
   static func isDefault(_ signal: Signal) -> Bool {
     var now = sigaction()

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// A running `TimerHandle` that is started anew, for a later moment.
-@Suite struct TimerHandlePutOffTests {
+@Suite(.alone) struct TimerHandlePutOffTests {
   @Test func `E-30 a timer that is put off calls once, with what it was given last, and not early`() async throws {
     try await onTestLoop { loop, calls in
       calls.expect("last")

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct TimerHandleTests {
+@Suite(.alone) struct TimerHandleTests {
   @Test func `E-19 a one-shot timer fires once, and is inactive then`() async throws {
     try await onTestLoop { loop, calls in
       calls.expect("fired")

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// When a `TimerHandle` fires.
-@Suite struct TimerHandleTimeTests {
+@Suite(.alone) struct TimerHandleTimeTests {
   @Test func `E-02 of 300 one-shots of random delays none is early by a nanosecond`() async throws {
     try await onTestLoop { loop, calls in
       let timer = try TimerHandle()

@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// What a loop that helps to find faults tells, and where it says that things come from.
-@Suite struct DebugModeTests {
+@Suite(.alone) struct DebugModeTests {
   @inline(never)
   static func makesALoop(debug: Bool = true) throws -> EventLoop { try EventLoop(.init(name: "open", debug: debug)) }
 

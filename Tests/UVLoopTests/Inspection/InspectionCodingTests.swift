@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// What is told about a loop goes to JSON and comes back.
-@Suite struct InspectionCodingTests {
+@Suite(.alone) struct InspectionCodingTests {
   /// What comes back, and that it is written as it was before.
   private func roundTrip<Value: Codable>(_ value: Value) throws -> Value {
     let encoder = JSONEncoder()

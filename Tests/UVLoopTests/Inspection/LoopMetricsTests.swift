@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// What a loop counts and measures.
-@Suite struct LoopMetricsTests {
+@Suite(.alone) struct LoopMetricsTests {
   // MARK: J-04
 
   @Test func `J-04 an idle loop's utilisation is below 5 %`() async throws {

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// What is on a loop, as seen from other threads.
-@Suite struct LoopSnapshotOutsideTests {
+@Suite(.alone) struct LoopSnapshotOutsideTests {
   @Test func `J-08 all that is on a loop is seen while its thread is blocked in a callback`() async {
     await #expect(processExitsWith: .success) {
       try ThreadPool.setSize(1)

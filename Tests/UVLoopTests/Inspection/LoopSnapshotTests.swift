@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// What is on a loop, as the loop itself tells.
-@Suite struct LoopSnapshotTests {
+@Suite(.alone) struct LoopSnapshotTests {
   typealias Handle = LoopSnapshot.Handle
 
   @Test func `J-08 a fresh loop has nothing on it, and says so`() async throws {

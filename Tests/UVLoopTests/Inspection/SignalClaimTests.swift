@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// Which signals a sampler takes, and how it gives them back.
-@Suite struct SignalClaimTests {
+@Suite(.alone) struct SignalClaimTests {
   /// What the process does about a signal: 0 is the default, 1 is to ignore it, the rest are handlers.
   static func disposition(_ signal: Signal) -> Int {
     var now = sigaction()

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Reports of calls that took too long, when they have ended.
-@Suite struct SlowCallTests {
+@Suite(.alone) struct SlowCallTests {
   /// Keeps what a loop reported of calls that took at least so long: on a busy machine any other may be slow too.
   final class Log: Sendable {
     private let reports = Shared<[SlowCall]>([])

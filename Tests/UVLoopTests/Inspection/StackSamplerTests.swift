@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// What a sample of a loop's thread shows. The signal of the samplers is shared by all of these tests.
-@Suite struct StackSamplerTests {
+@Suite(.alone) struct StackSamplerTests {
   /// Runs `block` on a loop's thread and gives the frames of one sample, taken when it blocks.
   private func frames(
     asleep isAsleep: Bool = true, _ functions: BlockingFunctions = .init(),

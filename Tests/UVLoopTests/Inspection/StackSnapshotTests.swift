@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// The walk in a copy of a stack, and the tables that lead it.
-@Suite struct StackSnapshotTests {
+@Suite(.alone) struct StackSnapshotTests {
   @Test func `a walk in a copy that holds anything ends and stays in it`() {
     var numbers = SystemRandomNumberGenerator()
     let code = CallStack.current(in: CallStack.own)

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Names for addresses.
-@Suite struct SymbolicatorTests {
+@Suite(.sideBySide) struct SymbolicatorTests {
   @inline(never)
   private static func innermost() -> [UInt] { CallStack.current(in: CallStack.own) }
 

@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// How a watchdog begins and ends, and which signal it uses.
-@Suite struct WatchdogLifeTests {
+@Suite(.alone) struct WatchdogLifeTests {
   typealias Log = WatchdogTests.Log
 
   /// The threads of all watchdogs of the process.

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// Reports of a loop that does not turn, while it lasts.
-@Suite struct WatchdogTests {
+@Suite(.alone) struct WatchdogTests {
   /// What a watchdog has reported.
   final class Log: Sendable {
     private let reports = Shared<[Stall]>([])

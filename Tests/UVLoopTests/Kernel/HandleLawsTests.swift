@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// What holds for the life of every kind of handle.
-@Suite struct HandleLawsTests {
+@Suite(.sideBySide) struct HandleLawsTests {
   @Test(arguments: HandleKind.allCases)
   func `K-01 close twice and three times is one close`(kind: HandleKind) async throws {
     try await onTestLoop { loop, calls in

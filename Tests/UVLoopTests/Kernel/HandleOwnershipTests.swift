@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Who keeps a handle and what it captured, and what happens on other threads and after shutdown.
-@Suite struct HandleOwnershipTests {
+@Suite(.alone) struct HandleOwnershipTests {
   /// An actor with a handle of each kind.
   private actor Owner: LoopActor {
     nonisolated let loop: EventLoop

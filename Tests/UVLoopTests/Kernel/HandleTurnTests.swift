@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Handles that stop, start and close each other within a turn, and many of them.
-@Suite struct HandleTurnTests {
+@Suite(.alone) struct HandleTurnTests {
   @Test func `K-10 after a test with handles of all kinds as many were freed as were made, and the thread is gone`()
     async throws
   {

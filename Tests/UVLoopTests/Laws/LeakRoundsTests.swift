@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Loops come and go, and nothing of them stays. Counted in a process of its own.
-@Suite struct LeakRoundsTests {
+@Suite(.alone) struct LeakRoundsTests {
   /// One life with a bit of everything.
   private static func round() async throws {
     let loop = try EventLoop()

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Which loop runs here.
-@Suite struct CurrentLoopTests {
+@Suite(.sideBySide) struct CurrentLoopTests {
   @Test func `A-01 a thread without a loop has no current loop and is named by the error of running`() async throws {
     let answer = try await onPlainThread { () -> (isNil: Bool, thread: ThreadIdentity, error: UVError?) in
       do throws(UVError) {

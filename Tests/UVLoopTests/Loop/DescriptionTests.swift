@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct DescriptionTests {
+@Suite(.sideBySide) struct DescriptionTests {
   @Test func `H-10 a loop's description gives its name, state and thread`() async throws {
     let loop = try EventLoop(.init(name: "kitchen"))
     #expect("\(loop)" == "EventLoop \"kitchen\", running, on \(loop.thread)")

@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// Other threads start processes while a loop turns.
-@Suite struct ForkSpawnTests {
+@Suite(.alone) struct ForkSpawnTests {
   @Test func `G-20 while other threads start 100 processes the loop's ticks never freeze`() async throws {
     await #expect(processExitsWith: .success) {
       try await onTestLoop { loop, calls in

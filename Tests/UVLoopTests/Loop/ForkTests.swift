@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// What a child of `fork` can do, and what it must not. Each test forks in a process of its own.
-@Suite(.serialized) struct ForkTests {
+@Suite(.alone) struct ForkTests {
   /// What a child does its parent does first, until nothing of it goes on: Swift makes a type's metadata at its first
   /// use, under locks of its own, and a child would inherit one that another thread holds at the fork.
   private static func rehearse(_ life: @escaping @Sendable () -> Int32) async throws {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct GateTests {
+@Suite(.sideBySide) struct GateTests {
   @Test(arguments: [Gate.Outcome.passed, .cancelled, .closed])
   func `a gate that was fired before lets its task pass, and tells how`(outcome: Gate.Outcome) async throws {
     try await onTestLoop { loop, calls in

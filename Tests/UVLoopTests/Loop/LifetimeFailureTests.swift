@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Loops that cannot be made. They change limits of the process, so each runs in one of its own.
-@Suite(.serialized) struct LifetimeFailureTests {
+@Suite(.alone) struct LifetimeFailureTests {
   @Test func `G-18 with no descriptor left it throws EMFILE and leaves nothing behind`() async throws {
     await #expect(processExitsWith: .success) {
       try await warmUpProcess()

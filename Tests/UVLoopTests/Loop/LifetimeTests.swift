@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// What keeps a loop, and what a loop keeps.
-@Suite(.serialized) struct LifetimeTests {
+@Suite(.alone) struct LifetimeTests {
   // MARK: G-13, G-14: dropped without shutdown. What that prints is read from a process of its own.
 
   private func linesOfOurs(_ result: ExitTest.Result?) -> [String] {

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// `withEventLoop` makes its own loops, so these tests do too.
-@Suite struct LifetimeWithEventLoopTests {
+@Suite(.sideBySide) struct LifetimeWithEventLoopTests {
   private struct Broken: Error, Equatable { let number: Int }
 
   @Test func `G-07 when the body returns its result arrives and the loop has been shut down`() async throws {

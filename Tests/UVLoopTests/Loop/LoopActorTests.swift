@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct LoopActorTests {
+@Suite(.alone) struct LoopActorTests {
   @Test func `A-08 assumeIsolated passes in a raw libuv callback, for the loop and for its actors`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("loop")

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// C code that puts its own handles on the loop.
-@Suite struct NeighbourTests {
+@Suite(.sideBySide) struct NeighbourTests {
   /// What a C library does: a started timer on a loop that somebody lent it.
   @safe final class Neighbour: @unchecked Sendable {  // Holds because it is used on the loop alone.
     private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)

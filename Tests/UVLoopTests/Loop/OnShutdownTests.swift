@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct OnShutdownTests {
+@Suite(.sideBySide) struct OnShutdownTests {
   private actor Registrar: LoopActor {
     nonisolated let loop: EventLoop
 

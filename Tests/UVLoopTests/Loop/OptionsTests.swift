@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct OptionsTests {
+@Suite(.alone) struct OptionsTests {
   @Test(arguments: [
     ("", "is empty"), (String(repeating: "n", count: 256), "256 bytes"),
     (String(repeating: "é", count: 128), "256 bytes"),

@@ -9,7 +9,7 @@ import Testing
   import Musl
 #endif
 
-@Suite struct PostStressTests {
+@Suite(.alone) struct PostStressTests {
   @Test func `B-05 of posts that race with shutdown the accepted ones run once and the others throw loopClosed`()
     async throws
   {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct PostTests {
+@Suite(.alone) struct PostTests {
   #if os(Linux)
     @Test func `B-01 a post from another thread wakes a loop that sleeps without a timer`() async throws {
       try await withTestLoop { loop, calls in

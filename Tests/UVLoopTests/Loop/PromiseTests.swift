@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct PromiseTests {
+@Suite(.sideBySide) struct PromiseTests {
   private struct Refusal: Error, Equatable {}
 
   @Test func `K-16 a promise resumed from a callback resumes every waiting task with no wake`() async throws {

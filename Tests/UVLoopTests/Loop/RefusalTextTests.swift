@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// What the errors say.
-@Suite struct RefusalTextTests {
+@Suite(.alone) struct RefusalTextTests {
   /// Every call that a loop refuses once it has been shut down.
   enum Refused: String, CaseIterable, Sendable {
     case post

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct RunBlockingTests {
+@Suite(.alone) struct RunBlockingTests {
   @Test func `B-13 runBlocking on a plain thread returns the value of its body, made on the loop`() async throws {
     try await withTestLoop { loop, _ in
       let seen = try await onPlainThread {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct RunTests {
+@Suite(.sideBySide) struct RunTests {
   @Test @MainActor func `B-09 run from the main actor runs on the loop and comes back to the main actor`() async throws
   {
     try await withTestLoop { loop, _ in

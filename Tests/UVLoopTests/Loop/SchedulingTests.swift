@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct SchedulingTests {
+@Suite(.alone) struct SchedulingTests {
   @Test func `D-01 of three calls for the same moment the second is cancelled: the others run, in order`() async throws
   {
     try await onTestLoop { loop, calls in

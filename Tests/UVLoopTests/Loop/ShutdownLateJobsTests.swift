@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// Messages that reach a loop after its end: an executor cannot refuse them.
-@Suite struct ShutdownLateJobsTests {
+@Suite(.alone) struct ShutdownLateJobsTests {
   private actor Meter: LoopActor {
     nonisolated let loop: EventLoop
     private var timer: TimerHandle?

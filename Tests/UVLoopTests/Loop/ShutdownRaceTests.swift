@@ -4,7 +4,7 @@ import Testing
 
 /// Everything that may come while the loop stops. Each round has its own loop, and nothing in it may hang. One after
 /// the other, since some of the threads here spin.
-@Suite(.serialized) struct ShutdownRaceTests {
+@Suite(.alone) struct ShutdownRaceTests {
   private actor Meter: LoopActor {
     nonisolated let loop: EventLoop
     private(set) var visits = 0

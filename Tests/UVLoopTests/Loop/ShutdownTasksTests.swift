@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Who is awaited by a shutdown, and who asked for it.
-@Suite struct ShutdownTasksTests {
+@Suite(.alone) struct ShutdownTasksTests {
   // MARK: G-21
 
   @Test func `G-21 shutdown cancels the loop's tasks and waits for them`() async throws {

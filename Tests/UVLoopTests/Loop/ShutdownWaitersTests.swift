@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Whoever waits when the loop ends is told. None of these tests gives a limit: what hangs is found by the wait for it.
-@Suite struct ShutdownWaitersTests {
+@Suite(.alone) struct ShutdownWaitersTests {
   /// Starts `wait` in a task, shuts down once `isWaiting`, and gives the code of the error that the task ended with.
   private func codeAtShutdown(
     of loop: EventLoop, when isWaiting: () async -> Bool, _ wait: @Sendable @escaping () async throws -> Void

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// What `within:` does. Loops that end with something unfinished cannot come from the harness.
-@Suite struct ShutdownWithinTests {
+@Suite(.alone) struct ShutdownWithinTests {
   @Test func `G-09 a call that does not end is named with label and age, and the shutdown returns without it`()
     async throws
   {

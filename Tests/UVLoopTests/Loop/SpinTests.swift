@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// Looking for work before going to sleep.
-@Suite struct SpinTests {
+@Suite(.alone) struct SpinTests {
   private static let hasTwoCPUs = CPUs.allowed.count > 1
 
   private final class Answer: Sendable {

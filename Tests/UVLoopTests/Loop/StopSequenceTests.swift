@@ -4,7 +4,7 @@ import Testing
 
 /// The sequence is small enough to be asked everything: each test looks at every state that can be reached, with every
 /// answer that a loop can give there.
-@Suite struct StopSequenceTests {
+@Suite(.sideBySide) struct StopSequenceTests {
   private typealias Conditions = StopSequence.Conditions
 
   private struct Step {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct ThreadIdentityTests {
+@Suite(.sideBySide) struct ThreadIdentityTests {
   @Test func `A-04 inside a callback the loop's thread is the current one and not its creator's`() async throws {
     let creator = ThreadIdentity.current
     try await onTestLoop { loop, calls in

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Asynchronous calls stay on the loop's thread: neither a wake of the loop nor a message from another thread.
-@Suite struct WakeTests {
+@Suite(.alone) struct WakeTests {
   enum Call: String, CaseIterable, CustomTestStringConvertible, Sendable {
     case run, runAsync, sleep, sleepUntil, tick, timeout, timeoutWithSleep, actorMethod, promise, promiseLater
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct WorkQueueTests {
+@Suite(.sideBySide) struct WorkQueueTests {
   /// Runs everything and forgets it.
   private static func runAll(_ queue: WorkQueue) {
     while let work = queue.popFirst() {

@@ -1,7 +1,7 @@
 import Testing
 
 /// Whole programs of clients, built and run.
-@Suite(.serialized) struct ClientTests {
+@Suite(.sideBySide) struct ClientTests {
   @Test func `A-17 a signal that the main thread blocks after a loop was started waits for the main thread`()
     async throws
   {

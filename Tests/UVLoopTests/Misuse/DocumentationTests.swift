@@ -1,6 +1,6 @@
 import Testing
 
-@Suite struct DocumentationTests {
+@Suite(.sideBySide) struct DocumentationTests {
   @Test(arguments: [("UVLoop", 250), ("UVLoopInstrumentation", 6)])
   func `every public symbol is documented`(_ module: String, _ least: Int) async throws {
     let symbols = try await SymbolGraph.ofLibrary("public", module).symbols

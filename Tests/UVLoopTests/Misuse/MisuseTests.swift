@@ -1,7 +1,7 @@
 import Testing
 
 /// What must not compile, and what must. One compiler at a time, since others share the machine.
-@Suite(.serialized) struct MisuseTests {
+@Suite(.sideBySide) struct MisuseTests {
   @Test(arguments: Fixture.of("A-11"))
   func `A-11 what belongs to a loop cannot be created off it`(_ fixture: Fixture) async throws {
     try await expectRejected(fixture)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct PublicErrorTests {
+@Suite(.sideBySide) struct PublicErrorTests {
   @Test func `H-03 of all types of the library, public or not, only UVError is an error`() async throws {
     let errors = try await SymbolGraph.ofLibrary("private").relationships
       .filter { $0.kind == "conformsTo" && $0.target == "s:s5ErrorP" }.map(\.source)

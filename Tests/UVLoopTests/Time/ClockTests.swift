@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct ClockTests {
+@Suite(.alone) struct ClockTests {
   @Test func `E-04 the clock is not cached: 5 ms of work show between two readings`() async throws {
     try await onTestLoop { loop, calls in
       let first = loop.clock.now

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Reschedule, release, and the end of scheduled calls.
-@Suite struct ScheduledCallMoveTests {
+@Suite(.sideBySide) struct ScheduledCallMoveTests {
   @Test func `E-10 a call that is moved to earlier runs once, then`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       calls.expect("fired")

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct ScheduledCallTests {
+@Suite(.alone) struct ScheduledCallTests {
   @Test func `E-01 a call after 50 ms fires once, not before 50 ms and not long after`() async throws {
     try await onTestLoop { loop, calls in
       calls.expect("fired")

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct SleepTests {
+@Suite(.alone) struct SleepTests {
   /// Sleeps of random length with busy work in between; gives the earliest that one ended, relative to its end.
   private static func earliest(
     of count: Int, on loop: EventLoop, isolation: isolated (any Actor)? = #isolation

@@ -4,7 +4,7 @@ import Testing
 
 /// A time that jumps when nothing else is left to wait for. What keeps it from jumping is tested by a sleeper: as long
 /// as that has not been woken, the time has not jumped.
-@Suite struct TestClockJumpTests {
+@Suite(.alone) struct TestClockJumpTests {
   @Test func `E-26 100 sleeps of an hour take less than a second`() async throws {
     try await onTestLoop(time: .autojump) { loop, calls in
       let start = loop.clock.now

@@ -4,7 +4,7 @@ import Testing
 @testable import UVLoop
 
 /// A time that is turned by hand: what must have run before it goes on.
-@Suite struct TestClockReadyTests {
+@Suite(.alone) struct TestClockReadyTests {
   @Test func `E-25 what a call makes ready runs before the next deadline: posts, jobs and calls without a delay`()
     async throws
   {

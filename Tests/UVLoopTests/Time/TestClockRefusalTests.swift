@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Turns of a clock that cannot be made.
-@Suite struct TestClockRefusalTests {
+@Suite(.sideBySide) struct TestClockRefusalTests {
   typealias Turn = @Sendable (isolated EventLoop) async throws -> Void
 
   static let turns: [(name: String, call: Turn)] = [

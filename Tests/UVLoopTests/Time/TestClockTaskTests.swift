@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// A time that is turned by hand: the tasks that wait for it, and the end.
-@Suite struct TestClockTaskTests {
+@Suite(.sideBySide) struct TestClockTaskTests {
   private actor Elsewhere {
     func sleep(on loop: EventLoop, for span: Duration) async throws -> EventLoop.Clock.Instant {
       try await loop.sleep(for: span)

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// A time that is turned by hand: what a turn does.
-@Suite struct TestClockTests {
+@Suite(.sideBySide) struct TestClockTests {
   @Test func `E-25 advancing by 3 ms fires exactly the calls that are due, in order`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       for name in ["1 ms", "2 ms", "3 ms", "3 ms again"] { calls.expect(name) }

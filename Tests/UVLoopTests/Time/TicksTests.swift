@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct TicksTests {
+@Suite(.alone) struct TicksTests {
   /// What a consumer of 100 ms ticks sees that is busy from tick 2, at 200 ms, until 550 ms: the nominal moments of the
   /// ticks from the third on, and when they came. All from the begin.
   private static func stall(

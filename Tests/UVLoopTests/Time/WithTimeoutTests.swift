@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct WithTimeoutTests {
+@Suite(.sideBySide) struct WithTimeoutTests {
   private struct Refusal: Error, Equatable {
     let number: Int
   }

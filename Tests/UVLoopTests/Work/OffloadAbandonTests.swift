@@ -4,7 +4,7 @@ import Testing
 
 /// `onCancel: .abandon`. Loops that end with a call that still runs cannot come from the harness. One after the other,
 /// since they hold workers, of which the process has four.
-@Suite(.serialized) struct OffloadAbandonTests {
+@Suite(.alone) struct OffloadAbandonTests {
   private struct Broken: Error, Equatable { let number: Int }
 
   @TaskLocal static var word = "unset"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct OffloadCancellationTests {
+@Suite(.alone) struct OffloadCancellationTests {
   private struct Broken: Error, Equatable { let number: Int }
 
   // MARK: C-06

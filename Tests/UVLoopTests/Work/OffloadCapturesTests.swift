@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// When what an offloaded call captured goes away, and where.
-@Suite struct OffloadCapturesTests {
+@Suite(.sideBySide) struct OffloadCapturesTests {
   private struct Broken: Error {}
 
   /// Says on which side it went.

@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite struct OffloadTests {
+@Suite(.alone) struct OffloadTests {
   private struct Broken: Error, Equatable { let number: Int }
 
   @TaskLocal static var word = "unset"

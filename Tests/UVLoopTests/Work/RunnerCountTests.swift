@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// When a loop sends one more runner to the pool.
-@Suite struct RunnerCountTests {
+@Suite(.sideBySide) struct RunnerCountTests {
   /// A call has been queued, and so many wait; whether that sends a runner.
   private func queue(_ queued: Int, in count: inout RunnerCount, poolSize: Int, finishing: Int = 0) -> Bool {
     count.mustSend(forWaiting: queued, poolSize: poolSize, finishing: finishing)

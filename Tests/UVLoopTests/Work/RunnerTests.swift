@@ -5,7 +5,7 @@ import Testing
 
 /// Offloaded calls share the workers with whoever else uses the pool. It is one per process, so that each test has a
 /// process of its own, with a single worker.
-@Suite(.serialized) struct RunnerTests {
+@Suite(.alone) struct RunnerTests {
   /// Offloads again and again, `width` calls at a time, until told to stop; counts the calls.
   private static func flood(_ loop: EventLoop, width: Int, _ ran: Counter, until isOver: Shared<Bool>) -> [Task<
     Void, any Error

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Calls that hold a worker and wait for the pool. All of it fills the pool, so all of it is in exit tests.
-@Suite(.serialized) struct StarvationTests {
+@Suite(.alone) struct StarvationTests {
   @Test func `C-16 a call that waits for another one works while a worker is free`() async throws {
     await #expect(processExitsWith: .success) {
       try await withTestLoop { loop, _ in

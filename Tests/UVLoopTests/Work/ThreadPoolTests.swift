@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite(.serialized) struct ThreadPoolTests {
+@Suite(.alone) struct ThreadPoolTests {
   @Test func `C-13 in a pool of two the third call begins only when one has ended`() async throws {
     await #expect(processExitsWith: .success) {
       try ThreadPool.setSize(2)
