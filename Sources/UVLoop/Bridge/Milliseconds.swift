@@ -6,7 +6,10 @@
 
 extension Duration {
   /// Whole nanoseconds, a fraction rounded up; saturates at both ends of `Int64` (292 years).
-  var saturatingNanoseconds: Int64 { Int64(clamping: roundedUp(shift: 9, odd: 1_953_125)) }
+  var saturatingNanoseconds: Int64 { Int64(clamping: nanosecondsRoundedUp) }
+
+  /// Whole nanoseconds, a fraction rounded up.
+  var nanosecondsRoundedUp: Int128 { roundedUp(shift: 9, odd: 1_953_125) }
 
   /// Whole milliseconds, a fraction rounded up; zero for zero and less, saturates at the largest `UInt64`.
   var millisecondsRoundedUp: UInt64 { UInt64(clamping: roundedUp(shift: 15, odd: 30_517_578_125)) }

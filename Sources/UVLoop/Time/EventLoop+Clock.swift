@@ -21,9 +21,7 @@ extension EventLoop {
 
       /// The moment that is `duration` later, or as late as can be counted (292 years).
       public func advanced(by duration: Duration) -> Instant {
-        let span = duration.saturatingNanoseconds
-        let (sum, overflow) = nanoseconds.addingReportingOverflow(span)
-        return Instant(nanoseconds: overflow ? (span > 0 ? .max : .min) : sum)
+        Instant(nanoseconds: Int64(clamping: Int128(nanoseconds) + duration.nanosecondsRoundedUp))
       }
 
       /// From this moment to the other one; negative if that was before.
@@ -36,9 +34,7 @@ extension EventLoop {
 
       /// The moment that is `duration` earlier, or as early as can be counted.
       public static func - (instant: Instant, duration: Duration) -> Instant {
-        let span = duration.saturatingNanoseconds
-        let (difference, overflow) = instant.nanoseconds.subtractingReportingOverflow(span)
-        return Instant(nanoseconds: overflow ? (span > 0 ? .min : .max) : difference)
+        Instant(nanoseconds: Int64(clamping: Int128(instant.nanoseconds) - duration.nanosecondsRoundedUp))
       }
 
       /// From `earlier` to `later`; negative if they are the other way round.

@@ -11,6 +11,18 @@ import Testing
     }
   }
 
+  @Test func `E-24 a moment is moved by a span that is longer than a moment can be`() {
+    typealias Instant = EventLoop.Clock.Instant
+    let span = Duration.nanoseconds(Int64.max) + .seconds(100)
+    let (early, late) = (Instant(nanoseconds: .min), Instant(nanoseconds: .max))
+    #expect(early.advanced(by: span).nanoseconds == 99_999_999_999)
+    #expect((late - span).nanoseconds == -100_000_000_000)
+    #expect(early.advanced(by: .seconds(Int64.max)) == late)
+    #expect(late - .seconds(Int64.max) == early)
+    #expect(early - .nanoseconds(1) == early)
+    #expect(late + .nanoseconds(1) == late)
+  }
+
   @Test func `E-24 measure gives the time that the work took, never less`() async throws {
     try await onTestLoop { loop, calls in
       #expect(loop.clock.measure { spin(for: .milliseconds(5)) } >= .milliseconds(5))
