@@ -29,7 +29,8 @@ extension EventLoop {
 
 /// An endless sequence of the signals that the process gets, as ``EventLoop/signals(_:)`` makes it.
 ///
-/// It may be iterated more than once, also at the same time: each iteration watches for itself and sees all signals.
+/// It may be iterated more than once, also at the same time: each iteration watches for itself and sees all signals. Copies
+/// of one iterator share what comes: of several that wait each signal goes to one, in the order in which they began to.
 ///
 /// > Ownership: It does not keep the `EventLoop`. Each iterator keeps its watchers, and ends them when it goes.
 public struct Signals: AsyncSequence, Sendable {
@@ -72,12 +73,13 @@ extension Signals {
     private final class Watch {
       var watchers: [SignalWatcher] = []
       var pending: [Signal] = []
-      var demand: Demand?
+      /// Those who wait at copies of the iterator, the first to come first; also some who have given up.
+      var demands: [Demand] = []
       var error: UVError?
 
       func come(_ signal: Signal) {
-        if let demand {
-          self.demand = nil
+        while !demands.isEmpty {
+          let demand = demands.removeFirst()
           demand.signal = signal
           if demand.gate.fire(.passed) { return }
         }
@@ -130,7 +132,9 @@ extension Signals {
             demand.signal = signal
             if demand.gate.fire(.passed) { watch.pending.removeFirst() }
           } else if core.admit(demand.gate) {
-            watch.demand = demand
+            // Who has given up goes when another comes: so no more than one is kept for nothing.
+            watch.demands.removeAll { $0.gate.outcome != nil }
+            watch.demands.append(demand)
           }
         }
         if !isSent { demand.gate.fire(.closed) }

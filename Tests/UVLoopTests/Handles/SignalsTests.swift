@@ -141,6 +141,38 @@ import Testing
     }
   }
 
+  @Test func `M-11 of several that wait at copies of one iterator each signal goes to one, in their order`() async {
+    await #expect(processExitsWith: .success) {
+      try await withTestLoop { loop, calls in
+        let came = Event("a signal at a copy")
+        let (first, second, third) = try await loop.run { loop in
+          let copies = try loop.signals(.user1, .user2).makeAsyncIterator()
+          // A task that was given up waits no more: what comes is not for it.
+          func wait(_ name: String, _ isolation: isolated EventLoop) -> Task<Void, any Error> {
+            let copies = Transfer(copies)
+            return loop.task { loop in
+              var copy = copies.take()
+              let signal = try await copy.next(isolation: loop)
+              calls.mark("\(name) \(signal.map(String.init(describing:)) ?? "none")")
+              came.signal()
+            }
+          }
+          let tasks = (wait("first", loop), wait("second", loop), wait("third", loop))
+          try await turn(loop)
+          return tasks
+        }
+        first.cancel()
+        try await came.wait()
+        SignalHandleTests.send(.user1)
+        try await came.wait(times: 2)
+        SignalHandleTests.send(.user2)
+        try await came.wait(times: 3)
+        #expect(calls.log == ["first none", "second SIGUSR1", "third SIGUSR2"])
+        for task in [first, second, third] { try await task.value }
+      }
+    }
+  }
+
   @Test func `M-08 signals without a signal is refused with a sentence`() async throws {
     try await withTestLoop { loop, calls in
       let error = #expect(throws: UVError.self) { try loop.signals() }
