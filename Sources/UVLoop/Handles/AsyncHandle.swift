@@ -29,12 +29,12 @@ public final class AsyncHandle {
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation, _ callback: @escaping () -> Void) throws(UVError) {
-    async = try Async(on: isolation.loop.core, callback)
+    async = try Async(on: isolation.core(for: "AsyncHandle.init"), callback)
     sender = Sender(lease: Lease(async))
   }
 
   /// Whether the handle has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { async.state.isClosed }
+  public var isClosed: Bool { async.state(for: "isClosed").isClosed }
 
   /// Closes the handle: the callback never runs again and is released, and sends are false from now on. Twice is once.
   ///
@@ -79,10 +79,8 @@ extension AsyncHandle {
 }
 
 extension AsyncHandle: CustomStringConvertible {
-  /// Loop and state in one line.
-  public var description: String {
-    "AsyncHandle on loop \"\(async.core.name)\", \(isClosed ? "closed" : "open")"
-  }
+  /// Loop and state in one line; off the loop without the state.
+  public var description: String { "AsyncHandle \(async.place(isClosed ? "closed" : "open"))" }
 }
 
 /// Lets senders in while the handle is open, and tells when the last one is out.

@@ -70,7 +70,7 @@ public final class PollHandle {
   ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) while the loop watches it already, by a handle that is
   ///   started or for C code; ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(descriptor: Int32, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    poll = try Poll(descriptor, on: isolation.loop.core)
+    poll = try Poll(descriptor, on: isolation.core(for: "PollHandle.init"))
   }
 
   deinit { poll.abandon() }
@@ -101,10 +101,10 @@ public final class PollHandle {
   public func stop() { poll.stop() }
 
   /// Whether it has been started.
-  public var isActive: Bool { poll.state.isActive }
+  public var isActive: Bool { poll.state(for: "isActive").isActive }
 
   /// Whether the handle has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { poll.state.isClosed }
+  public var isClosed: Bool { poll.state(for: "isClosed").isClosed }
 
   /// Closes the handle, not the descriptor, which can be watched anew at once. Twice is once.
   ///
@@ -113,10 +113,10 @@ public final class PollHandle {
 }
 
 extension PollHandle: CustomStringConvertible {
-  /// Loop, descriptor and state in one line.
+  /// Loop, descriptor and state in one line; off the loop without the state.
   public var description: String {
-    let state = isClosed ? "closed" : isActive ? "active for \(poll.events)" : "inactive"
-    return "PollHandle for descriptor \(descriptor) on loop \"\(poll.core.name)\", \(state)"
+    let state = poll.place(isClosed ? "closed" : isActive ? "active for \(poll.events)" : "inactive")
+    return "PollHandle for descriptor \(descriptor) \(state)"
   }
 }
 

@@ -38,7 +38,7 @@ public final class SignalHandle {
   public init(_ signal: Signal, isolation: isolated any LoopActor = #isolation) throws(UVError) {
     try signal.requireWatchable("SignalHandle.init")
     self.signal = signal
-    watcher = try SignalWatcher(signal, on: isolation.loop.core)
+    watcher = try SignalWatcher(signal, on: isolation.core(for: "SignalHandle.init"))
   }
 
   deinit { watcher.abandon() }
@@ -62,16 +62,16 @@ public final class SignalHandle {
   ///
   /// > libuv: `uv_signal_stop`.
   public func stop() {
-    if isClosed { return }
+    if watcher.state.isClosed { return }
     watcher.requireLoop("stop")
     watcher.stop()
   }
 
   /// Whether it has been started.
-  public var isActive: Bool { watcher.state.isActive }
+  public var isActive: Bool { watcher.state(for: "isActive").isActive }
 
   /// Whether the handle has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { watcher.state.isClosed }
+  public var isClosed: Bool { watcher.state(for: "isClosed").isClosed }
 
   /// Closes the handle. Twice is once.
   ///
@@ -80,10 +80,9 @@ public final class SignalHandle {
 }
 
 extension SignalHandle: CustomStringConvertible {
-  /// Loop, signal and state in one line.
+  /// Loop, signal and state in one line; off the loop without the state.
   public var description: String {
-    let state = isClosed ? "closed" : isActive ? "active" : "inactive"
-    return "SignalHandle for \(signal) on loop \"\(watcher.core.name)\", \(state)"
+    "SignalHandle for \(signal) \(watcher.place(isClosed ? "closed" : isActive ? "active" : "inactive"))"
   }
 }
 

@@ -28,7 +28,7 @@ public final class TimerHandle {
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    timer = try Timer(on: isolation.loop.core)
+    timer = try Timer(on: isolation.core(for: "TimerHandle.init"))
   }
 
   deinit { timer.abandon() }
@@ -83,7 +83,7 @@ public final class TimerHandle {
   ///
   /// > libuv: `uv_timer_get_repeat`, `uv_timer_set_repeat`.
   public var repeatInterval: Duration {
-    get { .milliseconds(timer.interval) }
+    get { timer.repeatInterval }
     set { timer.setInterval(newValue) }
   }
 
@@ -93,10 +93,10 @@ public final class TimerHandle {
   public var dueIn: Duration? { timer.dueIn }
 
   /// Whether the timer will call. In its own callback a one-shot is inactive already, a repeating timer active.
-  public var isActive: Bool { timer.state.isActive }
+  public var isActive: Bool { timer.state(for: "isActive").isActive }
 
   /// Whether the timer has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { timer.state.isClosed }
+  public var isClosed: Bool { timer.state(for: "isClosed").isClosed }
 
   /// Closes the timer: it never calls again, and its callback is released. Twice is once.
   ///
@@ -105,11 +105,10 @@ public final class TimerHandle {
 }
 
 extension TimerHandle: CustomStringConvertible {
-  /// Loop, state and due time in one line.
+  /// Loop, state and due time in one line; off the loop without the state.
   public var description: String {
-    let state =
-      isClosed ? "closed" : isActive ? "active, due in \((dueIn ?? .zero).text)" : "inactive"
-    return "TimerHandle on loop \"\(timer.core.name)\", \(state)"
+    "TimerHandle "
+      + timer.place(isClosed ? "closed" : isActive ? "active, due in \((dueIn ?? .zero).text)" : "inactive")
   }
 }
 
@@ -119,7 +118,7 @@ extension TimerHandle: CustomStringConvertible {
 
 @safe private final class Timer: Handle {
   private var body: (() -> Void)?
-  private(set) var interval: UInt64 = 0
+  private var interval: UInt64 = 0
   private var wasStarted = false
   /// A start with zero delay waits for the end of the turn: before libuv 1.48 a timer that is armed with 0 in its own
   /// callback runs again in the same pass, for ever.
@@ -243,6 +242,11 @@ extension TimerHandle: CustomStringConvertible {
     activate()
   }
 
+  var repeatInterval: Duration {
+    core.requireReadable("TimerHandle.repeatInterval")
+    return .milliseconds(interval)
+  }
+
   func setInterval(_ interval: Duration) {
     if state.isClosed { return }
     requireLoop("repeatInterval")
@@ -256,9 +260,7 @@ extension TimerHandle: CustomStringConvertible {
   }
 
   var dueIn: Duration? {
-    guard state.isActive else { return nil }
-    requireLoop("dueIn")
-    return remaining
+    state(for: "dueIn").isActive ? remaining : nil
   }
 
   override var remaining: Duration? {

@@ -12,7 +12,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     var name: String?
 
     var label: String? { name ?? call.label }
-    var waited: Duration { call.since.map { .nanoseconds(max(0, began - $0)) } ?? .zero }
+    /// Not as a difference of two numbers: what was due at the earliest moment of all is too long ago for one.
+    var waited: Duration { call.since.map { max(.zero, .nanoseconds(began) - .nanoseconds($0)) } ?? .zero }
   }
 
   private struct SlowCallLog {
@@ -124,7 +125,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
     if lock.withLock({ self.site == nil }) { return }
     DebugMode.tell(
-      "a \(noun) of loop \"\(name)\" was dropped open, and has been closed. Call close() first. It was made at",
+      "\(noun.description.hasPrefix("A") ? "an" : "a") \(noun) of loop \"\(name)\" was dropped open, and has been closed. Call close() first. It was made at",
       StackTrace(site))
   }
 

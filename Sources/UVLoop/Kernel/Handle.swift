@@ -68,7 +68,19 @@ import CLibUV
   /// Handles cannot leave their loop in safe code; unsafe code is told.
   @inline(__always)
   final func requireLoop(_ call: StaticString) {
-    core.requireCurrent("\(noun).\(call)", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
+    core.requireCurrent("\(noun).\(call)", instead: LoopCore.wayOntoLoop)
+  }
+
+  /// The state, for a property that shows it; traps off the loop.
+  @inline(__always)
+  final func state(for property: StaticString) -> HandleState {
+    core.requireReadable("\(noun).\(property)")
+    return state
+  }
+
+  /// For a description, which a debugger asks for on any thread, and which never traps: loop and state.
+  final func place(_ state: @autoclosure () -> String) -> String {
+    "on loop \"\(core.name)\", \(core.isReadable ? state() : LoopCore.unreadState)"
   }
 
   private final func closedError(_ call: StaticString, _ closer: Closer) -> UVError {

@@ -11,7 +11,7 @@ extension EventLoop {
   ///    calls that are scheduled but not due are dropped.
   /// 4. The loop's tasks are awaited.
   /// 5. The ``onShutdown(isolation:_:)`` bodies run, the last one first.
-  /// 6. The handles close, and the thread ends.
+  /// 6. The handles close, and the loop ends. Its thread does too, an instant later.
   ///
   /// Nothing that was accepted is lost: it ran, or whoever waits for it gets an error.
   ///
@@ -72,7 +72,7 @@ extension EventLoop {
   public func onShutdown(
     isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) {
-    try core.requireOnLoop("onShutdown")
+    try requireOnLoop(isolation, "onShutdown")
     core.hooks.append(body)
   }
 
@@ -82,18 +82,25 @@ extension EventLoop {
   /// loop.withUnsafeLoop { redisLibuvAttach(context, $0.assumingMemoryBound(to: uv_loop_t.self)) }
   /// ```
   ///
+  /// The type comes from a module of yours, since this library exports none of libuv's names: a system library target with a
+  /// header that includes `uv.h`, `pkgConfig: "libuv"`, and `link "uv"` in its module map.
+  ///
   /// What C code puts on the loop stays its own: `shutdown` reports it and never closes it. `loop->data` is free for C
   /// code. After shutdown the pointer is still given, so that owners can close; it is valid for as long as anything
   /// keeps the loop. Do not run, stop or close the loop, and start nothing on it after shutdown.
   ///
   /// - Throws: What `body` throws, unchanged.
   ///
-  /// > Isolation: On the loop only; does not compile elsewhere. From an actor of another loop it traps.
+  /// > Isolation: On the loop only; does not compile elsewhere. From an actor of another loop it traps, and from one that
+  /// names a loop and does not run there.
   public func withUnsafeLoop<R, E>(
     isolation: isolated any LoopActor = #isolation, _ body: (UnsafeMutableRawPointer) throws(E) -> R
   ) throws(E) -> R {
     core.requireOwnProcess()
     if !core.isIsolating { core.trapOffLoop("withUnsafeLoop", "Call it from code that is isolated to that loop.") }
+    if !core.isExecutor(of: isolation) {
+      fatalError("UVLoop: \(core.strangerError(isolation, "withUnsafeLoop").message)")
+    }
     return try unsafe body(UnsafeMutableRawPointer(core.machinery.loop))
   }
 }

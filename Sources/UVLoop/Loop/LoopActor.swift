@@ -34,10 +34,15 @@
 /// and creating a handle in it does not compile. The same holds in the body of a `run` for closures that do not name
 /// its parameter, and for local functions, which take the loop as `isolated EventLoop` instead.
 ///
+/// Declare the conformance with the actor, and leave `unownedExecutor` to this protocol. An actor of another module that is
+/// made a `LoopActor` by an extension keeps the executor with which it was compiled, and one that says itself where it
+/// runs, runs there. Neither is on the loop: what it makes there, and ``post(_:)``, is refused with
+/// ``UVError/Code/notOnLoop``.
+///
 /// > Ownership: The actor keeps its loop. After the loop has been shut down its methods still run, one at a time, on
 /// Swift's global pool, and every call that needs the loop throws ``UVError/Code/loopClosed``.
 public protocol LoopActor: Actor {
-  /// The loop on whose thread the actor runs. It must always be the same.
+  /// The loop on whose thread the actor runs. It must always be the same: make it a stored `let`.
   nonisolated var loop: EventLoop { get }
 }
 
@@ -62,15 +67,47 @@ extension LoopActor {
   /// keep their order, and so do calls of one task that moves between threads.
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; then `work` is released and never runs. Work that
-  ///   was accepted runs before `shutdown` returns.
+  ///   was accepted runs before `shutdown` returns. ``UVError/Code/notOnLoop`` for an actor that does not run on its loop.
   ///
   /// > Isolation: Call it from any thread.
   ///
+  /// > Complexity: O(1), amortised. The queue has no bound; see ``EventLoop/post(_:)``.
+  ///
   /// > Ownership: `work` and the actor are kept until it has run.
   public nonisolated func post(_ work: @Sendable @escaping (isolated Self) -> Void) throws(UVError) {
+    let core = try core(for: "post")
     // A synchronous function is called alike with an isolated parameter and with a plain one. The thread is the one
     // that the isolation asks for, because the loop runs the closure.
-    let work = unsafe unsafeBitCast(work, to: (@Sendable (Self) -> Void).self)
-    try loop.core.post(.call { work(self) })
+    let plain = unsafe unsafeBitCast(IsolatedWork(work: work), to: PlainWork<Self>.self)
+    try core.post(.call { plain.work(self) })
+  }
+}
+
+/// Two types for one closure, to be cast. As a bare value it would be wrapped in a second closure for that, with memory of
+/// its own.
+private struct IsolatedWork<Resident: LoopActor> { let work: @Sendable (isolated Resident) -> Void }
+private struct PlainWork<Resident: LoopActor> { let work: @Sendable (Resident) -> Void }
+
+extension LoopActor {
+  /// The core of the actor's loop, for a call that is made for the actor, or in its isolation. Refuses an actor that
+  /// does not run there.
+  @inline(__always)
+  nonisolated func core(for call: @autoclosure () -> String) throws(UVError) -> LoopCore {
+    let loop = loop
+    // A loop is its own, and most calls are made in its isolation: so much for them costs nothing.
+    let core = loop.core
+    if loop !== self && !core.isExecutor(of: self) { throw core.strangerError(self, call()) }
+    return core
+  }
+}
+
+extension EventLoop {
+  /// Guards a call of this loop that needs no `await`, made in the isolation of `caller`.
+  @inline(__always)
+  nonisolated func requireOnLoop(
+    _ caller: any LoopActor, _ call: @autoclosure () -> String
+  ) throws(UVError) {
+    try core.requireOnLoop(call())
+    if caller !== self && !core.isExecutor(of: caller) { throw core.strangerError(caller, call()) }
   }
 }

@@ -1,7 +1,7 @@
 // Where the calling code is, as seen from a loop.
 
 extension LoopCore {
-  private var address: UInt { UInt(bitPattern: unsafe Unmanaged.passUnretained(self).toOpaque()) }
+  var address: UInt { UInt(bitPattern: unsafe Unmanaged.passUnretained(self).toOpaque()) }
 
   /// On this loop's thread, while the loop is a loop.
   @inline(__always)
@@ -10,6 +10,34 @@ extension LoopCore {
   /// Where this loop's isolation holds: its thread, its reaper, or whoever drains its late jobs.
   @inline(__always)
   var isIsolating: Bool { isolatingSlot.word == address }
+
+  /// Where the state of what belongs to the loop may be read: in its isolation, and anywhere once the loop has ended,
+  /// since nothing changes any more then.
+  @inline(__always)
+  var isReadable: Bool { isIsolating || life == .stopped }
+
+  /// Whether this loop runs the actor. There are actors that name a loop and run elsewhere: one of another module, which
+  /// keeps the executor with which it was compiled when it is made a `LoopActor` later, and one that has an executor of
+  /// its own. The compiler accepts both.
+  ///
+  /// Generic over `Actor`, so that the actor's own answer is asked for. In code about a `LoopActor` the name means what
+  /// this library would say.
+  @inline(__always)
+  func isExecutor(of actor: some Actor) -> Bool {
+    // Holds because an executor is two words, and the first one is the object's address.
+    unsafe unsafeBitCast(actor.unownedExecutor, to: (UInt, UInt).self).0 == address
+  }
+
+  /// For a call that was made for an actor, or in the isolation of one, that names this loop and does not run there.
+  @inline(never)
+  func strangerError(_ actor: any Actor, _ call: String) -> UVError {
+    UVError(
+      .notOnLoop, call: call,
+      """
+      \(type(of: actor)) names loop "\(name)", and does not run there. Declare the conformance with the actor, leave \
+      `unownedExecutor` to LoopActor, and let `loop` always be the same.
+      """)
+  }
 
   /// Marks the calling thread. `false` for both when the thread stops being one of this loop.
   func mark(current isCurrent: Bool, isolating isIsolating: Bool) {
@@ -33,6 +61,18 @@ extension LoopCore {
   func requireCurrent(_ what: @autoclosure () -> String, instead: @autoclosure () -> String) {
     if !isCurrent { trapOffLoop(what(), instead()) }
   }
+
+  /// For what only looks; see ``isReadable``.
+  @inline(__always)
+  func requireReadable(_ what: @autoclosure () -> String) {
+    if !isReadable { trapOffLoop(what(), LoopCore.wayOntoLoop) }
+  }
+
+  /// What to do instead of a call off the loop.
+  static var wayOntoLoop: String { "Use `loop.post { … }` or `await loop.run { loop in … }` there." }
+
+  /// In place of a state that may not be read here.
+  static var unreadState: String { "asked off its loop" }
 
   func trapOffLoop(_ what: String, _ instead: String) -> Never {
     fatalError(

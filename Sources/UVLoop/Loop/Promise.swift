@@ -28,12 +28,15 @@ public final class Promise<Value> {
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    core = isolation.loop.core
+    core = try isolation.core(for: "Promise.init")
     try core.requireOnLoop("Promise.init")
   }
 
   /// Whether a result has been given.
-  public var isResumed: Bool { result != nil }
+  public var isResumed: Bool {
+    core.requireReadable("Promise.isResumed")
+    return result != nil
+  }
 
   /// Gives the value. The first result wins; later calls return false and do nothing.
   @discardableResult
@@ -61,7 +64,7 @@ public final class Promise<Value> {
   ///
   /// > Cancellation: Ends the wait at once with `CancellationError`; the other waiters go on.
   public func value(isolation: isolated (any Actor)? = #isolation) async throws -> Value {
-    if let result { return try result.get() }
+    if core.isIsolating, let result { return try result.get() }
     try Task.checkCancellation()
     try core.requireOnLoop("Promise.value")
     let gate = Gate(on: core)
@@ -85,8 +88,9 @@ public final class Promise<Value> {
 }
 
 extension Promise: CustomStringConvertible {
-  /// The loop, and whether there is a result.
+  /// The loop, and whether there is a result; off the loop only the loop.
   public var description: String {
-    "Promise on loop \"\(core.name)\", \(isResumed ? "resumed" : "\(waiters.count) waiting")"
+    let state = !core.isReadable ? LoopCore.unreadState : isResumed ? "resumed" : "\(waiters.count) waiting"
+    return "Promise on loop \"\(core.name)\", \(state)"
   }
 }

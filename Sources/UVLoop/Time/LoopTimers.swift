@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 /// What is due when, on one loop: sleepers, scheduled calls and time limits, behind one timer of libuv's.
 ///
@@ -14,7 +15,7 @@ import CLibUV
     case limit(TimeLimit)
   }
 
-  // Holds because nobody asks for it once the core has ended: what outlives that is not pending any more.
+  // Holds because nobody asks for it once the core has ended: then `isClosed` is set, which is looked at first.
   unowned(unsafe) let core: LoopCore
   /// For a scheduled call that outlives the core, and says what it was.
   let loopName: String
@@ -23,12 +24,17 @@ import CLibUV
   private let books: BiasedLock
   private let watch: LoopWatch
   private let counters: LoopCounters
+  /// What the core's isolation is made of.
+  private let isolatingSlot: ThreadSlot
+  private let address: UInt
   /// Nil on real time.
   let testClock: TestClock?
   private let timer: UnsafeMutablePointer<uv_timer_t>
   private let queue = TimerQueue<Entry>()
   private var armed: UInt64?
   private var dropped = 0
+  /// Set once nothing is pending any more, for ever. From then on nothing of a scheduled call changes.
+  private let isClosed = Atomic(false)
 
   init(_ core: LoopCore) throws(UVError) {
     unsafe self.core = core
@@ -37,6 +43,8 @@ import CLibUV
     books = core.books
     watch = core.watch
     counters = core.counters
+    isolatingSlot = core.isolatingSlot
+    address = core.address
     testClock = core.time.virtual.map { TestClock($0) }
     unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
@@ -66,6 +74,9 @@ import CLibUV
   }
 
   func contains(_ token: TimerToken) -> Bool { queue.contains(token) }
+
+  /// Where a scheduled call may be looked at: in the loop's isolation, and anywhere once nothing changes any more.
+  var isReadable: Bool { isClosed.load(ordering: .acquiring) || isolatingSlot.word == address }
 
   /// Whether shutdown came before its time did.
   func wasDropped(_ token: TimerToken) -> Bool { queue.wasHandedOut(token) }
@@ -140,6 +151,7 @@ import CLibUV
   func releaseWaits() {
     testClock?.close()
     let entries = books.withOwnership { queue.close() }
+    isClosed.store(true, ordering: .releasing)
     for entry in entries {
       switch entry {
       case .call, .tracedCall: dropped += 1

@@ -20,17 +20,23 @@ public final class ScheduledCall {
   }
 
   /// When it fires, fired, or would have fired.
-  public var deadline: EventLoop.Clock.Instant { .init(nanoseconds: moment) }
+  public var deadline: EventLoop.Clock.Instant {
+    requireReadable("deadline")
+    return .init(nanoseconds: moment)
+  }
 
   /// Whether it will fire.
-  public var isPending: Bool { timers.contains(token) }
+  public var isPending: Bool {
+    requireReadable("isPending")
+    return timers.contains(token)
+  }
 
   /// Keeps it from firing, and releases its closure now. After it has fired, and twice, it does nothing.
   ///
   /// - Complexity: O(log n) for n waits on the loop.
   public func cancel() {
-    if !isPending { return }
-    requireLoop("cancel")
+    requireReadable("cancel")
+    if !timers.contains(token) { return }
     let cancelled = token
     token = .none
     timers.remove(cancelled)
@@ -49,24 +55,28 @@ public final class ScheduledCall {
   /// - Complexity: O(log n) for n waits on the loop.
   @discardableResult
   public func reschedule(at deadline: EventLoop.Clock.Instant) -> Bool {
-    if !isPending { return false }
-    requireLoop("reschedule")
+    requireReadable("reschedule")
+    if !timers.contains(token) { return false }
     moment = deadline.nanoseconds
     return timers.move(token, to: moment)
   }
 
-  private func requireLoop(_ call: StaticString) {
-    unsafe timers.core.requireCurrent(
-      "ScheduledCall.\(call)", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
+  /// Before anything is looked at: off the loop even the look would be a race with the queue.
+  @inline(__always)
+  private func requireReadable(_ member: StaticString) {
+    if !timers.isReadable { unsafe timers.core.trapOffLoop("ScheduledCall.\(member)", LoopCore.wayOntoLoop) }
   }
 }
 
 extension ScheduledCall: CustomStringConvertible {
-  /// Loop, state and deadline in one line.
+  /// Loop, state and deadline in one line; off the loop only the loop.
   public var description: String {
     let text =
-      if isPending {
-        "pending, due in \(Duration.nanoseconds(moment - timers.time.now).text)"
+      if !timers.isReadable {
+        LoopCore.unreadState
+      } else if isPending {
+        // Not as a difference of two numbers: the earliest deadline is too far away for one.
+        "pending, due in \((Duration.nanoseconds(moment) - .nanoseconds(timers.time.now)).text)"
       } else if token == .none {
         "cancelled"
       } else {
@@ -98,7 +108,7 @@ extension EventLoop {
   public func schedule(
     after delay: Duration, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
-    try core.requireOnLoop("schedule")
+    try requireOnLoop(isolation, "schedule")
     return ScheduledCall(on: core.timers, at: core.time.now(plus: delay), body)
   }
 
@@ -114,7 +124,7 @@ extension EventLoop {
   public func schedule(
     at deadline: Clock.Instant, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
-    try core.requireOnLoop("schedule")
+    try requireOnLoop(isolation, "schedule")
     return ScheduledCall(on: core.timers, at: deadline.nanoseconds, body)
   }
 }

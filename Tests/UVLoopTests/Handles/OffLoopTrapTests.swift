@@ -10,16 +10,33 @@ import Testing
     case timerStop = "TimerHandle.stop"
     case timerAgain = "TimerHandle.again"
     case timerInterval = "TimerHandle.repeatInterval"
+    case timerIntervalSet = "TimerHandle.repeatInterval, set"
     case timerDueIn = "TimerHandle.dueIn"
+    case timerDueInStopped = "TimerHandle.dueIn, stopped"
+    case timerIsActive = "TimerHandle.isActive"
+    case timerIsClosed = "TimerHandle.isClosed"
     case timerClose = "TimerHandle.close"
+    case asyncIsClosed = "AsyncHandle.isClosed"
     case asyncClose = "AsyncHandle.close"
     case pollStart = "PollHandle.start"
     case pollStop = "PollHandle.stop"
+    case pollIsActive = "PollHandle.isActive"
+    case pollIsClosed = "PollHandle.isClosed"
     case signalStart = "SignalHandle.start"
     case signalStop = "SignalHandle.stop"
+    case signalIsActive = "SignalHandle.isActive"
+    case signalIsClosed = "SignalHandle.isClosed"
+    case scheduledIsPending = "ScheduledCall.isPending"
+    case scheduledDeadline = "ScheduledCall.deadline"
     case scheduledCancel = "ScheduledCall.cancel"
+    case scheduledCancelTwice = "ScheduledCall.cancel, twice"
     case scheduledReschedule = "ScheduledCall.reschedule"
+    case scheduledRescheduleCancelled = "ScheduledCall.reschedule, cancelled"
+    case promiseIsResumed = "Promise.isResumed"
     case promiseResume = "Promise.resume"
+
+    /// What the sentence names.
+    var name: Substring { rawValue.prefix { $0 != "," } }
   }
 
   @Test(arguments: Call.allCases)
@@ -35,10 +52,50 @@ import Testing
       }
     }
     let text = try #require(result).standardErrorText
-    #expect(text.contains("UVLoop: \(call.rawValue) was called off its loop."))
+    #expect(text.contains("UVLoop: \(call.name) was called off its loop."))
     #expect(text.contains("It belongs to loop \"kitchen\" on kitchen (thread "))
     #expect(text.contains("the call came from stranger (thread "))
     #expect(text.contains("loop.post { … }"))
+  }
+
+  @Test func `A-20 a description off the loop names the kind and the loop, and reads no state`() async throws {
+    try await withTestLoop("kitchen") { loop, _ in
+      let handles = try await loop.run { loop in try UnsafeHandles(isolation: loop) }
+      let texts = try await onPlainThread { handles.descriptions }
+      let nouns = [
+        "TimerHandle", "AsyncHandle", "PollHandle for descriptor", "SignalHandle for", "ScheduledCall", "Promise",
+      ]
+      try #require(texts.count == nouns.count)
+      for (text, noun) in zip(texts, nouns) {
+        #expect(text.hasPrefix(noun))
+        #expect(text.hasSuffix("on loop \"kitchen\", asked off its loop"))
+      }
+      await loop.run { _ in handles.close() }
+    }
+  }
+
+  @Test func `A-20 once the loop has ended anybody may look`() async throws {
+    try await withTestLoop("kitchen") { loop, _ in
+      let handles = try await loop.run { loop in try UnsafeHandles(isolation: loop) }
+      await loop.shutdown()
+      try await onPlainThread {
+        #expect(handles.areClosed)
+        // Nothing is left of them that could be done.
+        handles.close()
+        for text in handles.descriptions { #expect(!text.contains("asked off its loop"), "\(text)") }
+      }
+    }
+  }
+
+  @Test func `A-20 value off the loop throws notOnLoop, also where there is a result`() async throws {
+    try await withTestLoop("kitchen") { loop, _ in
+      let handles = try await loop.run { loop in try UnsafeHandles(isolation: loop) }
+      await loop.run { _ in handles.resume() }
+      let error = await #expect(throws: UVError.self) { try await Task.detached { try await handles.value() }.value }
+      #expect(error?.code == .notOnLoop)
+      #expect(error?.call == "Promise.value")
+      await loop.run { _ in handles.close() }
+    }
   }
 }
 
@@ -49,6 +106,8 @@ private final class UnsafeHandles: @unchecked Sendable {  // Does not hold: that
   private let poll: PollHandle
   private let signal: SignalHandle
   private let call: ScheduledCall
+  private let cancelled: ScheduledCall
+  private let stopped: TimerHandle
   private let promise: Promise<Int>
 
   init(isolation: isolated EventLoop) throws {
@@ -58,6 +117,9 @@ private final class UnsafeHandles: @unchecked Sendable {  // Does not hold: that
     poll = try PollHandle(descriptor: Pipe().reader)
     signal = try SignalHandle(.user1)
     call = try isolation.schedule(after: .seconds(100)) {}
+    cancelled = try isolation.schedule(after: .seconds(100)) {}
+    cancelled.cancel()
+    stopped = try TimerHandle()
     promise = try Promise()
   }
 
@@ -66,18 +128,53 @@ private final class UnsafeHandles: @unchecked Sendable {  // Does not hold: that
     case .timerStart: try timer.start(after: .zero) {}
     case .timerStop: timer.stop()
     case .timerAgain: try timer.again()
-    case .timerInterval: timer.repeatInterval = .seconds(1)
+    case .timerInterval: _ = timer.repeatInterval
+    case .timerIntervalSet: timer.repeatInterval = .seconds(1)
     case .timerDueIn: _ = timer.dueIn
+    case .timerDueInStopped: _ = stopped.dueIn
+    case .timerIsActive: _ = timer.isActive
+    case .timerIsClosed: _ = timer.isClosed
     case .timerClose: timer.close()
+    case .asyncIsClosed: _ = async.isClosed
     case .asyncClose: async.close()
     case .pollStart: try poll.start(for: .readable) { _ in }
     case .pollStop: poll.stop()
+    case .pollIsActive: _ = poll.isActive
+    case .pollIsClosed: _ = poll.isClosed
     case .signalStart: try signal.start {}
     case .signalStop: signal.stop()
+    case .signalIsActive: _ = signal.isActive
+    case .signalIsClosed: _ = signal.isClosed
+    case .scheduledIsPending: _ = self.call.isPending
+    case .scheduledDeadline: _ = self.call.deadline
     case .scheduledCancel: self.call.cancel()
+    case .scheduledCancelTwice: cancelled.cancel()
     case .scheduledReschedule: self.call.reschedule(after: .zero)
+    case .scheduledRescheduleCancelled: cancelled.reschedule(after: .zero)
+    case .promiseIsResumed: _ = promise.isResumed
     case .promiseResume: promise.resume(returning: 1)
     }
+  }
+
+  var descriptions: [String] { ["\(timer)", "\(async)", "\(poll)", "\(signal)", "\(call)", "\(promise)"] }
+
+  var areClosed: Bool {
+    timer.isClosed && async.isClosed && poll.isClosed && signal.isClosed && !timer.isActive && !poll.isActive
+      && !signal.isActive && timer.dueIn == nil && !call.isPending && call.deadline > .init(nanoseconds: 0)
+      && !promise.isResumed
+  }
+
+  func resume() { promise.resume(returning: 1) }
+
+  func value() async throws -> Int { try await promise.value() }
+
+  func close() {
+    for timer in [timer, stopped] { timer.close() }
+    async.close()
+    poll.close()
+    signal.close()
+    call.cancel()
+    call.reschedule(after: .zero)
   }
 }
 

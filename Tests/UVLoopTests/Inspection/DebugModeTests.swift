@@ -60,6 +60,19 @@ import Testing
     #expect(text.split(separator: "dropped open").count == 2, "\(text)")
   }
 
+  @Test func `a dropped AsyncHandle has its article`() async {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      let loop = try DebugModeTests.makesALoop()
+      try await loop.run { loop in
+        _ = try AsyncHandle { _ = loop }
+        try await turn(loop)
+      }
+      await loop.shutdown()
+    }
+    let text = result?.standardErrorText ?? ""
+    #expect(text.contains("UVLoop: an AsyncHandle of loop \"open\" was dropped open"), "\(text)")
+  }
+
   @Test func `without debug mode neither is more than a line`() async {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       func drop() async throws -> ThreadIdentity {

@@ -14,6 +14,10 @@ import Testing
     try await expect(
       Fixture.of("A-18"), ["-default-isolation", "MainActor"], writes: "offloaded 4 true true true false\ntrue\n")
   }
+
+  @Test func `A-19 post refuses another module's actor that was made a LoopActor`() async throws {
+    try await expect(Fixture.of("A-19"), writes: "notOnLoop true\n")
+  }
 }
 
 private func expect(

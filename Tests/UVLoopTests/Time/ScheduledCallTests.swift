@@ -60,6 +60,28 @@ import Testing
     }
   }
 
+  @Test func `E-05 a call at the earliest moment of all is described while it waits, and reported when it is slow`()
+    async throws
+  {
+    await #expect(processExitsWith: .success) {
+      let loop = try EventLoop(.init(name: "kitchen"))
+      let reports = Shared<[SlowCall]>([])
+      try loop.reportSlowCalls(over: .milliseconds(1)) { slow in reports.update { $0.append(slow) } }
+      try await loop.run { loop in
+        let fired = try Promise<Void>()
+        let call = try loop.schedule(at: .init(nanoseconds: .min)) {
+          spin(for: .milliseconds(5))
+          fired.resume(returning: ())
+        }
+        #expect(call.description.contains("pending, due in -"))
+        try await fired.value()
+      }
+      await loop.shutdown()
+      let report = try #require(reports.value.first { $0.kind == .scheduledCall })
+      #expect(report.waited > .seconds(1_000_000))
+    }
+  }
+
   @Test func `E-05 an endless delay is as good as never`() async throws {
     try await withTestLoop { loop, calls in
       let report = try await loop.run { loop in
