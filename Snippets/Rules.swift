@@ -15,23 +15,23 @@ func enter(_ loop: EventLoop, _ meter: Meter) async throws {
 // snippet.actor
 actor Meter: LoopActor {
   nonisolated let loop: EventLoop
-  private let timer: TimerHandle
+  private var timer: TimerHandle?
   private var beats = 0
 
-  /// On the loop, because of `isolated`: only so can an initialiser make handles.
-  init(on loop: isolated EventLoop) throws {
-    self.loop = loop
-    timer = try TimerHandle()
-  }
+  /// Isolated to nobody, as the initialiser of an actor is: it makes no handles.
+  init(on loop: EventLoop) { self.loop = loop }
 
+  /// On the loop, as every method is.
   func start() throws {
+    let timer = try TimerHandle()
     // The closure names `self`, so that it belongs to the loop.
     try timer.start(after: .zero, repeating: .milliseconds(10)) { self.beat() }
+    self.timer = timer
   }
 
   private func beat() {
     beats += 1
-    if beats == 3 { timer.close() }
+    if beats == 3 { timer?.close() }
   }
 }
 // snippet.end
@@ -70,7 +70,7 @@ func leave(_ loop: EventLoop) async throws -> AsyncHandle.Sender {
 // snippet.end
 
 try await withEventLoop { loop in
-  let meter = try Meter(on: loop)
+  let meter = Meter(on: loop)
   try await enter(loop, meter)
   try await inside(loop)
   let timer = try every(.milliseconds(20)) { print("a beat") }
