@@ -50,7 +50,8 @@ extension EventLoop {
   /// - Throws: ``UVError/Code/invalidArgument`` for a threshold of zero or less; ``UVError/Code/loopClosed`` once shutdown
   ///   has begun.
   ///
-  /// > Isolation: Call it from any thread. What was posted before is reported as if it had not waited.
+  /// > Isolation: Call it from any thread. What runs on the loop at that moment, the caller itself for instance, is not
+  /// reported. What was posted before is reported as if it had not waited.
   ///
   /// > Ownership: The loop keeps `report` until ``stopReportingSlowCalls()``, or its end.
   public nonisolated func reportSlowCalls(
