@@ -63,17 +63,23 @@ extension EventLoop {
   /// Registers `body` to run on the loop when it shuts down: once, last in, first out, after the loop's tasks have
   /// ended and before its handles close.
   ///
+  /// As the only expression of a `run` write `_ = try loop.onShutdown { … }`: the hook that it would return belongs to the
+  /// loop.
+  ///
+  /// - Returns: The hook, which can be cancelled. Whoever has no use for it drops it.
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/notOnLoop`` from an actor of another
   ///   loop.
   ///
   /// > Isolation: On the loop only; does not compile elsewhere.
   ///
-  /// > Ownership: `body` is kept until shutdown. If it captures its loop, the loop is not ended by being dropped.
+  /// > Ownership: `body` is kept until it has run or was cancelled. If it captures its loop, the loop is not ended by
+  /// being dropped.
+  @discardableResult
   public func onShutdown(
     isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
-  ) throws(UVError) {
+  ) throws(UVError) -> ShutdownHook {
     try requireOnLoop(isolation, "onShutdown")
-    core.hooks.append(body)
+    return ShutdownHook(on: core, body)
   }
 
   /// Lends the `uv_loop_t` to C code.

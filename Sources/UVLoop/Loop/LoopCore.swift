@@ -46,7 +46,7 @@ import Synchronization
   var runningIdentity = JobIdentity.actor
   var waits: [ObjectIdentifier: Gate] = [:]
   var hasReleasedWaits = false
-  var hooks: [() -> Void] = []
+  var hooks = ShutdownHooks()
   var stop: LoopStop?
   /// What lives here; the same by slot, so that what is asked for at every call is one load away.
   var residents: [any LoopResident] = []

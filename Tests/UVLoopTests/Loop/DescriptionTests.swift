@@ -7,7 +7,7 @@ import Testing
     let loop = try EventLoop(.init(name: "kitchen"))
     #expect("\(loop)" == "EventLoop \"kitchen\", running, on \(loop.thread)")
     let during = Shared("")
-    try await loop.run { loop in try loop.onShutdown { during.value = "\(loop)" } }
+    try await loop.run { loop in _ = try loop.onShutdown { during.value = "\(loop)" } }
     await loop.shutdown()
     #expect(during.value == "EventLoop \"kitchen\", stopping, on \(loop.thread)")
     #expect("\(loop)" == "EventLoop \"kitchen\", stopped, on \(loop.thread)")

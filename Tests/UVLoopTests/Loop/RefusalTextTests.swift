@@ -142,7 +142,7 @@ private func make(_ call: RefusalTextTests.Refused, on loop: EventLoop) async th
   case .withTimeout: try await loop.withTimeout(.seconds(1_000)) {}
   case .offload: try await loop.offload {}
   case .schedule: try await loop.run { loop in _ = try loop.schedule(after: .zero) {} }
-  case .onShutdown: try await loop.run { loop in try loop.onShutdown {} }
+  case .onShutdown: try await loop.run { loop in _ = try loop.onShutdown {} }
   case .promise: try await loop.run { _ in _ = try Promise<Int>() }
   case .timer: try await loop.run { _ in _ = try TimerHandle() }
   case .async: try await loop.run { _ in _ = try AsyncHandle {} }

@@ -246,7 +246,7 @@ import Testing
     try await withTestLoop { loop, calls in
       calls.expect("report", 2)
       try await loop.run { loop in
-        try loop.onShutdown {
+        _ = try loop.onShutdown {
           Task {
             await loop.shutdown()
             calls.mark("report")

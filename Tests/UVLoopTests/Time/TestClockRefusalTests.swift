@@ -96,7 +96,7 @@ import Testing
   func `E-27 once shutdown has begun a turn is refused`(time: EventLoop.Time) async throws {
     try await withTestLoop(time: time) { loop, calls in
       try await loop.run { loop in
-        try loop.onShutdown {
+        _ = try loop.onShutdown {
           // Still on the loop's thread.
           Task.immediate {
             await Self.refusal(of: "advance", .loopClosed, saying: "shut down") { try await loop.advance(by: .zero) }
