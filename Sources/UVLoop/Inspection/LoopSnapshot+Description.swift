@@ -25,9 +25,8 @@ extension LoopSnapshot: CustomStringConvertible {
     list("offloaded calls that wait", offloadsQueued.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
     list(
       "handles of C code",
-      foreignHandles?.map { handle in
-        handle.kind + (handle.descriptor.map { ", descriptor \($0)" } ?? "")
-      } ?? [], &lines)
+      foreignHandles?.map { $0.kind + $0.particulars } ?? [], &lines)
+    if let foreignRequests, foreignRequests > 0 { lines.append("requests of C code: \(foreignRequests)") }
     if lines.count == 2 && running == nil { lines.append("nothing keeps it busy") }
     return lines.joined(separator: "\n")
   }

@@ -41,7 +41,8 @@ extension LoopSnapshot {
     pool = ThreadPool.statistics
     // They may keep a loop that has stopped. After its end there is no list to walk through.
     foreignHandles =
-      isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: false) : nil
+      isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: true) : nil
+    foreignRequests = isOnLoop ? core.machinery.isClosed ? 0 : core.foreignRequests : nil
   }
 }
 

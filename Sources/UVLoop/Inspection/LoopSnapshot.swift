@@ -100,8 +100,12 @@ public struct LoopSnapshot: Sendable, Codable {
   public let offloadsQueued: [Offload]
   /// Its offloaded calls that run, the oldest first.
   public let offloadsRunning: [Offload]
-  /// The handles that C code has put on the loop; nil from outside, where libuv's list cannot be read.
+  /// The handles that C code has put on the loop, those that are closing too; nil from outside, where libuv's list cannot
+  /// be read.
   public let foreignHandles: [ShutdownReport.ForeignHandle]?
+  /// How many requests of C code are under way: writes and connections of its handles, files, names, calls on the pool.
+  /// libuv counts them, and does not say what they are. Nil from outside.
+  public let foreignRequests: Int?
   /// The pool that all loops share.
   public let pool: ThreadPool.Statistics
 }
@@ -118,7 +122,7 @@ extension EventLoop {
   /// What is on the loop now, also while its thread is blocked.
   ///
   /// The loop is not asked, only kept from changing its lists for the moment that it takes to read them. Foreign handles
-  /// are not seen: libuv's list of them belongs to the loop's thread.
+  /// and requests are not seen: what libuv knows of them belongs to the loop's thread.
   ///
   /// - Parameter timeout: How long to wait while the loop is in the middle of a change, counted in nanoseconds: usually a
   ///   few of them, unless the process has lost its CPU.

@@ -75,6 +75,10 @@ import Synchronization
     return unsafe uv_loop_alive(loop) != 0
   }
 
+  /// How many requests libuv has under way, whoever made them. It counts them in a member that is not documented, and
+  /// that all versions of 1.x have, since programs are compiled against it.
+  var requests: Int { unsafe Int(loop.pointee.active_reqs.count) }
+
   /// Whether anything but these is active on the loop, or closing: what libuv calls alive, and the handles that their
   /// owners have unreferenced, which it leaves out.
   var awaitsOthers: Bool {

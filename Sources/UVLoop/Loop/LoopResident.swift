@@ -24,6 +24,8 @@ protocol LoopResident: AnyObject {
   func expire()
   /// Its own handles on libuv's loop, but for those of the machinery.
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { get }
+  /// How many requests of its own libuv has.
+  var uvRequests: Int { get }
   /// Adds what is left.
   func report(into report: inout ShutdownReport)
 }
@@ -39,6 +41,7 @@ extension LoopResident {
   var isEmpty: Bool { true }
   func expire() {}
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe [] }
+  var uvRequests: Int { 0 }
   func report(into report: inout ShutdownReport) {}
 }
 

@@ -106,10 +106,17 @@ extension LoopCore {
       var descriptor: Int32 = -1
       let status = unsafe uv_fileno(handle, &descriptor)
       let kind = unsafe uv_handle_type_name(uv_handle_get_type(handle)).map { unsafe String(cString: $0) }
-      found.append(.init(kind: kind ?? "unknown", descriptor: status == 0 ? descriptor : nil))
+      found.append(
+        .init(
+          kind: kind ?? "unknown", descriptor: status == 0 ? descriptor : nil, address: UInt(bitPattern: handle),
+          isActive: unsafe uv_is_active(handle) != 0, isReferenced: unsafe uv_has_ref(handle) != 0,
+          isClosing: unsafe uv_is_closing(handle) != 0))
     }
     return found
   }
+
+  /// How many requests of others are under way: writes, connections, files, names, calls on the pool.
+  var foreignRequests: Int { max(0, machinery.requests - residents.reduce(0) { $0 + $1.uvRequests }) }
 
   /// Begins the end, from any thread and as often as anybody likes. The shortest `within` counts.
   func requestStop(within limit: Duration?) {

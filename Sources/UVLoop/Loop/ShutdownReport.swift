@@ -27,6 +27,43 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     public let kind: String
     /// Its descriptor, where it has one.
     public let descriptor: Int32?
+    /// Where its `uv_handle_t` lies, which is how its owner and a debugger know it; nil for requests.
+    public let address: UInt?
+    /// Whether it may call back.
+    ///
+    /// > libuv: `uv_is_active`.
+    public let isActive: Bool
+    /// Whether it keeps libuv's loop alive.
+    ///
+    /// > libuv: `uv_has_ref`.
+    public let isReferenced: Bool
+    /// Whether its owner has closed it, so that it goes in one of the next turns. Such a one is in a ``LoopSnapshot``, and
+    /// in no report.
+    ///
+    /// > libuv: `uv_is_closing`.
+    public let isClosing: Bool
+
+    init(
+      kind: String, descriptor: Int32? = nil, address: UInt? = nil, isActive: Bool = true, isReferenced: Bool = true,
+      isClosing: Bool = false
+    ) {
+      self.kind = kind
+      self.descriptor = descriptor
+      self.address = address
+      self.isActive = isActive
+      self.isReferenced = isReferenced
+      self.isClosing = isClosing
+    }
+
+    /// What sets it apart from others of its kind, to follow that.
+    var particulars: String {
+      var text = address.map { " at 0x" + String($0, radix: 16) } ?? ""
+      if let descriptor { text += ", descriptor \(descriptor)" }
+      if isClosing { return text + ", closing" }
+      if !isActive { text += ", inactive" }
+      if !isReferenced { text += ", not referenced" }
+      return text
+    }
   }
 
   /// Tasks and offloaded calls that did not end in time, and calls that were abandoned. They go on: a task on Swift's
@@ -49,7 +86,7 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
         "unfinished \(item.kind.rawValue) \(item.label.map { "\"\($0)\"" } ?? "without a name"), age \(item.age.text)")
     }
     for handle in foreignHandles {
-      lines.append("foreign \(handle.kind) handle left open" + (handle.descriptor.map { ", descriptor \($0)" } ?? ""))
+      lines.append("foreign \(handle.kind) handle left open\(handle.particulars)")
     }
     if droppedCalls > 0 { lines.append("\(droppedCalls) scheduled call\(droppedCalls == 1 ? "" : "s") dropped") }
     let ending = lines.isEmpty ? "nothing left behind" : lines.joined(separator: "; ")

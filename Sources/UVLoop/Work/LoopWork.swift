@@ -53,6 +53,8 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
 
   var isEmpty: Bool { runners.isEmpty }
 
+  var uvRequests: Int { runners.count }
+
   /// A call that its caller has abandoned may never end, and nobody waits for it.
   var isQuiet: Bool { PoolLedger.process.isQuiet(queue) }
 

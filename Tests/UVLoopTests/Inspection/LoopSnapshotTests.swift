@@ -1,3 +1,4 @@
+import CLibUV
 import Testing
 
 @testable import UVLoop
@@ -143,15 +144,75 @@ import Testing
       #expect(unsafe loop.withUnsafeLoop { unsafe neighbour.attach(to: $0) } == 0)
       let timer = try TimerHandle()
       let snapshot = loop.snapshot()
-      #expect(snapshot.foreignHandles == [.init(kind: "timer", descriptor: nil)])
+      #expect(snapshot.foreignHandles == [.init(kind: "timer", address: neighbour.address)])
       #expect(snapshot.handles.map(\.kind) == ["TimerHandle"])
-      #expect(snapshot.description.contains("handles of C code: 1 (timer)"), "\(snapshot)")
+      let place = "0x\(String(neighbour.address, radix: 16))"
+      #expect(snapshot.description.contains("handles of C code: 1 (timer at \(place))"), "\(snapshot)")
       #expect(neighbour.isActive && !neighbour.isClosing)
       // Libuv's list cannot be read from outside.
       #expect(try loop.snapshotFromOutside().foreignHandles == nil)
       neighbour.close()
-      #expect(loop.snapshot().foreignHandles == [])
       timer.close()
+      try await turn(loop)
+      #expect(loop.snapshot().foreignHandles == [])
+    }
+  }
+
+  @Test func `J-12 handles of C code are told apart by address and state`() async throws {
+    try await onTestLoop { loop, _ in
+      let neighbours = (0..<3).map { _ in NeighbourTests.Neighbour() }
+      for neighbour in neighbours { #expect(unsafe loop.withUnsafeLoop { unsafe neighbour.attach(to: $0) } == 0) }
+      neighbours[1].unreference()
+      neighbours[2].stop()
+      func found(_ index: Int, on loop: isolated EventLoop) throws -> ShutdownReport.ForeignHandle {
+        let handles = loop.snapshot().foreignHandles ?? []
+        return try #require(handles.first { $0.address == neighbours[index].address })
+      }
+      let first = try found(0, on: loop)
+      #expect(first.kind == "timer" && first.isActive && first.isReferenced && !first.isClosing)
+      let second = try found(1, on: loop)
+      #expect(second.isActive && !second.isReferenced)
+      #expect(second.particulars.hasSuffix(", not referenced"))
+      let third = try found(2, on: loop)
+      #expect(!third.isActive && third.isReferenced)
+      #expect(third.particulars.hasSuffix(", inactive"))
+      for neighbour in neighbours { neighbour.close() }
+      let closing = try found(0, on: loop)
+      #expect(closing.isClosing && !closing.isActive)
+      #expect(closing.particulars.hasSuffix(", closing"))
+      try await turn(loop)
+      #expect(loop.snapshot().foreignHandles == [])
+    }
+  }
+
+  @Test func `J-12 requests of C code are counted, and the library's own are not`() async throws {
+    await #expect(processExitsWith: .success) {
+      try ThreadPool.setSize(2)
+      try await withTestLoop { loop, _ in
+        #expect(await loop.snapshot().foreignRequests == 0)
+        let held = try await HeldWorkers(2, on: loop)
+        #expect(await loop.snapshot().foreignRequests == 0)
+        let requests = await loop.run { loop in
+          unsafe loop.withUnsafeLoop { loop in (0..<3).map { _ in unsafe LoopSnapshotTests.askPool(of: loop) } }
+        }
+        #expect(requests == [0, 0, 0])
+        let snapshot = await loop.snapshot()
+        #expect(snapshot.foreignRequests == 3 && snapshot.foreignHandles == [])
+        #expect(snapshot.description.contains("requests of C code: 3"), "\(snapshot)")
+        #expect(try loop.snapshotFromOutside().foreignRequests == nil)
+        try await held.release()
+        await expectEventually { await loop.snapshot().foreignRequests == 0 }
+        await loop.shutdown()
+        #expect(await loop.snapshot().foreignRequests == 0)
+      }
+    }
+  }
+
+  /// What C code does that has something to compute.
+  private static func askPool(of loop: UnsafeMutableRawPointer) -> Int32 {
+    let request = UnsafeMutablePointer<uv_work_t>.allocate(capacity: 1)
+    return unsafe uv_queue_work(loop.assumingMemoryBound(to: uv_loop_t.self), request, { _ in }) { request, _ in
+      unsafe request?.deallocate()
     }
   }
 
@@ -163,7 +224,7 @@ import Testing
     await loop.shutdown()
     let snapshot = await loop.snapshot()
     #expect(snapshot.state == .stopped)
-    #expect(snapshot.foreignHandles == [.init(kind: "timer", descriptor: nil)])
+    #expect(snapshot.foreignHandles == [.init(kind: "timer", address: neighbour.address)])
     #expect(try loop.snapshotFromOutside().foreignHandles == nil)
     await loop.run { loop in unsafe loop.withUnsafeLoop { _ in neighbour.close() } }
     await expectThreadGone(loop.thread)

@@ -16,6 +16,9 @@ import Testing
 
     var isActive: Bool { unsafe uv_is_active(handle) != 0 }
     var isClosing: Bool { unsafe uv_is_closing(handle) != 0 }
+    var address: UInt { UInt(bitPattern: unsafe handle) }
+
+    func stop() { _ = unsafe uv_timer_stop(timer) }
 
     /// As C code does with a timer that shall not keep the loop.
     func unreference() { unsafe uv_unref(handle) }
@@ -34,7 +37,9 @@ import Testing
   {
     let (loop, neighbour) = try await Self.loopWithNeighbour()
     let report = await loop.shutdown()
-    #expect(report.foreignHandles == [.init(kind: "timer", descriptor: nil)])
+    #expect(report.foreignHandles == [.init(kind: "timer", address: neighbour.address)])
+    let place = "at 0x\(String(neighbour.address, radix: 16))"
+    #expect(report.description.contains("foreign timer handle left open \(place)"), "\(report)")
     #expect(report.unfinished.isEmpty)
     #expect(loop.state == .stopped)
     let (isActive, isClosing) = await loop.run { _ in (neighbour.isActive, neighbour.isClosing) }
