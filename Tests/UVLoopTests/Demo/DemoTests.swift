@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-/// The demo, run as anybody runs it. One after the other: each of them is a program with threads of its own.
+/// The demo, run as anybody runs it. Each of them is a program of its own, which waits for most of its time.
 @Suite(.sideBySide) struct DemoTests {
   static let scenes = [
     ["hello", "--sleep", "20ms"], ["threads"], ["timers", "--every", "20ms", "--count", "3"],
@@ -133,7 +133,8 @@ import Testing
   }
 
   @Test func `a reader that has seen enough ends it without a word`() async throws {
-    let run = try await Demo.run(["timers", "--every", "20ms"]) { _ in .stopReading }
+    // Many more ticks than the reader needs time to go.
+    let run = try await Demo.run(["timers", "--every", "20ms", "--count", "5000"]) { _ in .stopReading }
     #expect(run.status == 128 + SIGPIPE)
     #expect(run.errors == "")
   }

@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// What becomes of a handle whose descriptor has been closed, when its number belongs to another one.
-@Suite struct PollHandleReuseTests {
+@Suite(.sideBySide) struct PollHandleReuseTests {
   typealias Outcome = Result<PollHandle.Events, UVError>
 
   /// A watcher of C code's for a descriptor that becomes readable.
