@@ -19,7 +19,7 @@ struct Inspect: Scene {
 
   func play(on loop: EventLoop, _ output: Output) throws {
     let watch = LoopWatch(loop)
-    try watch.begin(over: max(.milliseconds(75), stall.duration / 2))
+    try watch.begin(over: max(.milliseconds(75), stall.duration / 4))
     BusyLoop(loop, stall: stall.duration).begin()
 
     let end = ContinuousClock.now + length.duration
