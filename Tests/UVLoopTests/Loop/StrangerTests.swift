@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Actors that name a loop and do not run there.
-@Suite struct StrangerTests {
+@Suite(.alone) struct StrangerTests {
   /// Every call that takes the isolation of its caller.
   enum Call: String, CaseIterable, Sendable {
     case timer = "TimerHandle.init"
