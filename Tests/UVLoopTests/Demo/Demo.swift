@@ -23,84 +23,79 @@ enum Demo {
     _ arguments: [String], environment: [String: String] = [:], to destination: Destination = .pipe,
     react: @escaping @Sendable (Substring) -> Reaction? = { _ in nil }
   ) async throws -> Outcome {
-    let process = Foundation.Process()
-    process.executableURL = URL(fileURLWithPath: "\(SwiftCompiler.productsFolder)/uv-hello")
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment
+    let settings = ProcessInfo.processInfo.environment
       .filter { $0.key != "NO_COLOR" }
       .merging(["TERM": "xterm"]) { $1 }.merging(environment) { $1 }
-    process.standardInput = FileHandle.nullDevice
-    let child = Child(process)
+      .map { "\($0.key)=\($0.value)" }
+    let child = Shared<ChildProcess?>(nil)
     return try await withScratchFolder { folder in
       do {
         return try await onPlainThread(within: .seconds(120)) {
-          try child.finish(errorsTo: "\(folder)/errors", destination, react)
+          try finish(arguments, settings, errorsTo: "\(folder)/errors", destination, react) { child.value = $0 }
         }
       } catch {
-        if child.process.isRunning { kill(child.process.processIdentifier, SIGKILL) }
+        child.value?.kill(SIGKILL)
         throw error
       }
     }
   }
 
-  /// Goes to the plain thread that reads, and back only to be killed.
-  private final class Child: @unchecked Sendable {  // Holds because `Process` guards what is asked here.
-    let process: Foundation.Process
-    init(_ process: Foundation.Process) { self.process = process }
+  /// Starts it, tells which process it is, and reads until it ends.
+  private static func finish(
+    _ arguments: [String], _ environment: [String], errorsTo path: String, _ destination: Destination,
+    _ react: (Substring) -> Reaction?, _ tell: (ChildProcess?) -> Void
+  ) throws -> Outcome {
+    let (child, reader) = try ChildProcess.startingAlone {
+      let errors = unsafe open(path, O_WRONLY | O_CREAT, 0o600)
+      if errors < 0 { throw SwiftCompiler.Failure("\(path): errno \(Posix.errno)") }
+      defer { Posix.close(errors) }
+      let (reader, writer) = try destination == .pipe ? pipe() : terminal()
+      defer { Posix.close(writer) }
+      _ = fcntl(reader, F_SETFD, FD_CLOEXEC)
+      let child = try ChildProcess(
+        "\(SwiftCompiler.productsFolder)/uv-hello", arguments, environment: environment, output: writer, errors: errors)
+      return (child, reader)
+    }
+    tell(child)
 
-    func finish(
-      errorsTo path: String, _ destination: Destination, _ react: (Substring) -> Reaction?
-    ) throws -> Outcome {
-      try Files.write("", to: path)
-      guard let errors = FileHandle(forWritingAtPath: path) else { throw SwiftCompiler.Failure("cannot write \(path)") }
-      process.standardError = errors
-      let (reader, writer) = try destination == .pipe ? Self.pipe() : Self.terminal()
-      process.standardOutput = writer
-      try process.run()
-      try writer.close()
-      try errors.close()
-
-      var bytes: [UInt8] = []
-      var seen = 0
-      var mayReact = true
-      var chunk = [UInt8](repeating: 0, count: 4_096)
-      reading: while true {
-        // A terminal whose other end is gone answers with an error.
-        let count = unsafe read(reader.fileDescriptor, &chunk, chunk.count)
-        if count <= 0 { break }
-        bytes += chunk[..<count]
-        while mayReact, let end = bytes[seen...].firstIndex(of: UInt8(ascii: "\n")) {
-          let line = String(decoding: bytes[seen..<end], as: UTF8.self)
-          seen = end + 1
-          guard let reaction = react(line[...]) else { continue }
-          mayReact = false
-          switch reaction {
-          case .interrupt: kill(process.processIdentifier, SIGINT)
-          case .stopReading: break reading
-          }
+    var bytes: [UInt8] = []
+    var seen = 0
+    var mayReact = true
+    var chunk = [UInt8](repeating: 0, count: 4_096)
+    reading: while true {
+      // A terminal whose other end is gone answers with an error.
+      let count = unsafe read(reader, &chunk, chunk.count)
+      if count <= 0 { break }
+      bytes += chunk[..<count]
+      while mayReact, let end = bytes[seen...].firstIndex(of: UInt8(ascii: "\n")) {
+        let line = String(decoding: bytes[seen..<end], as: UTF8.self)
+        seen = end + 1
+        guard let reaction = react(line[...]) else { continue }
+        mayReact = false
+        switch reaction {
+        case .interrupt: child.kill(SIGINT)
+        case .stopReading: break reading
         }
       }
-      try reader.close()
-      process.waitUntilExit()
-      let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
-      return Outcome(status: status, output: String(decoding: bytes, as: UTF8.self), errors: Files.text(of: path))
     }
+    Posix.close(reader)
+    let status = child.wait()
+    tell(nil)
+    return Outcome(status: status, output: String(decoding: bytes, as: UTF8.self), errors: Files.text(of: path))
+  }
 
-    private static func pipe() throws -> (FileHandle, FileHandle) {
-      let pipe = Pipe()
-      return (pipe.fileHandleForReading, pipe.fileHandleForWriting)
-    }
+  private static func pipe() throws -> (reader: Int32, writer: Int32) {
+    var ends: [Int32] = [-1, -1]
+    if unsafe Foundation.pipe(&ends) != 0 { throw SwiftCompiler.Failure("pipe: errno \(Posix.errno)") }
+    return (ends[0], ends[1])
+  }
 
-    /// A terminal of 80 columns that nobody looks at.
-    private static func terminal() throws -> (FileHandle, FileHandle) {
-      var (reader, writer): (Int32, Int32) = (-1, -1)
-      if unsafe openpty(&reader, &writer, nil, nil, nil) != 0 {
-        throw SwiftCompiler.Failure("openpty: errno \(Posix.errno)")
-      }
-      return (
-        FileHandle(fileDescriptor: reader, closeOnDealloc: true),
-        FileHandle(fileDescriptor: writer, closeOnDealloc: true)
-      )
+  /// A terminal of 80 columns that nobody looks at.
+  private static func terminal() throws -> (reader: Int32, writer: Int32) {
+    var (reader, writer): (Int32, Int32) = (-1, -1)
+    if unsafe openpty(&reader, &writer, nil, nil, nil) != 0 {
+      throw SwiftCompiler.Failure("openpty: errno \(Posix.errno)")
     }
+    return (reader, writer)
   }
 }

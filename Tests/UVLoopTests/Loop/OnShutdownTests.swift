@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite(.sideBySide) struct OnShutdownTests {
+@Suite(.alone) struct OnShutdownTests {
   private actor Registrar: LoopActor {
     nonisolated let loop: EventLoop
 

@@ -76,7 +76,8 @@ enum SwiftCompiler {
   static func run(_ program: String, _ arguments: [String] = []) async throws -> Outcome {
     let command = ([program] + arguments).map { "'\($0)'" }.joined(separator: " ")
     return try await onPlainThread(within: .seconds(120)) {
-      guard let pipe = unsafe popen("\(command) 2>&1", "r") else { throw Failure("popen: errno \(Posix.errno)") }
+      let pipe = unsafe ChildProcess.startingAlone { unsafe popen("\(command) 2>&1", "r") }
+      guard let pipe = unsafe pipe else { throw Failure("popen: errno \(Posix.errno)") }
       let output = unsafe Files.text(from: pipe)
       return Outcome(status: unsafe pclose(pipe), output: output)
     }
