@@ -9,6 +9,11 @@ import Synchronization
 // Why a wake is never lost: an item and the change to *awake* happen under one lock. A poster that finds the loop
 // awake knows that the loop has not yet looked for the last time before it sleeps; one that finds it asleep signals,
 // and the signal is kept by the kernel until the loop reads it.
+//
+// Why the wake is kept by hand: once the lock is given up, nothing keeps this inbox for a thread that adds a job. Swift's
+// runtime enqueues with a reference that keeps nothing, and the loop, woken by anything else, may run the job, which may
+// drop whatever kept the loop. The compiler believes that a caller keeps `self`, and with it a `let`: it would drop a
+// plain strong reference. Whoever does not signal touches nothing after the unlock, and pays for nothing.
 
 /// The only door for other threads into a loop.
 final class LoopInbox: @unchecked Sendable {  // Holds because every stored variable is guarded by `lock`.
@@ -62,13 +67,16 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     queue.append(work)
     posts &+= 1
     spin?.noteArrival()
-    let mustWake = !isAwake
-    if mustWake {
-      isAwake = true
-      wakes &+= 1
+    if isAwake {
+      lock.unlock()
+      return .accepted
     }
+    isAwake = true
+    wakes &+= 1
+    let wake = Unmanaged.passRetained(wake)
     lock.unlock()
-    if mustWake { wake.signal() }
+    unsafe wake._withUnsafeGuaranteedRef { $0.signal() }
+    unsafe wake.release()
     return .accepted
   }
 

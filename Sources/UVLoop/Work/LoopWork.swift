@@ -15,15 +15,18 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
 
   deinit { PoolLedger.process.close(queue) }
 
-  /// Puts a call in line, and sends for a runner if need be. Throws where the call could never begin.
-  func add(_ offload: Offload) throws(UVError) {
+  /// Puts a call in line, and sends for a runner if need be; false if it has been cancelled. Throws where the call could
+  /// never begin. From here on the call may be run and freed.
+  func add(_ offload: Offload) throws(UVError) -> Bool {
     switch try PoolLedger.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
+    case .cancelled: return false
     case .needsRunner: sendRunner()
     case .needsFirstRunner:
       DetachedThread.asCreator(of: "libuv-worker") { sendRunner() }
       PoolLedger.process.noteStarted()
     }
+    return true
   }
 
   private func sendRunner() {

@@ -95,15 +95,15 @@ extension Offload: SerialExecutor {
 
   /// On the loop's thread, where libuv wants it.
   private nonisolated func submit() {
-    if isCancelled.load(ordering: .acquiring) { return refuse(.cancelled) }
     if core.stop != nil { return refuse(.closed) }
     do throws(UVError) {
-      try core.work.add(self)
+      // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker may
+      // run it to its end, after which nobody does.
+      if try core.work.add(self) { return }
     } catch {
       return refuse(.refused(error))
     }
-    // Cancelled meanwhile, on another thread that may not have found it in the queue.
-    if isCancelled.load(ordering: .acquiring) { withdraw() }
+    refuse(.cancelled)
   }
 
   nonisolated func runOnWorker() {
@@ -155,6 +155,10 @@ extension Offload {
   nonisolated func excuse(from core: LoopCore) {
     if core === self.core { asksForShutdown.store(true, ordering: .releasing) }
   }
+
+  /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues it
+  /// asks under the lock of the queue, and one of the two finds the other.
+  nonisolated var isWithdrawn: Bool { isCancelled.load(ordering: .acquiring) }
 
   /// Whether its worker waits in `runBlocking`.
   nonisolated var isBlocked: Bool { blocks.load(ordering: .acquiring) > 0 }

@@ -87,6 +87,8 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     /// The same, and it may be the one for which the pool's threads are made: of two loops that come first at the same
     /// time either may be.
     case needsFirstRunner
+    /// It has been cancelled and is not queued.
+    case cancelled
   }
 
   /// Queues a call. Refused if it could never begin: every worker is held by a call which itself blocks in `runBlocking`,
@@ -94,6 +96,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   func enqueue(_ offload: Offload, in queue: OffloadQueue) throws(UVError) -> Admission {
     let now = MonotonicClock.now()
     return try lock.withLock { () throws(UVError) in
+      if offload.isWithdrawn { return .cancelled }
       let size = fixedSize ?? PoolLedger.sizeFromEnvironment()
       fixedSize = size
       if !offload.chain.isEmpty {
