@@ -104,6 +104,9 @@ extension SignalHandle: CustomStringConvertible {
   func start(once isOnce: Bool, _ body: @escaping () -> Void) throws(UVError) {
     try enter(isOnce ? "startOnce" : "start")
     if !isWatching {
+      // libuv locks in `uv_signal_start` and `uv_signal_stop`, with a pipe that it closes when the process exits.
+      if !ExitGate.enter() { throw core.closedError("SignalHandle.start") }
+      defer { ExitGate.leave() }
       try SignalDisposition.process.watch(signal.rawValue) { () throws(UVError) in
         unsafe try check(
           uv_signal_start(
@@ -146,8 +149,18 @@ extension SignalHandle: CustomStringConvertible {
     isWatching = false
     let isLast = !core.handles.open.contains { ($0 as? SignalWatcher)?.watches(signal) == true }
     if isLast { setBlocked(true) }
+    if !ExitGate.enter() {
+      isStuck = true
+      return
+    }
+    defer { ExitGate.leave() }
     SignalDisposition.process.unwatch(signal.rawValue) { _ = unsafe uv_signal_stop(uvSignal) }
   }
+
+  /// The process exits, and libuv goes on watching: to close the handle would stop it.
+  private var isStuck = false
+
+  override var mustStayOpen: Bool { isStuck }
 
   private func watches(_ signal: Signal) -> Bool { isWatching && self.signal == signal }
 

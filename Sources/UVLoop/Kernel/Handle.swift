@@ -147,6 +147,11 @@ import CLibUV
     if !core.books.withOwnership({ state.close(by: closer) }) { return }
     willClose()
     core.handles.noteClosed()
+    if mustStayOpen {
+      // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
+      unsafe uvHandle.pointee.data = nil
+      return core.handles.remove(self)
+    }
     unsafe uv_close(uvHandle) { handle in
       guard let handle = unsafe handle else { return }
       unsafe Handle.of(handle.pointee.data)?.free()
@@ -167,6 +172,8 @@ import CLibUV
   /// It closes: let go of callbacks and of what was claimed. The state says so already, so that what a callback held
   /// may call back.
   func willClose() {}
+  /// Whether libuv can close it no more; asked after `willClose`.
+  var mustStayOpen: Bool { false }
   /// The memory is about to be freed.
   func willFree() {}
   /// Whether a callback may come.

@@ -7,6 +7,8 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   private unowned(unsafe) let core: LoopCore
   private var runners: [Runner] = []
   private var resting: [Runner] = []
+  /// Calls that came while the process exits.
+  private var late: [Offload] = []
 
   init(_ core: LoopCore) {
     unsafe self.core = core
@@ -18,6 +20,11 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   /// Puts a call in line, and sends for a runner if need be; false if it has been cancelled. Throws where the call could
   /// never begin. From here on the call may be run and freed.
   func add(_ offload: Offload) throws(UVError) -> Bool {
+    if !ExitGate.enter() {
+      try addLate(offload)
+      return true
+    }
+    defer { ExitGate.leave() }
     switch try PoolLedger.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
     case .cancelled: return false
@@ -27,6 +34,25 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
       PoolLedger.process.noteStarted()
     }
     return true
+  }
+
+  /// The process exits, and nothing begins any more. What comes now waits for the end of the process, or of the loop: its
+  /// task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and what such a
+  /// call waits for must not wait for `exit`.
+  private func addLate(_ offload: Offload) throws(UVError) {
+    if !offload.chain.isEmpty {
+      throw UVError(
+        .loopClosed, call: "offload",
+        """
+        \(offload.title) cannot begin: the process exits, and waits for the call on the pool that offloaded it.
+        """)
+    }
+    late.append(offload)
+  }
+
+  func releaseWaits() {
+    for offload in late { offload.refuseWithdrawn() }
+    late = []
   }
 
   private func sendRunner() {
@@ -48,11 +74,14 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   func askForRelief() { unsafe core.tell { self.sendRunnerIfNeeded() } }
 
   private func sendRunnerIfNeeded() {
+    if !ExitGate.enter() { return }
+    defer { ExitGate.leave() }
     if PoolLedger.process.mustSendRunner(to: queue) { sendRunner() }
   }
 
-  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
-  var isSettled: Bool { PoolLedger.process.isSettled(queue) }
+  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned. All
+  /// runners but those that run such a call must be back: who is told that the loop has ended may end the process.
+  var isSettled: Bool { PoolLedger.process.isSettled(queue, runners: runners.count) }
 
   var isEmpty: Bool { runners.isEmpty }
 

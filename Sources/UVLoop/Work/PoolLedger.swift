@@ -242,12 +242,14 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
-  /// Whether nothing of a loop waits or runs that its shutdown waits for.
-  func isSettled(_ queue: OffloadQueue) -> Bool {
+  /// Whether nothing of a loop waits or runs that its shutdown waits for: of its runners that libuv has, each runs a call
+  /// that is not waited for.
+  func isSettled(_ queue: OffloadQueue, runners: Int) -> Bool {
     lock.withLock {
-      func isExcused(_ offload: Offload) -> Bool { offload.isExcused || offload.isAbandoned }
+      // What an abandoned call held is released on the worker, and that may take as long as the call.
+      func isExcused(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExcused && !offload.isOver }
       return queue.waiting.allSatisfy(isExcused)
-        && running.allSatisfy { unsafe $0.queue !== queue || $0.isOver || isExcused($0) }
+        && running.count { unsafe $0.queue === queue && isExcused($0) } == runners
     }
   }
 

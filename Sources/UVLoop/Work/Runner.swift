@@ -21,7 +21,7 @@ final class Runner: Sendable {
     unsafe self.work = work
   }
 
-  /// On the loop's thread.
+  /// On the loop's thread, inside the exit gate.
   func submit(on core: LoopCore) {
     let status = unsafe request.submit(for: self) { memory in
       unsafe uv_queue_work(
@@ -34,7 +34,12 @@ final class Runner: Sendable {
   }
 
   /// On the loop's thread: out of libuv's queue, if it has not begun. Its callback comes either way.
-  func withdraw() { _ = unsafe request.cancel() }
+  func withdraw() {
+    // When the process exits the pool runs what is queued, so that the callback comes then too.
+    if !ExitGate.enter() { return }
+    defer { ExitGate.leave() }
+    _ = unsafe request.cancel()
+  }
 
   private static func of(_ data: UnsafeMutableRawPointer?) -> Runner? {
     unsafe data.map { unsafe Unmanaged<Runner>.fromOpaque($0).takeUnretainedValue() }

@@ -5,7 +5,9 @@
 /// named `libuv-worker`. What is counted here are offloaded calls; requests of C code on the same pool are not seen.
 ///
 /// When the process ends by `exit` libuv waits for the pool, for work that runs *and* work that is queued
-/// (`threadpool.c`): an offloaded call that never ends keeps the process alive.
+/// (`threadpool.c`): an offloaded call that never ends keeps the process alive. What is offloaded from then on does not
+/// begin any more: it waits for the end of the process, or of its loop. What a call that runs waits for in `runBlocking`
+/// is refused with ``UVError/Code/loopClosed``, since `exit` waits for that call.
 ///
 /// > Isolation: Everything here may be called on any thread.
 ///

@@ -1,0 +1,148 @@
+import CLibUV
+import Testing
+
+@testable import UVLoop
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The end of a process by `exit`, while its loops go on. libuv's library destructor takes down the pool and the lock
+/// for signals then, and whoever comes there later aborts the process.
+@Suite(.serialized) struct ProcessExitTests {
+  /// From the moment of the pool's threads being made to one where calls have come and gone.
+  static let moments: [UInt32] = [0, 100, 300, 1_000, 3_000, 10_000, 40_000]
+
+  @Test(arguments: moments)
+  func `G-22 a process that exits while its loop offloads ends with the code that it gave`(moment: UInt32) async {
+    await #expect(processExitsWith: .exitCode(7)) { [moment] in
+      LingeringExit.prepare()
+      let loop = try EventLoop()
+      for _ in 0..<8 {
+        Task.detached { while true { try? await loop.offload { spin(for: .microseconds(20)) } } }
+      }
+      PlainThread {
+        usleep(moment)
+        exit(7)
+      }
+      try await Task.sleep(for: .seconds(60))
+    }
+  }
+
+  @Test(arguments: moments)
+  func `G-22 a process that exits while callers abandon their calls ends with the code that it gave`(moment: UInt32)
+    async
+  {
+    await #expect(processExitsWith: .exitCode(7)) { [moment] in
+      LingeringExit.prepare()
+      let loop = try EventLoop()
+      for _ in 0..<8 {
+        Task.detached {
+          while true {
+            let call = Task { try? await loop.offload(onCancel: .abandon) { spin(for: .microseconds(20)) } }
+            await Task.yield()
+            call.cancel()
+            await call.value
+          }
+        }
+      }
+      PlainThread {
+        usleep(moment)
+        exit(7)
+      }
+      try await Task.sleep(for: .seconds(60))
+    }
+  }
+
+  @Test func `G-22 exit on the loop's thread in the midst of offloading ends the process`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      LingeringExit.prepare()
+      let loop = try EventLoop()
+      for _ in 0..<8 {
+        Task.detached { while true { try? await loop.offload { spin(for: .microseconds(20)) } } }
+      }
+      try await loop.run { loop in _ = try loop.schedule(after: .milliseconds(5)) { exit(7) } }
+      try await Task.sleep(for: .seconds(60))
+    }
+  }
+
+  @Test func `G-22 calls on the pool that wait for others through their loop do not hold up the exit`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      let loop = try EventLoop()
+      let begun = Event("some rounds")
+      for _ in 0..<3 {
+        Task.detached {
+          while true {
+            try? await loop.offload {
+              try? loop.runBlocking { loop in try await loop.offload { spin(for: .microseconds(20)) } }
+              begun.signal()
+            }
+          }
+        }
+      }
+      try await begun.wait(times: 20)
+      exit(7)
+    }
+  }
+
+  @Test func `G-22 while the process exits a loop may still be shut down, on a worker too`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      let loop = try EventLoop()
+      let other = try EventLoop()
+      let begun = Event("the begin of the call")
+      Task.detached {
+        try await loop.offload {
+          begun.signal()
+          // The exit waits for this call, and this call for a loop with a task that cannot offload any more.
+          usleep(50_000)
+          _ = try? other.shutdownBlocking()
+        }
+      }
+      other.task { loop in
+        while !Task.isCancelled { try await loop.offload { spin(for: .microseconds(20)) } }
+      }
+      try await begun.wait()
+      exit(7)
+    }
+  }
+
+  @Test func `G-22 a process that exits while its loops start and stop to watch signals ends with its code`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      LingeringExit.prepare()
+      let rounds = Event("some rounds")
+      for signal in [Signal.hangup, .user2] {
+        let loop = try EventLoop()
+        Task.detached {
+          while true {
+            try? await loop.run { _ in
+              let handle = try SignalHandle(signal)
+              try handle.start {}
+              handle.close()
+            }
+            rounds.signal()
+          }
+        }
+      }
+      try await rounds.wait(times: 200)
+      exit(7)
+    }
+  }
+
+  @Test func `G-22 when shutdown has returned the loop uses libuv no more, whatever was offloaded before`() async {
+    await #expect(processExitsWith: .success) {
+      try ThreadPool.setSize(1)
+      for _ in 0..<100 {
+        let loop = try EventLoop()
+        await withTaskGroup { group in
+          for _ in 0..<4 { group.addTask { try? await loop.offload { spin(for: .microseconds(5)) } } }
+        }
+        await loop.shutdown()
+        #expect(loop.core.machinery.isClosed)
+      }
+    }
+  }
+}
