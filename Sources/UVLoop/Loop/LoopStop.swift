@@ -65,8 +65,10 @@ import CLibUV
     case .closingHandles, .reaping:
       now.isSettled = core.residents.allSatisfy(\.isSettled)
       now.isEmpty = core.residents.allSatisfy(\.isEmpty)
-      now.hasForeignHandles = !core.foreignHandles(includingClosing: true).isEmpty
-      if hasForeignRequests {
+      let foreign = core.foreignHandles(includingClosing: true)
+      now.hasForeignHandles = !foreign.isEmpty
+      // In the callback of one that closes its owner may close the next: a chain of any length ends before the report.
+      if foreign.contains(where: \.isClosing) || hasForeignRequests {
         now.isSettled = false
         now.isEmpty = false
       }

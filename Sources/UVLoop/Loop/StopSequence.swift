@@ -20,7 +20,8 @@ struct StopSequence {
     var isExpired = false
     /// Tasks of the loop that have not ended.
     var tasks = 0
-    /// Our handles are freed, and the offloaded calls that shutdown waits for have ended, and requests of C neighbours.
+    /// Our handles are freed, and what else shutdown waits for has ended: offloaded calls, requests of C neighbours, and
+    /// the close of their handles, where it has begun.
     var isSettled = true
     /// Our handles are freed, and no offloaded call and no request is left on the loop at all.
     var isEmpty = true

@@ -78,6 +78,59 @@ import Testing
     }
   }
 
+  @Test func `K-14 C code that closes its handles one in the callback of the other is awaited to the last`()
+    async throws
+  {
+    try await onTestLoop { loop, _ in
+      let chain = Chain(of: 20)
+      unsafe loop.withUnsafeLoop { unsafe chain.attach(to: $0) }
+      try loop.onShutdown { chain.close() }
+      let report = await loop.shutdown()
+      #expect(report.foreignHandles.isEmpty, "\(report)")
+      #expect(chain.open.value == 0)
+    }
+  }
+
+  /// Timers, each of which is closed in the close callback of the one before.
+  @safe final class Chain: @unchecked Sendable {  // Holds because the timers are used on the loop alone.
+    let open = Counter()
+    private let timers: UnsafeMutablePointer<uv_timer_t>
+    private let count: Int
+    private var next = 0
+
+    init(of count: Int) {
+      self.count = count
+      unsafe timers = .allocate(capacity: count)
+    }
+
+    deinit { unsafe timers.deallocate() }
+
+    func attach(to loop: UnsafeMutableRawPointer) {
+      for index in 0..<count {
+        unsafe uv_timer_init(loop.assumingMemoryBound(to: uv_loop_t.self), timers + index)
+        // Kept by the callback of the last.
+        unsafe timers[index].data = Unmanaged.passUnretained(self).toOpaque()
+        unsafe uv_timer_start(timers + index, { _ in }, 3_600_000, 0)
+      }
+      open.add(count)
+      _ = unsafe Unmanaged.passRetained(self)
+    }
+
+    func close() {
+      let handle = unsafe UnsafeMutableRawPointer(timers + next).assumingMemoryBound(to: uv_handle_t.self)
+      next += 1
+      unsafe uv_close(handle) { handle in
+        guard let data = unsafe handle?.pointee.data else { return }
+        let chain = unsafe Unmanaged<Chain>.fromOpaque(data)
+        unsafe chain._withUnsafeGuaranteedRef { chain in
+          chain.open.add(-1)
+          if chain.next < chain.count { chain.close() }
+        }
+        if unsafe chain.takeUnretainedValue().open.value == 0 { unsafe chain.release() }
+      }
+    }
+  }
+
   private static func loopWithNeighbour() async throws -> (EventLoop, Neighbour) {
     let loop = try EventLoop(.init(name: "lender"))
     let neighbour = Neighbour()
