@@ -6,6 +6,8 @@ struct LoadedImage {
   let bias: UInt
   /// Empty for the program itself.
   let path: String
+  /// The bytes that say how its file is loaded.
+  let headers: [UInt8]
   /// What of it is in memory and can be read.
   let readable: [Range<UInt>]
   let code: [Range<UInt>]
@@ -56,11 +58,12 @@ enum LoadedImages {
         let (end, overflow) = start.addingReportingOverflow(UInt(header.p_memsz))
         return start..<(overflow ? start : end)
       }
+      if unsafe !headers.contains(where: { $0.p_type == UInt32(PT_LOAD) && range($0).contains(address) }) { return nil }
       let loaded = unsafe headers.filter { $0.p_type == UInt32(PT_LOAD) }
-      if !loaded.contains(where: { range($0).contains(address) }) { return nil }
       let frames = unsafe headers.first { $0.p_type == UInt32(PT_GNU_EH_FRAME) }
       return unsafe LoadedImage(
         bias: bias, path: raw.path.map { unsafe String(cString: $0) } ?? "",
+        headers: Array(UnsafeRawBufferPointer(headers)),
         readable: loaded.filter { $0.p_flags & UInt32(PF_R) != 0 }.map(range),
         code: loaded.filter { $0.p_flags & UInt32(PF_X) != 0 }.map(range),
         frames: frames.map { range($0).lowerBound })

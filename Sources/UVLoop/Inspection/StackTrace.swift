@@ -1,7 +1,7 @@
 /// The calls that led to a place in the code, the innermost first.
 ///
-/// It holds addresses, and looks their names up when it is asked: that reads the symbols of the program's files and takes
-/// milliseconds.
+/// It holds addresses, and looks their names up when it is asked. The first one in a file takes milliseconds, in which
+/// the symbols of that file are read and kept; later ones take microseconds.
 public struct StackTrace: Sendable, Hashable {
   private enum Calls: Hashable {
     case addresses([UInt])

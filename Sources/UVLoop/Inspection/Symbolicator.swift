@@ -33,45 +33,36 @@ enum Symbolicator {
 
   /// One frame for each address, up to the function with which a loop's thread begins.
   ///
-  /// Reads the symbols of each file anew, which takes milliseconds: this is for reports, not for each turn.
+  /// The first address in a file takes milliseconds, in which the file's symbols are read; see ``SymbolCache``.
   static func frames(_ addresses: [UInt]) -> [Frame] {
-    let frames = all(addresses)
+    let frames = addresses.map(frame)
     return Array(frames.prefix { !($0.image != nil && $0.function?.contains("UVLoop.LoopThread") == true) })
   }
 
   #if os(Linux)
-    private static func all(_ addresses: [UInt]) -> [Frame] {
-      let images = addresses.map { address in LoadedImages.withImage(at: address) { (path: $0.path, bias: $0.bias) } }
-      var known: [String: [UInt: SymbolTable.Function]] = [:]
-      let places = zip(addresses, images).compactMap { address, image in image.map { ($0.path, address &- $0.bias) } }
-      for (path, places) in Dictionary(grouping: places, by: \.0) {
-        guard let table = SymbolTable(path: path.isEmpty ? "/proc/self/exe" : path) else { continue }
-        known[path] = table.functions(at: places.map(\.1))
+    private static func frame(_ address: UInt) -> Frame {
+      guard let image = LoadedImages.withImage(at: address, { $0 }) else {
+        return Frame(address: address, function: nil, offset: 0, image: nil, imageAddress: 0)
       }
-      return zip(addresses, images).map { address, image in
-        guard let image else { return Frame(address: address, function: nil, offset: 0, image: nil, imageAddress: 0) }
-        let place = address &- image.bias
-        let function = known[image.path]?[place]
-        return Frame(
-          address: address, function: function.map { demangled($0.name) }, offset: place &- (function?.start ?? 0),
-          image: lastPart(of: image.path.isEmpty ? CommandLine.arguments.first ?? "" : image.path), imageAddress: place)
-      }
+      let place = address &- image.bias
+      let function = SymbolCache.process.function(at: place, of: image)
+      return Frame(
+        address: address, function: function?.name, offset: place &- (function?.start ?? 0),
+        image: lastPart(of: image.path.isEmpty ? CommandLine.arguments.first ?? "" : image.path), imageAddress: place)
     }
   #else
-    private static func all(_ addresses: [UInt]) -> [Frame] {
-      addresses.map { address in
-        var info = Dl_info()
-        guard unsafe dladdr(UnsafeRawPointer(bitPattern: address), &info) != 0 else {
-          return Frame(address: address, function: nil, offset: 0, image: nil, imageAddress: 0)
-        }
-        let base = UInt(bitPattern: unsafe info.dli_fbase)
-        let start = UInt(bitPattern: unsafe info.dli_saddr ?? info.dli_fbase)
-        let name = unsafe info.dli_sname.map { unsafe String(cString: $0) }
-        let path = unsafe info.dli_fname.map { unsafe String(cString: $0) } ?? ""
-        return Frame(
-          address: address, function: name.map(demangled), offset: address &- start, image: lastPart(of: path),
-          imageAddress: address &- base)
+    private static func frame(_ address: UInt) -> Frame {
+      var info = Dl_info()
+      guard unsafe dladdr(UnsafeRawPointer(bitPattern: address), &info) != 0 else {
+        return Frame(address: address, function: nil, offset: 0, image: nil, imageAddress: 0)
       }
+      let base = UInt(bitPattern: unsafe info.dli_fbase)
+      let start = UInt(bitPattern: unsafe info.dli_saddr ?? info.dli_fbase)
+      let name = unsafe info.dli_sname.map { unsafe String(cString: $0) }
+      let path = unsafe info.dli_fname.map { unsafe String(cString: $0) } ?? ""
+      return Frame(
+        address: address, function: name.map(demangled), offset: address &- start, image: lastPart(of: path),
+        imageAddress: address &- base)
     }
   #endif
 
