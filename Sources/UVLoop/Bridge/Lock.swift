@@ -12,6 +12,10 @@ import CLibUV
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
     unsafe Lock.require(pthread_mutex_init(mutex, nil), "pthread_mutex_init")
+    makeCondition()
+  }
+
+  private borrowing func makeCondition() {
     var attributes = pthread_condattr_t()
     unsafe Lock.require(pthread_condattr_init(&attributes), "pthread_condattr_init")
     #if !canImport(Darwin)
@@ -61,6 +65,10 @@ import CLibUV
     Lock.require(status, "pthread_cond_timedwait")
     return true
   }
+
+  /// In the child of a fork, by its only thread: threads that waited in the parent are not here, and to wake all would wait
+  /// for them to leave.
+  borrowing func forgetWaiters() { makeCondition() }
 
   /// These calls fail only when the memory is not a lock (any more): going on would race.
   @inline(__always)

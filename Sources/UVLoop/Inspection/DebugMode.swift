@@ -16,17 +16,17 @@ enum DebugMode {
   private static let threshold = Duration.milliseconds(100)
 
   static func begin(_ monitor: LoopMonitor, on core: LoopCore) {
+    DebugLog.process.open()
     core.watch.setInterest([.sites], true)
-    monitor.reportSlowCalls(over: threshold) { tell("\($0)") }
+    monitor.reportSlowCalls(over: threshold) { call in tell { "\(call)" } }
     do throws(UVError) {
-      try monitor.startWatchdog(on: core, over: threshold, .urgentData) { tell("\($0)") }
+      try monitor.startWatchdog(on: core, over: threshold, .urgentData) { stall in tell { "\(stall)" } }
     } catch {
-      tell("loop \"\(core.name)\" has no watchdog: \(error)")
+      let name = core.name
+      tell { "loop \"\(name)\" has no watchdog: \(error)" }
     }
   }
 
   /// Each line begins as the library's other line on standard error does.
-  static func tell(_ text: String, _ trace: StackTrace? = nil) {
-    Posix.write("UVLoop: \(text)\(trace.map { "\n\($0)" } ?? "")\n", to: STDERR_FILENO)
-  }
+  static func tell(_ text: @escaping @Sendable () -> String) { DebugLog.process.tell { "UVLoop: \(text())\n" } }
 }

@@ -1,3 +1,5 @@
+import CLibUV
+
 // Who is where:
 //   the loop's thread   tells what runs, and how each turn goes
 //   any thread          switches reports on and off, and reads
@@ -124,23 +126,35 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   func handleWasDropped(_ noun: StaticString, _ site: CallSite) {
     // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
     if lock.withLock({ self.site == nil }) { return }
-    DebugMode.tell(
-      "\(noun.description.hasPrefix("A") ? "an" : "a") \(noun) of loop \"\(name)\" was dropped open, and has been closed. Call close() first. It was made at",
-      StackTrace(site))
+    DebugMode.tell { [name] in
+      """
+      \(noun.description.hasPrefix("A") ? "an" : "a") \(noun) of loop "\(name)" was dropped open, and has been closed. \
+      Call close() first. It was made at
+      \(StackTrace(site))
+      """
+    }
   }
 
-  var afterword: String {
-    guard let site = lock.withLock({ site }) else { return "" }
-    return "UVLoop: it was made at\n\(StackTrace(site))\n"
+  func loopWasDropped(_ sentence: String) {
+    if let site = lock.withLock({ site }) {
+      DebugMode.tell { "\(sentence)\nUVLoop: it was made at\n\(StackTrace(site))" }
+    } else {
+      Posix.write("UVLoop: \(sentence)\n", to: STDERR_FILENO)
+    }
   }
 
   func loopEnds() {
-    let (last, _) = lock.withLock { () -> (Watchdog?, SlowCallLog?) in
+    let (last, _, isDebugged) = lock.withLock { () -> (Watchdog?, SlowCallLog?, Bool) in
       hasEnded = true
       watch?.setInterest(.calls, false)
-      return (watchdog.take(), slowCalls.take())
+      return (watchdog.take(), slowCalls.take(), site != nil)
     }
     last?.end()
+    if isDebugged { DebugLog.process.close() }
+  }
+
+  func shutdownReturns() {
+    if lock.withLock({ site != nil }) { DebugLog.process.flush() }
   }
 }
 

@@ -116,8 +116,7 @@ extension LoopCore {
   /// offloaded calls.
   func stopAfterDrop() {
     requestStop(within: nil)
-    let line =
-      "UVLoop: event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.\n\(watch.observer.afterword)"
-    Posix.write(line, to: STDERR_FILENO)
+    watch.observer.loopWasDropped(
+      "event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.")
   }
 }

@@ -32,6 +32,7 @@ final class LoopEnding: @unchecked Sendable {  // Holds because every variable i
 
   /// The loop has stopped. Only the first call tells anybody.
   func deliver(_ core: LoopCore) {
+    core.watch.observer.shutdownReturns()
     core.endLife()
     let (report, told) = lock.withLock { () -> (ShutdownReport, [@Sendable (ShutdownReport) -> Void]) in
       if let delivered { return (delivered, []) }

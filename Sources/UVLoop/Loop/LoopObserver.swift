@@ -1,6 +1,6 @@
 /// Somebody who wants to know what a loop does. The loop tells it, and does not know what it makes of that.
 ///
-/// All calls come on the loop's thread, and none nests in another.
+/// All calls but `loopWasDropped` come on the loop's thread, and none nests in another.
 protocol LoopObserver: AnyObject, Sendable {
   /// Around each call of somebody's code, while there is interest in calls.
   func willRun(_ call: LoopCall)
@@ -15,8 +15,10 @@ protocol LoopObserver: AnyObject, Sendable {
   func loopEnds()
   /// Nobody holds an inactive handle of this kind any more, and so it closes, while there is interest in sites.
   func handleWasDropped(_ noun: StaticString, _ site: CallSite)
-  /// The loop was dropped without shutdown: what to add to the sentence that says so.
-  var afterword: String { get }
+  /// The loop was dropped without shutdown: says so, on standard error.
+  func loopWasDropped(_ sentence: String)
+  /// Before those that wait for the shutdown go on: what was to be written is written when this returns.
+  func shutdownReturns()
 }
 
 /// What an observer wants to be told. Nothing, on most loops, and that is asked with one load.
