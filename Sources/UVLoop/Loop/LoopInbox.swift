@@ -73,7 +73,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     }
     isAwake = true
     wakes &+= 1
-    let wake = Unmanaged.passRetained(wake)
+    let wake = unsafe Unmanaged.passRetained(wake)
     lock.unlock()
     unsafe wake._withUnsafeGuaranteedRef { $0.signal() }
     unsafe wake.release()

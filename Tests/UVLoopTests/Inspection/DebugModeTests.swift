@@ -32,10 +32,14 @@ import Testing
 
   private static func block() { spin(for: .milliseconds(150)) }
 
+  /// What is written when the process exits comes too late: Swift Testing shows what came before the end of the body.
+  private static func writeAll() { DebugLog.process.flush() }
+
   @Test func `a loop that is dropped open is told with the function that made it`() async {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       func drop() throws -> ThreadIdentity { try DebugModeTests.makesALoop().thread }
       await expectThreadGone(try drop())
+      DebugModeTests.writeAll()
     }
     let text = result?.standardErrorText ?? ""
     #expect(text.contains("UVLoop: event loop \"open\" was dropped without shutdown"), "\(text)")
@@ -142,6 +146,7 @@ import Testing
       await loop.shutdown()
       // A report that is under way is written to its end: to look names up may take longer than the block.
       await expectEventually { WatchdogLifeTests.watchdogs == 0 }
+      DebugModeTests.writeAll()
     }
     let text = result?.standardErrorText ?? ""
     #expect(text.contains("UVLoop: loop \"open\" has not turned for "), "\(text)")
@@ -159,6 +164,7 @@ import Testing
         func drop() throws -> ThreadIdentity { try DebugModeTests.makesALoop(debug: false).thread }
         await expectThreadGone(try drop())
       }
+      DebugModeTests.writeAll()
     }
     let text = result?.standardErrorText ?? ""
     #expect(text.split(separator: "it was made at").count == (value == "1" ? 3 : 1), "\(text)")

@@ -139,7 +139,9 @@ import Testing
           for (index, task) in tasks.shuffled(using: &random).enumerated() {
             if index == 50 { held?.open() }
             if index == 99 { continue }
-            for _ in 0..<Int.random(in: 0...40, using: &random) { Posix.yield() }
+            // To let others have the CPU takes milliseconds on a busy machine, and so is rare.
+            spin(for: .nanoseconds(Int.random(in: 0...20_000, using: &random)))
+            if Int.random(in: 0..<8, using: &random) == 0 { Posix.yield() }
             if Bool.random(using: &random) { await Task.yield() }
             task.cancel()
           }

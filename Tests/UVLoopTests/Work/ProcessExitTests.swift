@@ -13,7 +13,7 @@ import Testing
 
 /// The end of a process by `exit`, while its loops go on. libuv's library destructor takes down the pool and the lock
 /// for signals then, and whoever comes there later aborts the process.
-@Suite(.serialized) struct ProcessExitTests {
+@Suite(.alone) struct ProcessExitTests {
   /// From the moment of the pool's threads being made to one where calls have come and gone.
   static let moments: [UInt32] = [0, 100, 300, 1_000, 3_000, 10_000, 40_000]
 
