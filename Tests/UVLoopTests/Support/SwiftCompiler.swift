@@ -34,8 +34,8 @@ enum SwiftCompiler {
   }
 
   /// What every client needs. The modules lie beside this program, in every kind of build.
-  static var clientArguments: [String] {
-    ["-swift-version", "6", "-parse-as-library", "-module-name", "Client"]
+  static func clientArguments(module: String = "Client") -> [String] {
+    ["-swift-version", "6", "-parse-as-library", "-module-name", module]
       + ["-I", "\(productsFolder)/Modules", "-I", "\(packageFolder)/Sources/CLibUV"]
   }
 
@@ -52,11 +52,16 @@ enum SwiftCompiler {
 
   /// Stops at what the optimiser sees first: only there the checks of regions are done.
   static func check(_ files: [String]) async throws -> Outcome {
-    try await run("swiftc", clientArguments + ["-emit-sil", "-wmo", "-o", "/dev/null"] + files)
+    try await run("swiftc", clientArguments() + ["-emit-sil", "-wmo", "-o", "/dev/null"] + files)
   }
 
+  private static let built = Counter()
+
+  /// Each under a module name of its own: of two that are linked at the same time under one name, one in thirty finds the
+  /// other's list of libraries.
   static func build(_ files: [String], _ options: [String], to program: String) async throws -> Outcome {
-    try await run("swiftc", clientArguments + options + linkArguments + ["-o", program] + files)
+    let arguments = clientArguments(module: "Client\(built.add())")
+    return try await run("swiftc", arguments + options + linkArguments + ["-o", program] + files)
   }
 
   /// Writes what a library declares with at least that access to `Module.symbols.json`.
