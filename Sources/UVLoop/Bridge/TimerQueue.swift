@@ -158,9 +158,14 @@ struct TimerToken: Hashable, Sendable {
   /// The deadline of what ``popDue()`` delivers next; nil at the pass's end.
   var nextInPass: Int64? { nextInLine < lineCount ? unsafe line[nextInLine].deadline : nil }
 
-  /// Shows all entries, by deadline and then by submission. O(n log n).
-  func forEachPending(_ body: (borrowing Payload, _ deadline: Int64) -> Void) {
-    for node in nodes { unsafe body(payloads[Int(node.slot)], node.deadline) }
+  /// Shows all entries in no order: theirs is by deadline, and then by sequence. O(n).
+  func forEachPending(_ body: (borrowing Payload, _ deadline: Int64, _ sequence: UInt32) -> Void) {
+    for index in 0..<heapCount {
+      unsafe body(payloads[Int(heap[index].slot)], heap[index].deadline, heap[index].sequence)
+    }
+    for index in nextInLine..<lineCount where isWanted(index) {
+      unsafe body(payloads[Int(line[index].slot)], line[index].deadline, line[index].sequence)
+    }
   }
 
   private var nodes: ContiguousArray<Node> {

@@ -1,48 +1,74 @@
 import CLibUV
 
 extension LoopSnapshot {
-  /// On the loop, or while its lists stand still.
-  init(_ core: LoopCore, _ monitor: LoopMonitor, isOnLoop: Bool) {
-    loop = core.name
-    state = core.life.state
-    thread = Thread(core.thread)
-    let now = MonotonicClock.now()
-    running = monitor.current.map { Running($0, at: now) }
-    queued = core.life == .stopped ? 0 : core.inbox.waiting + core.counters.queued.value
-    waits = core.waits.count
-    tasks = core.tasks.all.map { Task(name: $0.name, age: $0.age) }
+  /// What is copied while the loop's lists stand still. The loop may be waiting: to sort, and to make values for
+  /// everybody, is for later.
+  struct Lists {
+    let state: EventLoop.State
+    let running: Running?
+    let queued: Int
+    let waits: Int
+    let tasks: LoopTasks.List
+    private(set) var handles: [Handle] = []
+    private(set) var timers: [LoopTimers.Pending] = []
+    /// The time of the timers.
+    let now: Int64
+    let foreignHandles: [ShutdownReport.ForeignHandle]?
+    let foreignRequests: Int?
 
-    var handles: [Handle] = []
-    var (sleepers, calls, limits): ([Wait], [Wait], [Wait]) = ([], [], [])
-    for resident in core.residents {
-      switch resident {
-      case let resident as LoopHandles:
-        handles = resident.open.map { Handle($0) }
-      case let resident as LoopTimers:
-        resident.forEachPending { entry, dueIn in
-          switch entry {
-          case .call: calls.append(Wait(dueIn: dueIn, site: nil))
-          case .tracedCall(let call): calls.append(Wait(dueIn: dueIn, site: StackTrace(call.site)))
-          case .sleeper: sleepers.append(Wait(dueIn: dueIn, site: nil))
-          case .limit: limits.append(Wait(dueIn: dueIn, site: nil))
-          }
+    /// On the loop, or while its lists stand still.
+    init(_ core: LoopCore, _ monitor: LoopMonitor, isOnLoop: Bool) {
+      state = core.life.state
+      let now = MonotonicClock.now()
+      running = monitor.current.map { Running($0, at: now) }
+      queued = core.life == .stopped ? 0 : core.inbox.waiting + core.counters.queued.value
+      waits = core.waits.count
+      tasks = core.tasks.all
+      self.now = core.time.now
+      // They may keep a loop that has stopped. After its end there is no list to walk through.
+      foreignHandles = isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: true) : nil
+      foreignRequests = isOnLoop ? core.machinery.isClosed ? 0 : core.foreignRequests : nil
+      for resident in core.residents {
+        switch resident {
+        case let resident as LoopHandles: handles = resident.open.map { Handle($0) }
+        case let resident as LoopTimers: timers = resident.pending
+        default: break
         }
-      default: break
       }
     }
-    self.handles = handles
+  }
+
+  init(_ lists: Lists, _ core: LoopCore, _ monitor: LoopMonitor) {
+    loop = core.name
+    state = lists.state
+    thread = Thread(core.thread)
+    running = lists.running
+    queued = lists.queued
+    waits = lists.waits
+    tasks = lists.tasks.oldestFirst.map { Task(name: $0.name, age: $0.age) }
+    handles = lists.handles
+
+    var (sleepers, calls, limits): ([Wait], [Wait], [Wait]) = ([], [], [])
+    for entry in lists.timers.sorted(by: { ($0.deadline, $0.sequence) < ($1.deadline, $1.sequence) }) {
+      let dueIn = Duration.nanoseconds(entry.deadline) - .nanoseconds(lists.now)
+      let wait = Wait(dueIn: dueIn, site: entry.site.map { StackTrace($0) })
+      switch entry.kind {
+      case .call: calls.append(wait)
+      case .sleeper: sleepers.append(wait)
+      case .limit: limits.append(wait)
+      }
+    }
     self.sleepers = sleepers
     scheduledCalls = calls
     self.limits = limits
 
+    // The pool has a lock of its own.
     let offloads = monitor.offloadQueue
     offloadsQueued = offloads.map { PoolLedger.process.waiting($0).map { Offload(label: $0.label, age: $1) } } ?? []
     offloadsRunning = offloads.map { PoolLedger.process.running($0).map { Offload(label: $0.label, age: $1) } } ?? []
     pool = ThreadPool.statistics
-    // They may keep a loop that has stopped. After its end there is no list to walk through.
-    foreignHandles =
-      isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: true) : nil
-    foreignRequests = isOnLoop ? core.machinery.isClosed ? 0 : core.foreignRequests : nil
+    foreignHandles = lists.foreignHandles
+    foreignRequests = lists.foreignRequests
   }
 }
 

@@ -117,12 +117,15 @@ extension EventLoop {
   ///
   /// > Isolation: On the loop, and so `await loop.snapshot()` from elsewhere. A loop that is blocked does not answer:
   /// then use ``snapshotFromOutside(timeout:)``.
-  public func snapshot() -> LoopSnapshot { LoopSnapshot(core, monitor, isOnLoop: true) }
+  public func snapshot() -> LoopSnapshot {
+    LoopSnapshot(LoopSnapshot.Lists(core, monitor, isOnLoop: true), core, monitor)
+  }
 
   /// What is on the loop now, also while its thread is blocked.
   ///
-  /// The loop is not asked, only kept from changing its lists for the moment that it takes to read them. Foreign handles
-  /// and requests are not seen: what libuv knows of them belongs to the loop's thread.
+  /// The loop is not asked, only kept from changing its lists for the moment that it takes to copy them: O(n), some 30 ms
+  /// with a million scheduled calls. Foreign handles and requests are not seen: what libuv knows of them belongs to the
+  /// loop's thread.
   ///
   /// - Parameter timeout: How long to wait while the loop is in the middle of a change, counted in nanoseconds: usually a
   ///   few of them, unless the process has lost its CPU.
@@ -143,10 +146,10 @@ extension EventLoop {
         .notSupported, call: "snapshotFromOutside",
         "This system has no membarrier, without which a loop's lists cannot be read. Use `await loop.snapshot()`.")
     }
-    let snapshot = core.books.withAccess(until: MonotonicClock.now(plus: timeout)) {
-      LoopSnapshot(core, monitor, isOnLoop: false)
+    let lists = core.books.withAccess(until: MonotonicClock.now(plus: timeout)) {
+      LoopSnapshot.Lists(core, monitor, isOnLoop: false)
     }
-    if let snapshot { return snapshot }
+    if let lists { return LoopSnapshot(lists, core, monitor) }
     throw UVError(
       .timedOut, call: "snapshotFromOutside",
       "The thread of loop \"\(name)\" was in the middle of a change for \(timeout.text). Ask again.")

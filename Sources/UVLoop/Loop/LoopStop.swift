@@ -80,7 +80,7 @@ import CLibUV
 
   private func report() -> ShutdownReport {
     var report = ShutdownReport()
-    for task in core.tasks.awaited {
+    for task in core.tasks.awaited.oldestFirst {
       report.unfinished.append(.init(kind: .task, label: task.name, age: task.age))
     }
     for resident in core.residents { resident.report(into: &report) }

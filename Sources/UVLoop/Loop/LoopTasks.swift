@@ -128,28 +128,31 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     }
   }
 
-  /// All tasks of the loop, the oldest first.
-  var all: [(name: String?, age: Duration)] {
-    lock.withLock {
-      // Now, and not before the lock was waited for: then the youngest would be less than nothing old.
-      let now = MonotonicClock.now()
-      return entries.sorted { $0.key < $1.key }.compactMap { _, entry in
-        if case .task = entry.kind { (entry.name, .nanoseconds(now - entry.started)) } else { nil }
-      }
+  /// Tasks, as they were copied while the table stood still. To sort them takes longer, and is for later.
+  struct List {
+    fileprivate var tasks: [(number: UInt64, name: String?, started: Int64)] = []
+    fileprivate var now: Int64 = 0
+
+    var oldestFirst: [(name: String?, age: Duration)] {
+      tasks.sorted { $0.number < $1.number }.map { ($0.name, .nanoseconds(now - $0.started)) }
     }
   }
 
+  /// All tasks of the loop.
+  var all: List { list { _ in true } }
+
   /// The tasks that shutdown waits for.
-  var awaited: [(name: String?, age: Duration)] {
+  var awaited: List { list { !$0.isAsker } }
+
+  private func list(_ isWanted: (Entry) -> Bool) -> List {
     lock.withLock {
       // Now, and not before the lock was waited for: then the youngest would be less than nothing old.
-      let now = MonotonicClock.now()
-      return entries.sorted { $0.key < $1.key }.compactMap { _, entry in
-        if case .task = entry.kind, !entry.isAsker {
-          return (entry.name, .nanoseconds(now - entry.started))
-        }
-        return nil
+      var list = List(now: MonotonicClock.now())
+      list.tasks.reserveCapacity(entries.count)
+      for (number, entry) in entries {
+        if case .task = entry.kind, isWanted(entry) { list.tasks.append((number, entry.name, entry.started)) }
       }
+      return list
     }
   }
 }

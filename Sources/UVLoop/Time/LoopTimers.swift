@@ -85,10 +85,31 @@ import Synchronization
     books.withOwnership { queue.move(token, to: deadline) }
   }
 
-  /// Shows what waits, by deadline and then by submission, and in how long its time comes.
-  func forEachPending(_ body: (borrowing Entry, _ dueIn: Duration) -> Void) {
-    let now = time.now
-    queue.forEachPending { body($0, .nanoseconds($1) - .nanoseconds(now)) }
+  /// What is known of an entry. Theirs is the order of deadline and then of sequence.
+  struct Pending {
+    enum Kind { case call, sleeper, limit }
+
+    let kind: Kind
+    let deadline: Int64
+    let sequence: UInt32
+    let site: CallSite?
+  }
+
+  /// Copies of all that waits, in no order.
+  var pending: [Pending] {
+    var all: [Pending] = []
+    all.reserveCapacity(queue.count)
+    queue.forEachPending { entry, deadline, sequence in
+      let (kind, site): (Pending.Kind, CallSite?) =
+        switch entry {
+        case .call: (.call, nil)
+        case .tracedCall(let call): (.call, call.site)
+        case .sleeper: (.sleeper, nil)
+        case .limit: (.limit, nil)
+        }
+      all.append(Pending(kind: kind, deadline: deadline, sequence: sequence, site: site))
+    }
+    return all
   }
 
   func afterPoll() {

@@ -162,6 +162,38 @@ import Testing
     }
   }
 
+  @Test func `J-08 the loop goes on while what was copied of it is sorted`() async throws {
+    try await withTestLoop { loop, _ in
+      let isOver = Shared(false)
+      let (began, rounds) = (Event("the churn"), Counter())
+      let churn = loop.task { loop in
+        var calls: [ScheduledCall] = []
+        for number in 0..<200_000 {
+          calls.append(try loop.schedule(after: .seconds(60 + number * 7_919 % 97)) { _ = loop })
+        }
+        while !isOver.value {
+          try loop.schedule(after: .seconds(60)) { _ = loop }.cancel()
+          rounds.add()
+          began.signal()
+        }
+        for call in calls { call.cancel() }
+      }
+      try await began.wait()
+      let during = try await onPlainThread(within: .seconds(120)) {
+        let before = rounds.value
+        let snapshot = try loop.snapshotFromOutside(timeout: .seconds(60))
+        let during = rounds.value - before
+        let dues = snapshot.scheduledCalls.map(\.dueIn)
+        #expect(dues.count >= 200_000 && dues == dues.sorted())
+        return during
+      }
+      isOver.value = true
+      try await churn.value
+      // A reader that loses its CPU before or after the loop was kept lets it do some thousands.
+      #expect(during > 20_000)
+    }
+  }
+
   @Test func `J-08 ages are never less than zero, though tasks and offloaded calls come and go`() async throws {
     try await withTestLoop { loop, _ in
       let isOver = Shared(false)
