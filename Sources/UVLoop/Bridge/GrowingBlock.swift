@@ -12,20 +12,20 @@
 /// For elements that can be moved bit by bit, which is all but weak references and what holds them.
 enum GrowingBlock {
   static func make<Element: ~Copyable>(capacity: Int) -> UnsafeMutablePointer<Element> {
-    unsafe resize(nil, to: capacity)
+    unsafe reallocate(nil, to: capacity)
   }
 
   /// Answers where the block is now. Not `inout`: a property of a class that is ever passed so is looked after at run
   /// time wherever it is used.
-  static func grow<Element: ~Copyable>(
+  static func resize<Element: ~Copyable>(
     _ block: UnsafeMutablePointer<Element>, to capacity: Int
   ) -> UnsafeMutablePointer<Element> {
-    unsafe resize(block, to: capacity)
+    unsafe reallocate(block, to: capacity)
   }
 
   static func free<Element: ~Copyable>(_ block: UnsafeMutablePointer<Element>) { unsafe release(block) }
 
-  private static func resize<Element: ~Copyable>(
+  private static func reallocate<Element: ~Copyable>(
     _ block: UnsafeMutablePointer<Element>?, to capacity: Int
   ) -> UnsafeMutablePointer<Element> {
     // At least one byte: what `malloc` answers to zero is not a pointer everywhere.

@@ -20,6 +20,12 @@
 // Slots and nodes lie in blocks of plain memory, and the queue is a class: arrays ask at each write whether they are
 // shared, and a structure in a property of a class is looked after at run time while a method changes it. Together that
 // was half the cost of making and cancelling a timer.
+//
+// After a burst memory is given back by halves. Nodes are dense and slots are not: an entry keeps its slot, since its
+// token names it. So entries get slots of the first quarter as long as there are any, and when nothing waits in those
+// above it any more the upper half goes, with the half of all other blocks. An entry that was made at the height of a
+// burst and waits for long keeps all of it until then. Both ways it takes a quarter of the capacity in entries to get
+// there, so that a queue that swings does not pay for it.
 
 /// Names one entry of a ``TimerQueue``; stale once that entry is gone, and then never valid again.
 struct TimerToken: Hashable, Sendable {
@@ -37,18 +43,29 @@ struct TimerToken: Hashable, Sendable {
 @safe final class TimerQueue<Payload> {
   /// Room for one node and one slot an entry. Nodes are initialised below `heapCount`, slots below `slotCount`, and the
   /// payload of a slot while it is claimed.
-  private var capacity = 0
+  private(set) var capacity = 0
   private var heap: UnsafeMutablePointer<Node>
   private var heapCount = 0
   /// Apart from the payloads, so that a sift touches 8 bytes an entry.
   private var slots: UnsafeMutablePointer<Slot>
   private var payloads: UnsafeMutablePointer<Payload>
   private var slotCount = 0
+  /// Free ones below `firstHighSlot`.
   private var freeSlot = Position.none
+  /// Free ones from there on, which are claimed when there are no others.
+  private var freeHighSlot = Position.none
+  /// Where a quarter of the capacity ends; past all slots in a queue that has nothing to give back.
+  private var firstHighSlot = UInt32.max
+  /// How many slots from there on are in use.
+  private var highCount = 0
+  /// Where the generations of a new slot begin: above all tokens of slots that were given back.
+  private var firstGeneration: UInt32
+  /// What is kept for good. A burst rarely comes alone, and 64 Ki calls of a loop are 3.5 MiB.
+  private var keptCapacity: Int
   /// The entries in line for delivery. Those before `nextInLine` are done; that one, if there is one, is still wanted.
   private var line: UnsafeMutablePointer<Node>
   private var lineCount = 0
-  private var lineCapacity = 0
+  private(set) var lineCapacity = 0
   private var nextInLine = 0
   private var isClosed = false
 
@@ -57,8 +74,11 @@ struct TimerToken: Hashable, Sendable {
   /// The number that the next entry gets, inserted or moved.
   private(set) var nextSequence: UInt32
 
-  init(firstSequence: UInt32 = 0) {
+  /// - Parameter keptCapacity: 64, doubled any number of times.
+  init(firstSequence: UInt32 = 0, firstGeneration: UInt32 = 0, keptCapacity: Int = 65_536) {
     nextSequence = firstSequence
+    self.firstGeneration = firstGeneration
+    self.keptCapacity = keptCapacity
     unsafe heap = GrowingBlock.make(capacity: 0)
     unsafe slots = GrowingBlock.make(capacity: 0)
     unsafe payloads = GrowingBlock.make(capacity: 0)
@@ -158,6 +178,12 @@ struct TimerToken: Hashable, Sendable {
   /// The deadline of what ``popDue()`` delivers next; nil at the pass's end.
   var nextInPass: Int64? { nextInLine < lineCount ? unsafe line[nextInLine].deadline : nil }
 
+  /// Ends a pass that has delivered everything, and gives back memory that is needed no more.
+  @inline(__always)
+  func endPass() {
+    if highCount == 0 && capacity > keptCapacity { giveBack() }
+  }
+
   /// Shows all entries in no order: theirs is by deadline, and then by sequence. O(n).
   func forEachPending(_ body: (borrowing Payload, _ deadline: Int64, _ sequence: UInt32) -> Void) {
     for index in 0..<heapCount {
@@ -195,7 +221,7 @@ struct TimerToken: Hashable, Sendable {
 
   /// Whether an entry still waited when the queue was closed.
   func wasHandedOut(_ token: TimerToken) -> Bool {
-    guard isClosed else { return false }
+    guard isClosed, Int(token.slot) < slotCount else { return false }
     return unsafe slots[Int(token.slot)].generation == token.generation
   }
 }
@@ -228,31 +254,116 @@ extension TimerQueue {
     if slot != Position.none {
       freeSlot = unsafe slots[Int(slot)].position
     } else {
-      if slotCount == capacity { grow() }
-      slot = UInt32(slotCount)
-      unsafe (slots + slotCount).initialize(to: Slot(generation: 0, position: Position.none))
-      slotCount += 1
+      slot = claimHighOrNewSlot()
     }
     unsafe (payloads + Int(slot)).initialize(to: payload)
     return slot
   }
 
+  private func claimHighOrNewSlot() -> UInt32 {
+    var slot = freeHighSlot
+    if slot != Position.none {
+      freeHighSlot = unsafe slots[Int(slot)].position
+    } else {
+      if slotCount == capacity { grow() }
+      slot = UInt32(slotCount)
+      unsafe (slots + slotCount).initialize(to: Slot(generation: firstGeneration, position: Position.none))
+      slotCount += 1
+    }
+    if slot >= firstHighSlot { highCount += 1 }
+    return slot
+  }
+
   private func grow() {
     precondition(slotCount < Int(Position.inLine) - 1, "a TimerQueue holds fewer than 2^31 entries")
-    capacity = max(64, capacity * 2)
-    unsafe heap = GrowingBlock.grow(heap, to: capacity)
-    unsafe slots = GrowingBlock.grow(slots, to: capacity)
-    unsafe payloads = GrowingBlock.grow(payloads, to: capacity)
+    resize(to: max(64, capacity * 2))
+    // No slot is free.
+    if capacity > keptCapacity { highCount = slotCount - Int(firstHighSlot) }
+  }
+
+  private func resize(to newCapacity: Int) {
+    capacity = newCapacity
+    firstHighSlot = capacity > keptCapacity ? UInt32(capacity / 4) : .max
+    unsafe heap = GrowingBlock.resize(heap, to: capacity)
+    unsafe slots = GrowingBlock.resize(slots, to: capacity)
+    unsafe payloads = GrowingBlock.resize(payloads, to: capacity)
   }
 
   private func releaseSlot(_ slot: UInt32) -> Payload {
     let index = Int(slot)
     count -= 1
     unsafe slots[index].generation += 1
-    unsafe slots[index].position = freeSlot
-    // A slot whose generations are used up stays unused for ever, so that no token comes twice.
-    if unsafe slots[index].generation < .max { freeSlot = slot }
-    return unsafe (payloads + index).move()
+    let payload = unsafe (payloads + index).move()
+    if slot >= firstHighSlot {
+      releaseHighSlot(slot)
+    } else {
+      unsafe slots[index].position = freeSlot
+      // A slot whose generations are used up stays unused for ever, so that no token comes twice.
+      if unsafe slots[index].generation < .max { freeSlot = slot }
+    }
+    return payload
+  }
+
+  private func releaseHighSlot(_ slot: UInt32) {
+    unsafe slots[Int(slot)].position = freeHighSlot
+    // One whose generations are used up is kept, and so counts as used.
+    if unsafe slots[Int(slot)].generation == .max { return }
+    freeHighSlot = slot
+    highCount -= 1
+    if highCount == 0 { giveBack() }
+  }
+
+  /// Nothing waits above the first quarter: halves the queue for as long as that is so.
+  ///
+  /// O(n) in the capacity; since that was reached, or halved, a quarter of it has been released.
+  @inline(never)
+  private func giveBack() {
+    // Entries in line may be gone, and their slots are looked at nevertheless. The pass's end comes back here.
+    guard nextInLine == lineCount, capacity > keptCapacity else { return }
+    var used = min(slotCount, Int(firstHighSlot))
+    while used > 0, !isInUse(used - 1) { used -= 1 }
+    var less = capacity
+    while less > keptCapacity, used <= less / 4 { less /= 2 }
+    var generation = firstGeneration
+    for index in min(less, slotCount)..<slotCount { generation = unsafe max(generation, slots[index].generation) }
+    // All new slots would begin with few generations left. After 2^31 entries in one slot the queue stays as it is.
+    if generation > .max / 2 {
+      keptCapacity = capacity
+      return
+    }
+    firstGeneration = generation
+    slotCount = min(slotCount, less)
+    resize(to: less)
+    lineCount = 0
+    nextInLine = 0
+    if lineCapacity > less {
+      lineCapacity = less
+      unsafe line = GrowingBlock.resize(line, to: less)
+    }
+    listFreeSlots()
+  }
+
+  private func isInUse(_ index: Int) -> Bool {
+    let slot = unsafe slots[index]
+    if slot.generation == .max { return true }
+    guard slot.position < heapCount else { return false }
+    return unsafe heap[Int(slot.position)].slot == index
+  }
+
+  /// Makes both lists of free slots anew, the lowest first.
+  private func listFreeSlots() {
+    freeSlot = Position.none
+    freeHighSlot = Position.none
+    highCount = 0
+    for index in (0..<slotCount).reversed() {
+      let isHigh = index >= Int(firstHighSlot)
+      if isInUse(index) {
+        if isHigh { highCount += 1 }
+        continue
+      }
+      unsafe slots[index].position = isHigh ? freeHighSlot : freeSlot
+      if isHigh { freeHighSlot = UInt32(index) } else { freeSlot = UInt32(index) }
+    }
   }
 }
 
@@ -261,7 +372,7 @@ extension TimerQueue {
 extension TimerQueue {
   private func growLine() {
     lineCapacity = max(64, lineCapacity * 2)
-    unsafe line = GrowingBlock.grow(line, to: lineCapacity)
+    unsafe line = GrowingBlock.resize(line, to: lineCapacity)
   }
 
   /// Whether the entry in line at an index was neither delivered nor removed nor moved: its slot still points here.

@@ -5,6 +5,8 @@ final class LoopHandles: LoopResident {
   // Holds because handles use it on the loop's thread only, for as long as there is a core.
   private unowned(unsafe) let core: LoopCore
   private(set) var open: [Handle] = []
+  /// What is kept for good after a burst: 32 KiB.
+  private static let keptCapacity = 4_096
   private var reminded: [Handle] = []
   private var called: [Handle] = []
 
@@ -28,9 +30,19 @@ final class LoopHandles: LoopResident {
     let last = unsafe core.books.withOwnership {
       let last = open.removeLast()
       if last !== handle { open[handle.place] = last }
+      if open.capacity > LoopHandles.keptCapacity && open.count < open.capacity / 4 { halve() }
       return last
     }
     last.place = handle.place
+  }
+
+  /// A quarter is enough. An array keeps its memory however little is left in it.
+  @inline(never)
+  private func halve() {
+    var less: [Handle] = []
+    less.reserveCapacity(open.capacity / 2)
+    less += open
+    open = less
   }
 
   /// Calls the handle's `beforePoll` once, before the next poll, however often it is asked for until then.

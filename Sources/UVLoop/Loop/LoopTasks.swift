@@ -31,6 +31,8 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   /// Which jobs are whose. Nil until somebody asks, on a loop that is watched.
   private var numbers: [UInt: UInt64]?
   private var lastNumber: UInt64 = 0
+  /// What is kept for good after a burst.
+  private static let keptCapacity = 4_096
   private var isClosed = false
   private var isCancelled = false
 
@@ -61,9 +63,20 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     let entry = lock.withLock {
       let entry = entries.removeValue(forKey: id.number)
       if let job = entry?.job { numbers?[job] = nil }
+      if entries.capacity > LoopTasks.keptCapacity && entries.count < entries.capacity / 4 { halve() }
       return entry
     }
     _ = consume entry
+  }
+
+  /// A quarter is enough. A dictionary keeps its memory however little is left in it.
+  @inline(never)
+  private func halve() {
+    var less: [UInt64: Entry] = [:]
+    less.reserveCapacity(entries.capacity / 2)
+    for (number, entry) in entries { less[number] = entry }
+    entries = less
+    if numbers != nil { _ = index() }
   }
 
   /// Which job a task is, if that is not known yet. All jobs of a task are one.
@@ -117,6 +130,9 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     }
     for release in releases { release() }
   }
+
+  /// How many tasks there is room for.
+  var capacity: Int { lock.withLock { entries.capacity } }
 
   /// How many tasks shutdown waits for.
   var awaitedCount: Int {

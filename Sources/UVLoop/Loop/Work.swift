@@ -103,7 +103,7 @@ enum Work: ~Copyable {
     let count = tail - head
     if count + extra > capacity / 2 {
       capacity = max(capacity * 2, tail + extra)
-      unsafe storage = GrowingBlock.grow(storage, to: capacity)
+      unsafe storage = GrowingBlock.resize(storage, to: capacity)
     }
     if head > 0 {
       unsafe storage.moveInitialize(from: storage + head, count: count)

@@ -55,6 +55,9 @@ import Synchronization
   /// How many entries wait.
   var count: Int { queue.count }
 
+  /// How many there is room for.
+  var capacity: Int { queue.capacity }
+
   func insert(_ entry: consuming Entry, at deadline: Int64) -> TimerToken {
     books.enter()
     defer { books.leave() }
@@ -126,6 +129,7 @@ import Synchronization
       case .limit(let limit): limit.expire()
       }
     }
+    books.withOwnership { queue.endPass() }
   }
 
   @inline(__always)

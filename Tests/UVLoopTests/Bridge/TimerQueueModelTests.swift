@@ -64,17 +64,8 @@ import Testing
 
     mutating func mutate() {
       switch random.below(10) {
-      case 0..<5:
-        let deadline = someDeadline()
-        let token = queue.insert(nextID, at: deadline)
-        model.entries.append(.init(id: nextID, token: token, deadline: deadline, sequence: nextSequence))
-        nextSequence += 1
-        nextID += 1
-      case 5..<7:
-        guard !model.entries.isEmpty else { return }
-        let entry = model.entries.remove(at: random.below(model.entries.count))
-        #expect(queue.remove(entry.token) == entry.id)
-        stale.append(entry.token)
+      case 0..<5: insert(at: someDeadline())
+      case 5..<7: removeAny()
       case 7..<9:
         guard !model.entries.isEmpty else { return }
         let index = random.below(model.entries.count)
@@ -93,6 +84,27 @@ import Testing
       }
     }
 
+    mutating func insert(at deadline: Int64) {
+      let token = queue.insert(nextID, at: deadline)
+      model.entries.append(.init(id: nextID, token: token, deadline: deadline, sequence: nextSequence))
+      nextSequence += 1
+      nextID += 1
+    }
+
+    mutating func removeAny() {
+      guard !model.entries.isEmpty else { return }
+      let entry = model.entries.remove(at: random.below(model.entries.count))
+      #expect(queue.remove(entry.token) == entry.id)
+      stale.append(entry.token)
+    }
+
+    /// Many entries at once, of which some stay.
+    mutating func burst(_ count: Int, leaving rest: Int) {
+      for _ in 0..<count { insert(at: now + Int64(random.below(200))) }
+      while model.entries.count > rest { removeAny() }
+      #expect(!stale.contains { queue.contains($0) })
+    }
+
     /// A whole pass, with mutations between its deliveries.
     mutating func pass() {
       now += Int64(random.below(10))
@@ -102,7 +114,7 @@ import Testing
         let tokens = model.entries
         let (got, expected) = (queue.popDue(), model.popDue())
         #expect(got == expected)
-        guard let expected, got != nil else { return }
+        guard let expected, got != nil else { return queue.endPass() }
         stale += tokens.filter { $0.id == expected }.map(\.token)
         compare()
         for _ in 0..<random.below(3) { mutate() }
@@ -129,6 +141,22 @@ import Testing
     let queue = TimerQueue<Int>(firstSequence: .max - 1_000)
     compare(queue, Generator(seed: seed))
     #expect(queue.nextSequence < .max - 1_000)
+  }
+
+  @Test(arguments: UInt64(1)...12)
+  func `bursts whose memory is given back leave the queue and a sorted array alike`(seed: UInt64) {
+    let queue = TimerQueue<Int>(keptCapacity: 64)
+    var comparison = Comparison(queue: queue, random: Generator(seed: seed))
+    var capacities: Set<Int> = []
+    for _ in 0..<30 {
+      comparison.burst(300 + comparison.random.below(900), leaving: comparison.random.below(40))
+      for _ in 0..<comparison.random.below(20) { comparison.mutate() }
+      comparison.compare()
+      comparison.pass()
+      capacities.insert(queue.capacity)
+    }
+    #expect(capacities.contains(64) && capacities.count > 2)
+    #expect(comparison.queue.close() == comparison.model.sorted.map(\.id))
   }
 
   private func compare(_ queue: TimerQueue<Int>, _ random: Generator) {

@@ -1,0 +1,54 @@
+import Testing
+
+@testable import UVLoop
+
+/// What a loop keeps of its lists after it had very much to do.
+@Suite(.alone) struct BurstTests {
+  @Test func `E-31 the memory of 100,000 scheduled calls is given back while one still waits`() async throws {
+    try await withTestLoop { loop, _ in
+      let waiting = try await loop.run { loop in
+        Transfer(try loop.schedule(after: .seconds(3_600)) { _ = loop })
+      }
+      try await loop.run { loop in
+        for _ in 0..<100_000 { try loop.schedule(after: .milliseconds(1)) { _ = loop } }
+        #expect(loop.core.timers.capacity >= 100_000)
+      }
+      await expectEventually { await loop.run { $0.core.timers.count } == 1 }
+      #expect(await loop.run { $0.core.timers.capacity } == 65_536)
+      await loop.run { _ in waiting.take().cancel() }
+    }
+  }
+
+  @Test func `the list of 20,000 handles is given back while one is still open`() async throws {
+    try await onTestLoop { loop, _ in
+      let open = try TimerHandle()
+      var handles: [TimerHandle] = []
+      for _ in 0..<20_000 { handles.append(try TimerHandle()) }
+      #expect(loop.core.handles.open.capacity >= 20_000)
+      for handle in handles.shuffled() { handle.close() }
+      await expectEventually { await loop.run { $0.core.handles.open.count } == 1 }
+      #expect(loop.core.handles.open.capacity < 10_000)
+      open.close()
+    }
+  }
+
+  @Test func `the table of 20,000 tasks is given back while one still runs, which shutdown cancels`() throws {
+    let tasks = LoopTasks()
+    let cancelled = Counter()
+    let first = try #require(tasks.enter("first", .task))
+    tasks.attach(first, job: 1) { cancelled.add() }
+    #expect(tasks.name(of: 1) == "first")
+    let others = try (0..<20_000).map { number in
+      let id = try #require(tasks.enter(nil, .task))
+      tasks.attach(id, job: UInt(number) + 2) {}
+      return id
+    }
+    #expect(tasks.capacity >= 20_000)
+    for id in others.shuffled() { tasks.leave(id) }
+    #expect(tasks.capacity < 10_000)
+    #expect(tasks.awaited.oldestFirst.map(\.name) == ["first"] && tasks.name(of: 1) == "first")
+    #expect(tasks.name(of: 2) == nil)
+    tasks.cancelAll()
+    #expect(cancelled.value == 1)
+  }
+}
