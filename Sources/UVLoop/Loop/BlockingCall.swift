@@ -1,11 +1,30 @@
 /// A plain thread that waits for the result of asynchronous code. The first outcome counts.
-final class BlockingCall<R>: @unchecked Sendable {  // Holds because `outcome` is guarded by `lock`.
+final class BlockingCall<R>: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var outcome: Result<Transfer<R>, any Error>?
+  private var holder: (any Occupant)?
+
+  /// Says that `holder`, of the calling thread, is going to wait for the outcome.
+  func block(_ holder: any Occupant) {
+    lock.withLock {
+      if outcome != nil { return }
+      self.holder = holder
+      holder.block()
+    }
+  }
+
+  /// The wait is over here, and not when the thread has woken: what follows the outcome may need to know.
+  private func unblock() {
+    holder?.unblock()
+    holder = nil
+  }
 
   func finish(_ result: Result<Transfer<R>, any Error>) {
     lock.withLock {
-      if outcome == nil { outcome = result }
+      if outcome == nil {
+        outcome = result
+        unblock()
+      }
       lock.wakeAll()
     }
   }
@@ -18,7 +37,10 @@ final class BlockingCall<R>: @unchecked Sendable {  // Holds because `outcome` i
           lock.wait()
           continue
         }
-        if !lock.wait(until: deadline) { break }
+        if !lock.wait(until: deadline) {
+          unblock()
+          break
+        }
       }
       return outcome
     }

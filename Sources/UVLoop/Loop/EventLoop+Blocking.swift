@@ -39,20 +39,10 @@ extension EventLoop {
 
     // Said before the body can run: what it offloads must find this thread blocked.
     let holder = Occupants.current
-    holder?.block()
-    defer { holder?.unblock() }
-    let task = Occupants.$chain.withValue(Occupants.chain + (holder.map { [$0] } ?? [])) {
-      LoopTasks.$chain.withValue(LoopTasks.chain + [id]) {
-        Task(executorPreference: taskExecutor) {
-          do {
-            call.finish(.success(Transfer(try await body(self))))
-          } catch is CancellationError where core.life != .running {
-            // Nobody but shutdown cancels a body whose caller still waits.
-            call.finish(.failure(closed))
-          } catch {
-            call.finish(.failure(error))
-          }
-        }
+    if let holder { call.block(holder) }
+    let task = Occupants.$chain.withValue(Occupants.unended + (holder.map { [$0] } ?? [])) {
+      LoopTasks.$chain.withValue(LoopTasks.unended + [id]) {
+        Task(executorPreference: taskExecutor) { await self.answer(call, orIfClosed: closed, body) }
       }
     }
     core.tasks.attach(id) { task.cancel() }
@@ -62,6 +52,22 @@ extension EventLoop {
       throw Self.timedOut(timeout ?? .zero)
     }
     return try outcome.get().take()
+  }
+
+  /// Isolated, so that the outcome is there when `body` has ended: back in the task's own code it would be one job later,
+  /// behind what `body` has started.
+  private func answer<R>(
+    _ call: BlockingCall<R>, orIfClosed closed: UVError,
+    _ body: @Sendable (isolated EventLoop) async throws -> sending R
+  ) async {
+    do {
+      call.finish(.success(Transfer(try await body(self))))
+    } catch is CancellationError where core.life != .running {
+      // Nobody but shutdown cancels a body whose caller still waits.
+      call.finish(.failure(closed))
+    } catch {
+      call.finish(.failure(error))
+    }
   }
 
   private static func timedOut(_ limit: Duration) -> UVError {

@@ -1,7 +1,7 @@
 /// The tasks that belong to a loop: shutdown cancels them and waits for them.
 final class LoopTasks: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
-  struct ID: Hashable, Sendable {
-    fileprivate let owner: ObjectIdentifier
+  struct ID: Sendable {
+    fileprivate let owner: LoopTasks
     fileprivate let number: UInt64
   }
 
@@ -26,6 +26,9 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   /// cannot be told from one.
   @TaskLocal static var chain: [ID] = []
 
+  /// The chain without those that have ended, for whoever makes it longer.
+  static var unended: [ID] { chain.filter { id in id.owner.lock.withLock { id.owner.entries[id.number] != nil } } }
+
   private let lock = Lock()
   private var entries: [UInt64: Entry] = [:]
   /// Which jobs are whose. Nil until somebody asks, on a loop that is watched.
@@ -42,7 +45,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
       if isClosed { return nil }
       lastNumber += 1
       entries[lastNumber] = Entry(name: name, kind: kind, started: MonotonicClock.now())
-      return ID(owner: ObjectIdentifier(self), number: lastNumber)
+      return ID(owner: self, number: lastNumber)
     }
   }
 
@@ -108,7 +111,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   /// A task that itself asked for the shutdown is not waited for.
   func excuse(_ askers: [ID]) {
     lock.withLock {
-      for id in askers where id.owner == ObjectIdentifier(self) { entries[id.number]?.isAsker = true }
+      for id in askers where id.owner === self { entries[id.number]?.isAsker = true }
     }
   }
 

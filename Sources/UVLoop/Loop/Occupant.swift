@@ -4,16 +4,27 @@
 /// then waits for may need the very thread that it holds. And a shutdown that is asked for from inside such a call must
 /// not wait for it.
 protocol Occupant: AnyObject, Sendable {
-  /// Around a wait of the thread in `runBlocking`.
+  /// Around a wait of the thread in `runBlocking`. It ends when its outcome is there: the thread may wake much later.
   func block()
   func unblock()
+  /// Whether it has ended, and so holds no thread any more.
+  var isOver: Bool { get }
   /// It asked for the shutdown of a loop, and if it is one of that loop's it is not waited for.
   func excuse(from core: LoopCore)
 }
 
 enum Occupants {
   /// The holders that wait for the calling code to end, outermost first. A `runBlocking` adds the one of its thread.
+  ///
+  /// A task that nobody waits for inherits it too, and may outlive them all: see ``unended``.
   @TaskLocal static var chain: [any Occupant] = []
+
+  /// The chain without those that have ended: whoever hands it on hands on these, or tasks that start one another would
+  /// make it longer for ever.
+  static var unended: [any Occupant] {
+    let chain = chain
+    return chain.isEmpty ? chain : chain.filter { !$0.isOver }
+  }
 
   /// The holder of the calling thread.
   static var current: (any Occupant)? {

@@ -36,7 +36,8 @@ extension EventLoop {
   /// - Throws: What `body` throws, unchanged; `CancellationError` if the task was cancelled before `body` began;
   ///   ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/wouldDeadlock`` if `body` could never begin,
   ///   because every worker is held by a call that waits, in `runBlocking`, for the pool. The message names them. What
-  ///   a `Task { }` offloads that such a call has started counts as waited for; that of a `Task.detached` does not.
+  ///   a `Task { }` offloads that such a call has started counts as waited for as long as the call blocks; that of a
+  ///   `Task.detached` does not.
   /// - Complexity: O(1), also to take a call out of the queue when it is cancelled.
   ///
   /// > Isolation: Call it anywhere.

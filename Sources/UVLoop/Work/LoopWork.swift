@@ -40,7 +40,7 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   /// task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and what such a
   /// call waits for must not wait for `exit`.
   private func addLate(_ offload: Offload) throws(UVError) {
-    if !offload.chain.isEmpty {
+    if unsafe !offload.chain.isEmpty {
       throw UVError(
         .loopClosed, call: "offload",
         """

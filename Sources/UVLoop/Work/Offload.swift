@@ -12,8 +12,11 @@ import Synchronization
 /// any result of an actor's method is.
 actor Offload: Occupant {
   nonisolated let label: String?
-  /// The offloaded calls that wait for the caller.
-  nonisolated let chain: [any Occupant]
+  /// The offloaded calls that wait for the caller, until the call begins.
+  ///
+  /// Holds because before it is queued only the loop's thread uses it, while it is queued who has the ledger's lock, and
+  /// afterwards its worker.
+  nonisolated(unsafe) private(set) var chain: [any Occupant]
   private nonisolated let core: LoopCore
   private nonisolated let isAbandonable: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
@@ -45,7 +48,7 @@ actor Offload: Occupant {
     self.core = core
     self.label = label
     self.isAbandonable = isAbandonable
-    chain = Occupants.chain
+    unsafe chain = Occupants.unended
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
@@ -107,6 +110,8 @@ extension Offload: SerialExecutor {
   }
 
   nonisolated func runOnWorker() {
+    // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
+    if unsafe !chain.isEmpty { unsafe chain = [] }
     if unsafe isHomecomer { ThreadSlot.homecomer.word = unsafe job?.bits ?? 0 }
     Occupants.occupy(with: self) { runJob() }
     if unsafe isHomecomer { ThreadSlot.homecomer.word = 0 }
@@ -176,5 +181,5 @@ extension Offload {
   /// captured is released where its caller goes on, but for a call that may be abandoned: then on the worker.
   nonisolated var isLeaving: Bool { isOver && !isAbandonable }
 
-  nonisolated func waits(for holder: Offload) -> Bool { chain.contains { $0 === holder } }
+  nonisolated func waits(for holder: Offload) -> Bool { unsafe chain.contains { $0 === holder } }
 }

@@ -99,7 +99,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       if offload.isWithdrawn { return .cancelled }
       let size = fixedSize ?? PoolLedger.sizeFromEnvironment()
       fixedSize = size
-      if !offload.chain.isEmpty {
+      if unsafe !offload.chain.isEmpty {
         let holders = running.filter { !$0.isOver }
         if holders.count >= size && holders.allSatisfy({ isStuck($0, behind: offload) }) {
           throw starvation(offload, holders)
