@@ -8,6 +8,7 @@ struct Child {
   let peer: Peer
   let placement: Placement
   let size: Int
+  var build = Build.own
 
   /// What it printed, or why there is nothing.
   enum Outcome {
@@ -19,27 +20,40 @@ struct Child {
   func run() throws -> Outcome {
     switch peer.work {
     case .here:
-      return try start([Command.own.path(percentEncoded: false), "run-one", workload.name, peer.name, "\(size)"])
+      return try start([build.program.path(percentEncoded: false), "run-one", workload.name, peer.name, "\(size)"])
     case .script(let script):
       return try start(script.command(workload.name, "\(scriptSize)"))
     case .scriptStart(let script):
-      return try start([Child.beside("startup-measure"), "\(scriptSize)"] + script.command("startup-once"))
+      return try start([beside("startup-measure"), "\(scriptSize)"] + script.command("startup-once"))
     case .program(let name):
-      return try start([Child.beside("startup-measure"), "\(size)", Child.beside(name)])
+      return try start([beside("startup-measure"), "\(size)", beside(name)])
     }
   }
 
   private var scriptSize: Int { workload.isPerOperation ? max(1, size / Script.slowness) : size }
 
-  /// A program that was built with this one.
-  private static func beside(_ name: String) -> String {
-    Command.own.deletingLastPathComponent().appending(path: name).path(percentEncoded: false)
+  /// A program of the same build.
+  private func beside(_ name: String) -> String {
+    build.program.deletingLastPathComponent().appending(path: name).path(percentEncoded: false)
   }
 
   private func start(_ command: [String]) throws -> Outcome {
     guard let text = try Command(command, on: placement).run() else { return .absent }
     return .figures(try Figure.parse(text, from: peer.name))
   }
+}
+
+/// The programs of one state of the source.
+struct Build: Sendable {
+  /// Nil for those that run.
+  let name: String?
+  /// Its `uvloop-bench`.
+  let program: URL
+
+  static let own = Build(name: nil, program: Command.own)
+
+  /// What a peer of this build is called.
+  func name(of peer: Peer) -> String { name.map { "\(peer.name)@\($0)" } ?? peer.name }
 }
 
 extension Figure {
@@ -58,6 +72,11 @@ extension Figure {
 }
 
 extension [Double] {
+  var spread: Double {
+    guard let least = self.min(), let greatest = self.max(), median > 0 else { return 0 }
+    return (greatest - least) / 2 / median
+  }
+
   var median: Double {
     let sorted = sorted()
     let middle = count / 2

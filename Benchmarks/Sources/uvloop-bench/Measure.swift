@@ -16,6 +16,9 @@ struct Measure: AsyncParsableCommand {
         uvloop-bench W3a W3b          the workloads whose names begin so
         uvloop-bench --filter nio     the workloads and peers that match
         uvloop-bench growth           how costs grow; see `uvloop-bench growth --help`
+
+      With --against the library of another state of the source is measured in the same run, its rounds between this \
+      one's: `Scripts/bench --against COMMIT` builds it.
       """, shouldDisplay: false, helpNames: .shortAndLong)
 
   @Argument(help: "The workloads whose names begin so; without it all of them.")
@@ -42,8 +45,16 @@ struct Measure: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Draw the medians as bars.", valueName: "file.svg"))
   var plot: String?
 
+  @Option(
+    help: ArgumentHelp("The uvloop-bench of another build, beside which this one's is measured.", valueName: "program"))
+  var against: String?
+
+  @Option(help: ArgumentHelp("What that one is called.", valueName: "name"))
+  var againstName = "other"
+
   func validate() throws {
     try Measure.validate(rounds: rounds)
+    if against != nil && plot != nil { throw ValidationError("--against prints a table, and draws nothing.") }
     for name in workloads where !Workload.all.contains(where: { $0.name.hasPrefix(name) }) {
       throw ValidationError("No workload begins with '\(name)'; --list names them.")
     }
@@ -69,10 +80,14 @@ struct Measure: AsyncParsableCommand {
     if entries.isEmpty { throw Wrong(description: "Nothing of what was asked for can run here.") }
     let machine = Machine.current
     if !json { Output.note("# \(machine.description)") }
+    let other = against.map { Build(name: againstName, program: URL(filePath: $0)) }
     let record = try Rounds(
-      count: rounds ?? (quick ? 1 : 5), quick: quick, placements: oneCpu ? [.oneCPU] : nil, json: json
+      count: rounds ?? (quick ? 1 : 5), quick: quick, placements: oneCpu ? [.oneCPU] : nil, json: json,
+      builds: [.own] + [other].compactMap(\.self)
     ).measure(entries)
-    if !json { Output.table(record) }
+    if !json {
+      if let other { Output.comparison(record, with: other) } else { Output.table(record) }
+    }
     try picture?.draw(record, entries.map(\.0), on: machine, quick: quick)
   }
 
@@ -81,7 +96,8 @@ struct Measure: AsyncParsableCommand {
     return Workload.all.compactMap { workload in
       if !workloads.isEmpty && !workloads.contains(where: { workload.name.hasPrefix($0) }) { return nil }
       let peers = workload.peers.filter { peer in
-        regex.map { "\(workload.name) \(peer.name)".contains($0) } ?? true
+        if against != nil && !peer.isOurs { return false }
+        return regex.map { "\(workload.name) \(peer.name)".contains($0) } ?? true
       }
       return peers.isEmpty ? nil : (workload, peers)
     }

@@ -39,7 +39,7 @@ enum Output {
     let cells = record.rows.flatMap { row in
       let libuv = row.medians.first { $0.peer.hasPrefix("c-uv") }?.value
       let nio = row.medians.first { $0.peer.hasPrefix("nio") }?.value
-      return row.medians.map { peer, value in
+      return row.medians.map { peer, value, _ in
         Cell(
           workload: row.workload, peer: peer, median: number(value), unit: row.unit.rawValue,
           toLibUV: ratio(value, to: libuv, row.unit), toNIO: ratio(value, to: nio, row.unit))
@@ -50,6 +50,39 @@ enum Output {
         Column("workload" <- $0.workload), Column("peer" <- $0.peer), Column("median" <- $0.median, align: .right),
         Column("unit" <- $0.unit), Column("× libuv" <- $0.toLibUV, align: .right),
         Column("× nio" <- $0.toNIO, align: .right),
+      ]
+    }
+    print()
+    table.print(cells, style: Style.psql)
+  }
+
+  /// What another build did beside this one: above 1 this one is better, whatever the unit. The noise is the spread of the
+  /// rounds, of the build whose rounds lie farther apart: a ratio within it says nothing.
+  static func comparison(_ record: Record, with build: Build) {
+    struct Cell {
+      let workload: String
+      let peer: String
+      let now: String
+      let then: String
+      let unit: String
+      let ratio: String
+      let noise: String
+    }
+    let suffix = "@\(build.name ?? "")"
+    let cells = record.rows.flatMap { row in
+      row.medians.compactMap { peer, value, spread -> Cell? in
+        guard let then = row.medians.first(where: { $0.peer == peer + suffix }) else { return nil }
+        return Cell(
+          workload: row.workload, peer: peer, now: number(value), then: number(then.value), unit: row.unit.rawValue,
+          ratio: ratio(value, to: then.value, row.unit),
+          noise: String(format: "± %.0f %%", max(spread, then.spread) * 100))
+      }
+    }
+    let table = TextTable<Cell> {
+      [
+        Column("workload" <- $0.workload), Column("peer" <- $0.peer), Column("this one" <- $0.now, align: .right),
+        Column(suffix <- $0.then, align: .right), Column("unit" <- $0.unit),
+        Column("× \(suffix)" <- $0.ratio, align: .right), Column("noise" <- $0.noise, align: .right),
       ]
     }
     print()

@@ -14,7 +14,8 @@ struct Record {
   struct Row {
     let workload: String
     let unit: Figure.Unit
-    let medians: [(peer: String, value: Double)]
+    /// The spread is half the distance of the least from the greatest, as a part of the median.
+    let medians: [(peer: String, value: Double, spread: Double)]
 
     subscript(_ peer: String) -> Double? { medians.first { $0.peer == peer }?.value }
   }
@@ -36,7 +37,7 @@ struct Record {
   var rows: [Row] {
     order.compactMap { workload in
       guard let peers = figures[workload], let unit = peers.first?.unit else { return nil }
-      return Row(workload: workload, unit: unit, medians: peers.map { ($0.peer, $0.all.median) })
+      return Row(workload: workload, unit: unit, medians: peers.map { ($0.peer, $0.all.median, $0.all.spread) })
     }
   }
 }

@@ -23,6 +23,9 @@ struct Peer: Sendable {
   let name: String
   let work: Work
 
+  /// Whether it is the library: nothing else differs between two builds.
+  var isOurs: Bool { name.hasPrefix("uvloop-swift") }
+
   enum Work: Sendable {
     /// In a process of our own: does so many operations and says what that took.
     case here(@Sendable (_ size: Int) async throws -> [Figure])

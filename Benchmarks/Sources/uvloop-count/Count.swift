@@ -4,13 +4,36 @@ import UVLoop
 
 /// What an operation may ask the system for. Counted, not timed: the same on every machine.
 ///
-///   uvloop-count        prints `operation<TAB>what<TAB>counted<TAB>at most`, and fails where it is more
+///   uvloop-count                   prints `operation<TAB>what<TAB>counted<TAB>at most`, and fails where it is more
+///   uvloop-count --instructions    prints the instructions of each operation, with valgrind
 @main
 struct Count {
-  static func main() async throws {
+  /// The main thread waits in a call of its own: with an asynchronous `main` Dispatch ends it, and valgrind then ends too.
+  static func main() {
+    Task.detached {
+      do {
+        exit(try await count(Array(CommandLine.arguments.dropFirst())) ? 0 : 1)
+      } catch {
+        FileHandle.standardError.write(Data("\(error)\n".utf8))
+        exit(1)
+      }
+    }
+    while true { pause() }
+  }
+
+  /// False where something is more than it may be.
+  private static func count(_ arguments: [String]) async throws -> Bool {
+    if arguments == ["--instructions"] {
+      try instructions()
+      return true
+    }
+    if arguments.count == 3 && arguments[0] == "run" {
+      try await run(arguments[1], arguments[2])
+      return true
+    }
     if counting_works() == 0 {
       print("Nothing is counted here: it takes glibc.")
-      return
+      return true
     }
     var ledger = Ledger()
     try await Count.posts(&ledger)
@@ -18,8 +41,8 @@ struct Count {
     try await Count.idle(&ledger)
     if ledger.failures > 0 {
       FileHandle.standardError.write(Data("\(ledger.failures) of the figures above are more than they may be.\n".utf8))
-      exit(1)
     }
+    return ledger.failures == 0
   }
 
   /// Enough that what happens once, such as a queue that grows, does not count.

@@ -2,29 +2,21 @@ import CCounting
 import UVLoop
 
 extension Count {
-  private actor Meter: LoopActor {
-    nonisolated let loop: EventLoop
-    private var beats = 0
-    init(on loop: EventLoop) { self.loop = loop }
-    func beat() { beats += 1 }
-
-    /// An actor on the loop that calls another one.
-    func callMany(_ other: Meter) async -> (allocations: Double, wakes: Double) {
-      await other.beat()
-      let (blocks, writes) = (counting_allocations(), counting_writes())
-      for _ in 0..<Count.rounds { await other.beat() }
-      return (
-        Double(counting_allocations() - blocks) / Double(Count.rounds),
-        Double(counting_writes() - writes) / Double(Count.rounds)
-      )
-    }
+  /// An actor on the loop that calls another one.
+  private static func calls(_ meter: Meter, _ other: Meter) async -> (allocations: Double, wakes: Double) {
+    await meter.call(other, 1)
+    let (blocks, writes) = (counting_allocations(), counting_writes())
+    await meter.call(other, rounds)
+    return (
+      Double(counting_allocations() - blocks) / Double(rounds), Double(counting_writes() - writes) / Double(rounds)
+    )
   }
 
   /// On the loop's thread.
   static func onLoop(_ ledger: inout Ledger) async throws {
     ledger = try await withEventLoop { [ledger] loop in
       var ledger = ledger
-      let calls = await Meter(on: loop).callMany(Meter(on: loop))
+      let calls = await calls(Meter(on: loop), Meter(on: loop))
       ledger.enter("await of another actor on the loop", "allocations", calls.allocations, atMost: 0)
       ledger.enter("await of another actor on the loop", "wakes", calls.wakes, atMost: 0)
 
