@@ -55,7 +55,7 @@ extension AsyncHandle {
     /// False once the handle is closed, by whomever, after shutdown, and in the child of a fork. Never blocks, takes no
     /// lock, allocates nothing, and leaves `errno` as it was.
     ///
-    /// - Complexity: O(1). Before libuv 1.45 the loop then looks at all of its n async handles, O(n) for each wake.
+    /// - Complexity: O(1). The loop then looks at all of its n async handles, O(n) for each wake.
     ///
     /// > Isolation: Call it from any thread and from signal handlers.
     ///
