@@ -49,9 +49,26 @@ enum ExitGate {
   static func leave() { word.subtract(1, ordering: .acquiringAndReleasing) }
 
   /// A caller is inside for microseconds, unless its thread lost the CPU: then it gets this one. The first, for which
-  /// the pool's threads are made, may take some milliseconds.
+  /// the pool's threads are made, may take some milliseconds. To a thread of real time others get no CPU while it
+  /// yields, only while it sleeps.
   private static func close() {
     word.bitwiseOr(exits, ordering: .acquiringAndReleasing)
-    while word.load(ordering: .acquiring) != exits { Posix.yield() }
+    var looks = 0
+    while word.load(ordering: .acquiring) != exits {
+      looks += 1
+      if looks < 100 { Posix.yield() } else { usleep(50) }
+    }
+    if ThreadSlot.occupant.word == 0 { Occupants.occupy(with: ExitingThread.instance) }
   }
+}
+
+/// Holds the thread that exits. What was registered with `atexit` before the first loop runs after us, and may wait for
+/// a loop: what it waits for must be refused where it would wait for the end of the process.
+private final class ExitingThread: Occupant {
+  static let instance = ExitingThread()
+
+  var isOver: Bool { false }
+  func block() {}
+  func unblock() {}
+  func excuse(from core: LoopCore) {}
 }

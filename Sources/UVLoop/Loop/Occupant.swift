@@ -35,8 +35,13 @@ enum Occupants {
   /// Runs `body` as a holder of the calling thread.
   static func occupy(with holder: any Occupant, _ body: () -> Void) {
     let outer = ThreadSlot.occupant.word
-    ThreadSlot.occupant.word = UInt(bitPattern: unsafe Unmanaged.passUnretained(holder as AnyObject).toOpaque())
+    occupy(with: holder)
     body()
     ThreadSlot.occupant.word = outer
+  }
+
+  /// For as long as the calling thread lives, or until somebody else is said to hold it. Keeps nothing.
+  static func occupy(with holder: any Occupant) {
+    ThreadSlot.occupant.word = UInt(bitPattern: unsafe Unmanaged.passUnretained(holder as AnyObject).toOpaque())
   }
 }

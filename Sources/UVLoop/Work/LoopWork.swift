@@ -37,14 +37,14 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   }
 
   /// The process exits, and nothing begins any more. What comes now waits for the end of the process, or of the loop: its
-  /// task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and what such a
-  /// call waits for must not wait for `exit`.
+  /// task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and for what was
+  /// registered with `atexit`, and what these wait for must not wait for `exit`.
   private func addLate(_ offload: Offload) throws(UVError) {
     if unsafe !offload.chain.isEmpty {
       throw UVError(
         .loopClosed, call: "offload",
         """
-        \(offload.title) cannot begin: the process exits, and waits for the call on the pool that offloaded it.
+        \(offload.title) cannot begin: the process exits, and waits for whoever offloaded it.
         """)
     }
     late.append(offload)

@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 import Testing
 
 @testable import UVLoop
@@ -109,6 +110,34 @@ import Testing
       exit(7)
     }
   }
+
+  @Test func `G-22 what was registered with atexit before the first loop may wait for it and not for the pool`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      atexit {
+        // Where it hangs.
+        alarm(30)
+        guard let loop = ProcessExitTests.loop.withLock({ $0 }) else { fatalError("no loop") }
+        do {
+          try loop.runBlocking { loop in try await loop.offload {} }
+          abort()
+        } catch let error as UVError where error.code == .loopClosed {
+        } catch {
+          fatalError("\(error)")
+        }
+        do {
+          guard try loop.runBlocking({ _ in 1 }) == 1 else { abort() }
+          try loop.shutdownBlocking()
+        } catch {
+          fatalError("\(error)")
+        }
+      }
+      let loop = try EventLoop()
+      ProcessExitTests.loop.withLock { $0 = loop }
+      exit(7)
+    }
+  }
+
+  private static let loop = Mutex<EventLoop?>(nil)
 
   @Test func `G-22 a process that exits while its loops start and stop to watch signals ends with its code`() async {
     await #expect(processExitsWith: .exitCode(7)) {
