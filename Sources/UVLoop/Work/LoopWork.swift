@@ -7,8 +7,8 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   private unowned(unsafe) let core: LoopCore
   private var runners: [Runner] = []
   private var resting: [Runner] = []
-  /// Calls that came while the process exits.
-  private var late: [Offload] = []
+  /// Calls that came while the process exits. No runner knows of it.
+  private let late = OffloadQueue()
 
   init(_ core: LoopCore) {
     unsafe self.core = core
@@ -20,10 +20,7 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
   /// Puts a call in line, and sends for a runner if need be; false if it has been cancelled. Throws where the call could
   /// never begin. From here on the call may be run and freed.
   func add(_ offload: Offload) throws(UVError) -> Bool {
-    if !ExitGate.enter() {
-      try addLate(offload)
-      return true
-    }
+    if !ExitGate.enter() { return try addLate(offload) }
     defer { ExitGate.leave() }
     switch try PoolLedger.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
@@ -38,8 +35,9 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
 
   /// The process exits, and nothing begins any more. What comes now waits for the end of the process, or of the loop: its
   /// task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and for what was
-  /// registered with `atexit`, and what these wait for must not wait for `exit`.
-  private func addLate(_ offload: Offload) throws(UVError) {
+  /// registered with `atexit`, and what these wait for must not wait for `exit`. So it can be cancelled too: they may wait
+  /// for its task without having started it, as the shutdown of another loop does.
+  private func addLate(_ offload: Offload) throws(UVError) -> Bool {
     if unsafe !offload.chain.isEmpty {
       throw UVError(
         .loopClosed, call: "offload",
@@ -47,12 +45,11 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
         \(offload.title) cannot begin: the process exits, and waits for whoever offloaded it.
         """)
     }
-    late.append(offload)
+    return PoolLedger.process.keep(offload, in: late)
   }
 
   func releaseWaits() {
-    for offload in late { offload.refuseWithdrawn() }
-    late = []
+    for offload in PoolLedger.process.withdrawAll(late) { offload.refuseWithdrawn() }
   }
 
   private func sendRunner() {

@@ -118,6 +118,17 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
+  /// Queues a call that no runner will take, so that it can be withdrawn; false if it has been cancelled.
+  func keep(_ offload: Offload, in queue: OffloadQueue) -> Bool {
+    lock.withLock {
+      if offload.isWithdrawn { return false }
+      unsafe offload.place = .queued
+      unsafe offload.queue = queue
+      queue.waiting.append(offload)
+      return true
+    }
+  }
+
   /// A runner has been queued, and so the pool's threads are there.
   func noteStarted() { lock.withLock { hasStarted = true } }
 

@@ -111,6 +111,29 @@ import Testing
     }
   }
 
+  @Test func `G-22 while the process exits a call that does not begin any more can still be cancelled`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      let loop = try EventLoop()
+      let other = try EventLoop()
+      let begun = Event("the begin of the call")
+      Task.detached {
+        try await loop.offload {
+          begun.signal()
+          // Where it hangs.
+          alarm(30)
+          // The exit waits for this call, and this call for a task whose calls are not those of the loop that ends.
+          usleep(50_000)
+          _ = try? other.shutdownBlocking()
+        }
+      }
+      other.task { _ in
+        while !Task.isCancelled { try await loop.offload { spin(for: .microseconds(20)) } }
+      }
+      try await begun.wait()
+      exit(7)
+    }
+  }
+
   @Test func `G-22 what was registered with atexit before the first loop may wait for it and not for the pool`() async {
     await #expect(processExitsWith: .exitCode(7)) {
       atexit {
