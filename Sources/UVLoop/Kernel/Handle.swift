@@ -150,7 +150,7 @@ import CLibUV
     if mustStayOpen {
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
-      return core.handles.remove(self)
+      return core.handles.leave(self)
     }
     unsafe uv_close(uvHandle) { handle in
       guard let handle = unsafe handle else { return }

@@ -1,7 +1,7 @@
 import CLibUV
 
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
-final class LoopHandles: LoopResident {
+@safe final class LoopHandles: LoopResident {
   // Holds because handles use it on the loop's thread only, for as long as there is a core.
   private unowned(unsafe) let core: LoopCore
   private(set) var open: [Handle] = []
@@ -9,13 +9,18 @@ final class LoopHandles: LoopResident {
   private static let keptCapacity = 4_096
   private var reminded: [Handle] = []
   private var called: [Handle] = []
+  /// Those that libuv cannot close any more. They stay on its loop, which so never ends, and are not anybody else's.
+  private var left: [UnsafeMutablePointer<uv_handle_t>]
 
   /// Handles made, closed and freed since the loop began. At its end all three are equal.
   private(set) var created = 0
   private(set) var closed = 0
   private(set) var freed = 0
 
-  init(_ core: LoopCore) { unsafe self.core = core }
+  init(_ core: LoopCore) {
+    unsafe self.core = core
+    unsafe left = []
+  }
 
   func add(_ handle: Handle) {
     handle.place = open.count
@@ -34,6 +39,12 @@ final class LoopHandles: LoopResident {
       return last
     }
     last.place = handle.place
+  }
+
+  /// The same for one that stays on libuv's loop, with its memory.
+  func leave(_ handle: Handle) {
+    unsafe left.append(handle.uvHandle)
+    remove(handle)
   }
 
   /// A quarter is enough. An array keeps its memory however little is left in it.
@@ -74,11 +85,11 @@ final class LoopHandles: LoopResident {
     for handle in open { handle.close(by: .loop) }
   }
 
-  var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe open.map { unsafe $0.uvHandle } }
+  var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe left + open.map { unsafe $0.uvHandle } }
 
   var isSettled: Bool { open.isEmpty }
 
-  var isEmpty: Bool { open.isEmpty }
+  var isEmpty: Bool { unsafe open.isEmpty && left.isEmpty }
 }
 
 extension LoopCore {

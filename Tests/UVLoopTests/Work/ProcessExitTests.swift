@@ -160,6 +160,26 @@ import Testing
     }
   }
 
+  @Test func `G-22 what stays on a loop because the process exits is not taken for a handle of C code`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      atexit {
+        // Where it hangs.
+        alarm(30)
+        guard let loop = ProcessExitTests.loop.withLock({ $0 }) else { fatalError("no loop") }
+        do {
+          let report = try loop.shutdownBlocking()
+          guard report.foreignHandles.isEmpty else { fatalError("\(report)") }
+        } catch {
+          fatalError("\(error)")
+        }
+      }
+      let loop = try EventLoop()
+      ProcessExitTests.loop.withLock { $0 = loop }
+      try await loop.run { _ in try SignalHandle(.hangup).start {} }
+      exit(7)
+    }
+  }
+
   private static let loop = Mutex<EventLoop?>(nil)
 
   @Test func `G-22 a process that exits while its loops start and stop to watch signals ends with its code`() async {
