@@ -118,7 +118,11 @@ final class DebugLog: @unchecked Sendable {  // Holds because every variable is 
         }
         lock.wait()
       }
-      defer { lines = [] }
+      defer {
+        lines = []
+        // For who waits because there were too many.
+        lock.wakeAll()
+      }
       return lines
     }
   }
