@@ -1,3 +1,5 @@
+// The file is long because one lock guards all of it: what a queue, a runner and a worker know must change in one step.
+
 import CLibUV
 import Synchronization
 
