@@ -179,18 +179,22 @@ import Testing
         for call in calls { call.cancel() }
       }
       try await began.wait()
-      let during = try await onPlainThread(within: .seconds(120)) {
-        let before = rounds.value
-        let snapshot = try loop.snapshotFromOutside(timeout: .seconds(60))
-        let during = rounds.value - before
-        let dues = snapshot.scheduledCalls.map(\.dueIn)
-        #expect(dues.count >= 200_000 && dues == dues.sorted())
-        return during
+      // A reader that loses its CPU before or after the loop was kept lets it do some thousands. The loop may lose its own,
+      // and then the next time tells.
+      let isKept = try await onPlainThread(within: .seconds(120)) {
+        for _ in 0..<20 {
+          let before = rounds.value
+          let snapshot = try loop.snapshotFromOutside(timeout: .seconds(60))
+          let during = rounds.value - before
+          let dues = snapshot.scheduledCalls.map(\.dueIn)
+          #expect(dues.count >= 200_000 && dues == dues.sorted())
+          if during > 20_000 { return false }
+        }
+        return true
       }
       isOver.value = true
       try await churn.value
-      // A reader that loses its CPU before or after the loop was kept lets it do some thousands.
-      #expect(during > 20_000)
+      #expect(!isKept)
     }
   }
 
