@@ -92,46 +92,47 @@ import Testing
 
   @Test func `G-22 while the process exits a loop may still be shut down, on a worker too`() async {
     await #expect(processExitsWith: .exitCode(7)) {
-      let loop = try EventLoop()
-      let other = try EventLoop()
-      let begun = Event("the begin of the call")
-      Task.detached {
-        try await loop.offload {
-          begun.signal()
-          // The exit waits for this call, and this call for a loop with a task that cannot offload any more.
-          usleep(50_000)
-          _ = try? other.shutdownBlocking()
-        }
-      }
-      other.task { loop in
-        while !Task.isCancelled { try await loop.offload { spin(for: .microseconds(20)) } }
-      }
-      try await begun.wait()
-      exit(7)
+      try await ProcessExitTests.exitWhileACallShutsDownALoop(whoseTaskOffloadsThroughIt: true)
     }
   }
 
   @Test func `G-22 while the process exits a call that does not begin any more can still be cancelled`() async {
     await #expect(processExitsWith: .exitCode(7)) {
-      let loop = try EventLoop()
-      let other = try EventLoop()
-      let begun = Event("the begin of the call")
-      Task.detached {
-        try await loop.offload {
-          begun.signal()
-          // Where it hangs.
-          alarm(30)
-          // The exit waits for this call, and this call for a task whose calls are not those of the loop that ends.
-          usleep(50_000)
-          _ = try? other.shutdownBlocking()
+      try await ProcessExitTests.exitWhileACallShutsDownALoop(whoseTaskOffloadsThroughIt: false)
+    }
+  }
+
+  private static let exitHasBegun = Event("the end of offloading")
+
+  /// The exit waits for a call on the pool, and this for a loop with a task whose call does not begin any more: through that
+  /// loop, or through another one, which does not end.
+  private static func exitWhileACallShutsDownALoop(whoseTaskOffloadsThroughIt isItsOwn: Bool) async throws {
+    // Before the first loop, and so called when nothing begins any more.
+    atexit { ProcessExitTests.exitHasBegun.signal() }
+    let (loop, ending) = (try EventLoop(), try EventLoop())
+    let (begun, isLate) = (Event("the begin of the call"), Event("a late call"))
+    Task.detached {
+      try await loop.offload {
+        begun.signal()
+        // Where it hangs.
+        alarm(30)
+        isLate.waitBlocking()
+        do {
+          // The late call has left the loop of its task, and come to the one that it goes through.
+          for passed in [ending, loop] { try passed.runBlocking { _ in } }
+          try ending.shutdownBlocking()
+        } catch {
+          fatalError("\(error)")
         }
       }
-      other.task { _ in
-        while !Task.isCancelled { try await loop.offload { spin(for: .microseconds(20)) } }
-      }
-      try await begun.wait()
-      exit(7)
     }
+    ending.task { _ in
+      try await exitHasBegun.wait()
+      isLate.signal()
+      try await (isItsOwn ? ending : loop).offload {}
+    }
+    try await begun.wait()
+    exit(7)
   }
 
   @Test func `G-22 what was registered with atexit before the first loop may wait for it and not for the pool`() async {
