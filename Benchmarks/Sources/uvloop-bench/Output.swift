@@ -56,8 +56,8 @@ enum Output {
     table.print(cells, style: Style.psql)
   }
 
-  /// What another build did beside this one: above 1 this one is better, whatever the unit. The noise is the spread of the
-  /// rounds, of the build whose rounds lie farther apart: a ratio within it says nothing.
+  /// What another build did beside this one: above 1 this one is better, whatever the unit. The noise is the spread of
+  /// the rounds, of the build whose rounds lie farther apart: a ratio within it says nothing.
   static func comparison(_ record: Record, with build: Build) {
     struct Cell {
       let workload: String

@@ -8,7 +8,8 @@ import UVLoop
 ///   uvloop-count --instructions    prints the instructions of each operation, with valgrind
 @main
 struct Count {
-  /// The main thread waits in a call of its own: with an asynchronous `main` Dispatch ends it, and valgrind then ends too.
+  /// The main thread waits in a call of its own: with an asynchronous `main` Dispatch ends it, and valgrind then ends
+  /// too.
   static func main() {
     Task.detached {
       do {

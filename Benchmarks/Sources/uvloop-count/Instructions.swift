@@ -1,8 +1,8 @@
 import Foundation
 
 extension Count {
-  /// Counts the instructions of each operation, the system's not among them: valgrind runs this program twice for each, with
-  /// few operations and with many, and the difference is theirs alone. How busy the machine is does not matter.
+  /// Counts the instructions of each operation, the system's not among them: valgrind runs this program twice for each,
+  /// with few operations and with many, and the difference is theirs alone. How busy the machine is does not matter.
   static func instructions() throws {
     guard let valgrind = find("valgrind") else {
       print("No instructions are counted here: it takes valgrind.")
