@@ -46,7 +46,11 @@ enum SwiftCompiler {
       ("__llvm_profile_write_file", "-profile-generate"),
     ]
     let objects = "\(productsFolder)/UVLoop.build"
-    return Files.names(in: objects).filter { $0.hasSuffix(".o") }.map { "\(objects)/\($0)" }
+    // A build leaves the object of a file behind that is gone.
+    let sources = "\(packageFolder)/Sources/UVLoop"
+    let present = Set(Files.names(in: sources).flatMap { Files.names(in: "\(sources)/\($0)") }.map { "\($0).o" })
+    return Files.names(in: objects).filter { $0.hasSuffix(".swift.o") ? present.contains($0) : $0.hasSuffix(".o") }
+      .map { "\(objects)/\($0)" }
       + runtimes.filter { unsafe dlsym(nil, $0.0) != nil }.map(\.1)
   }
 
