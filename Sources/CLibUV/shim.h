@@ -66,8 +66,6 @@ static inline _Bool clibuv_membarrier(void) {
 static inline _Bool clibuv_membarrier(void) { return 0; }
 #endif
 
-static inline void clibuv_prefetch(const void *address) { __builtin_prefetch(address); }
-
 // Tells the CPU that the thread waits for another one.
 static inline void clibuv_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)

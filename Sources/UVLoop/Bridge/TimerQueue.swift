@@ -169,7 +169,6 @@ struct TimerToken: Hashable, Sendable {
   func popDue() -> Payload? {
     guard nextInLine < lineCount else { return nil }
     let slot = unsafe line[nextInLine].slot
-    prefetch()
     let payload = releaseSlot(slot)
     skipUnwanted()
     return payload
@@ -378,16 +377,6 @@ extension TimerQueue {
   /// Whether the entry in line at an index was neither delivered nor removed nor moved: its slot still points here.
   private func isWanted(_ index: Int) -> Bool {
     unsafe slots[Int(line[index].slot)].position == Position.inLine + UInt32(index)
-  }
-
-  @inline(__always)
-  private func prefetch() {
-    guard nextInLine + 2 * Prefetch.distance < lineCount else { return }
-    let later = Int(unsafe line[nextInLine + 2 * Prefetch.distance].slot)
-    unsafe Prefetch.memory(payloads + later)
-    unsafe Prefetch.memory(slots + later)
-    // Its payload may be gone: then the words are whatever they are.
-    unsafe Prefetch.referents(of: payloads + Int(line[nextInLine + Prefetch.distance].slot))
   }
 
   private func skipUnwanted() {

@@ -73,27 +73,36 @@ extension Signals {
     private final class Watch {
       var watchers: [SignalWatcher] = []
       var pending: [Signal] = []
-      /// Those who wait at copies of the iterator, the first to come first; also some who have given up.
-      var demands: [Demand] = []
+      /// Those who wait at copies of the iterator.
+      var waiters = Waiters<NextSignal>()
       var error: UVError?
 
       func come(_ signal: Signal) {
-        while !demands.isEmpty {
-          let demand = demands.removeFirst()
-          demand.signal = signal
-          if demand.gate.fire(.passed) { return }
+        while let wait = waiters.popFirst() {
+          if wait.resume(returning: .success(signal)) { return }
         }
         if !pending.contains(signal) { pending.append(signal) }
       }
     }
 
-    /// One `next` that waits. `signal` is written before the gate is fired and read after it has opened.
-    private final class Demand: @unchecked Sendable {  // Holds because the gate orders the one write and the read.
-      let gate: Gate
-      var signal: Signal?
-      var error: UVError?
+    /// One `next` that waits.
+    private struct NextSignal: WaitSource, @unchecked Sendable {  // Holds because the loop's thread alone uses `watch`.
+      typealias Value = Result<Signal, UVError>
 
-      init(_ core: LoopCore) { gate = Gate(on: core) }
+      let watch: Watch
+
+      func begin(_ wait: LoopWait<NextSignal>) {
+        if let error = watch.error {
+          wait.resume(returning: .failure(error))
+        } else if let signal = watch.pending.first {
+          if wait.resume(returning: .success(signal)) { watch.pending.removeFirst() }
+        } else {
+          watch.waiters.append(wait)
+          wait.core.waits.add(wait)
+        }
+      }
+
+      func withdraw(_ wait: LoopWait<NextSignal>) { watch.waiters.remove(wait) }
     }
 
     init(_ core: LoopCore, _ signals: [Signal]) {
@@ -119,37 +128,12 @@ extension Signals {
     }
 
     func next(isolation: isolated (any Actor)?) async throws -> Signal? {
-      if Task.isCancelled { return nil }
-      try core.requireRunning("Signals.next")
-      let demand = Demand(core)
-      await withTaskCancellationHandler {
-        _ = isolation
-        let isSent = core.onLoop { [core, watch] in
-          if let error = watch.error {
-            demand.error = error
-            demand.gate.fire(.passed)
-          } else if let signal = watch.pending.first {
-            demand.signal = signal
-            if demand.gate.fire(.passed) { watch.pending.removeFirst() }
-          } else if core.admit(demand.gate) {
-            // Who has given up goes when another comes: so no more than one is kept for nothing.
-            watch.demands.removeAll { $0.gate.outcome != nil }
-            watch.demands.append(demand)
-          }
-        }
-        if !isSent { demand.gate.fire(.closed) }
-        await demand.gate.pass()
-      } onCancel: {
-        demand.gate.fire(.cancelled)
+      let wait = LoopWait(.signal, for: NextSignal(watch: watch), on: core)
+      do {
+        return try await wait.value("Signals.next").get()
+      } catch is CancellationError {
+        return nil
       }
-      core.dismiss(demand.gate)
-      switch demand.gate.outcome {
-      case .closed: throw core.closedWhileWaiting("Signals.next")
-      case .cancelled: return nil
-      case .passed, nil: break
-      }
-      if let error = demand.error { throw error }
-      return demand.signal
     }
   }
 }

@@ -40,19 +40,18 @@ public final class TimerHandle {
   /// the same pass of timers. Repeats are libuv's: each is armed when the one before fires, from the loop's time then,
   /// so that a loop that was blocked for three intervals makes one late call, and lateness adds up.
   ///
-  /// On a started timer it replaces delay, interval and callback. In the timer's own callback it does the same. To put a
-  /// running timer off, over and over, as a time limit is while data comes, costs little: libuv's timer stays where it is,
-  /// and is armed anew once, at the moment of before, for which the loop wakes.
+  /// On a started timer it replaces delay, interval and callback. In the timer's own callback it does the same. For a
+  /// deadline that moves all the time, as a time limit does while data comes, use ``EventLoop/schedule(after:isolation:_:)``
+  /// and ``ScheduledCall/reschedule(after:)``: they take less time, and keep nanoseconds.
   ///
-  /// Timers call in the order of their milliseconds, and in the order of their starts within one. One that was put off
-  /// counts as started when its moment of before comes; if it is late by then, others that are late come first.
+  /// Timers call in the order of their milliseconds, and in the order of their starts within one.
   ///
   /// - Parameters:
   ///   - delay: Rounded up to whole milliseconds; the largest `Duration` is as good as never.
   ///   - interval: Rounded up to whole milliseconds; zero or less means once.
   ///   - body: Runs on the loop.
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
-  /// - Complexity: O(log n) for n timer handles that run on the loop; O(1) to put a running one off.
+  /// - Complexity: O(log n) for n timer handles that run on the loop.
   ///
   /// > libuv: `uv_timer_start`.
   public func start(
@@ -112,10 +111,6 @@ extension TimerHandle: CustomStringConvertible {
   }
 }
 
-// libuv keeps its timers in a heap of pointers, and to start one that runs means to take it out and to put it in again. Most
-// are started anew before they are due, and later: time limits of connections that live. So a timer that is put off stays
-// where it is. When libuv calls at the old moment, it is armed for the new one.
-
 @safe private final class Timer: Handle {
   private var body: (() -> Void)?
   private var interval: UInt64 = 0
@@ -123,9 +118,7 @@ extension TimerHandle: CustomStringConvertible {
   /// A start with zero delay waits for the end of the turn: before libuv 1.48 a timer that is armed with 0 in its own
   /// callback runs again in the same pass, for ever.
   private var isPostponed = false
-  /// When libuv calls, in the loop's milliseconds.
-  private var armed: UInt64 = 0
-  /// When the timer is due, then or later. Read from outside too.
+  /// When the timer is due, in the loop's milliseconds. Read from outside too.
   private let due = Atomic<UInt64>(0)
 
   init(on core: LoopCore) throws(UVError) {
@@ -162,12 +155,7 @@ extension TimerHandle: CustomStringConvertible {
   /// right whatever the age of that time. It must not be updated here: a pass of timers ends because it stands still.
   private func arm(_ delay: Int64) throws(UVError) {
     let (sum, overflow) = MonotonicClock.now().addingReportingOverflow(delay)
-    let moment = ((overflow ? UInt64(Int64.max) : UInt64(sum)) + 999_999) / 1_000_000
-    if state.isActive && !isPostponed && moment > armed {
-      due.store(moment, ordering: .relaxed)
-    } else {
-      try arm(at: moment)
-    }
+    try arm(at: ((overflow ? UInt64(Int64.max) : UInt64(sum)) + 999_999) / 1_000_000)
   }
 
   private func arm(at moment: UInt64) throws(UVError) {
@@ -176,37 +164,26 @@ extension TimerHandle: CustomStringConvertible {
         uvTimer, { unsafe Timer.of($0?.pointee.data)?.fire() }, moment - loopTime, interval),
       "TimerHandle.start")
     isPostponed = false
-    noteArmed(at: moment)
-  }
-
-  /// For the loop's own calls of `arm`, on a timer that is active, where it cannot fail: libuv refuses only one that closes.
-  private func armAgain(at moment: UInt64) {
-    do { try arm(at: moment) } catch { fatalError("UVLoop: \(error)") }
-  }
-
-  private func noteArmed(at moment: UInt64) {
-    armed = moment
     due.store(moment, ordering: .relaxed)
   }
 
   override func beforePoll() -> Bool {
-    if isPostponed && state.isActive { armAgain(at: loopTime) }
+    if isPostponed && state.isActive {
+      // libuv refuses only a timer that closes, and this one is active.
+      do { try arm(at: loopTime) } catch { fatalError("UVLoop: \(error)") }
+    }
     return false
   }
 
   private func fire() {
-    let now = loopTime
-    let due = due.load(ordering: .relaxed)
-    // Also where it is late: those that were due before it come first.
-    if due > armed { return armAgain(at: max(due, now)) }
     guard let body else { return }
     if unsafe uv_is_active(uvHandle) == 0 {
       self.body = nil
       fired()
     } else {
-      // By libuv, before it called, and with the same sum.
-      let (next, overflow) = now.addingReportingOverflow(interval)
-      noteArmed(at: overflow ? .max : next)
+      // Armed anew by libuv, before it called, and with the same sum.
+      let (next, overflow) = loopTime.addingReportingOverflow(interval)
+      due.store(overflow ? .max : next, ordering: .relaxed)
     }
     call(body)
     closeIfOrphan()

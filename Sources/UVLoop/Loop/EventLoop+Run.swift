@@ -62,7 +62,7 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
   ) async throws(E) -> sending R {
     let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      Transfer(try await body(self))
+      try await WaitScope.open(on: core) { () async throws(E) -> Transfer<R> in Transfer(try await body(self)) }
     }
     return result.take()
   }
@@ -94,7 +94,7 @@ extension EventLoop {
       guard let id else { throw self.core.closedError("task") }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
-      return try await LoopTasks.$chain.withValue([id]) { try await operation(self) }
+      return try await LoopTasks.$chain.withValue([id]) { try await WaitScope.open(on: self.core) { try await operation(self) } }
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }
@@ -120,7 +120,7 @@ extension EventLoop {
       }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
-      return await LoopTasks.$chain.withValue([id]) { await operation(self) }
+      return await LoopTasks.$chain.withValue([id]) { await WaitScope.open(on: self.core) { await operation(self) } }
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }

@@ -44,8 +44,7 @@ import Synchronization
   /// Which job runs on the loop's thread, and as what; zero for none.
   var runningJob: UInt = 0
   var runningIdentity = JobIdentity.actor
-  var waits: [ObjectIdentifier: Gate] = [:]
-  var hasReleasedWaits = false
+  let waits: LoopWaits
   var hooks = ShutdownHooks()
   var stop: LoopStop?
   /// What lives here; the same by slot, so that what is asked for at every call is one load away.
@@ -62,6 +61,7 @@ import Synchronization
     name = options.name
     time = options.time.source
     watch = LoopWatch(observer)
+    waits = LoopWaits(books)
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()
@@ -146,6 +146,17 @@ extension LoopCore {
       return true
     }
     return isOwnProcess && inbox.add(.call(body), .whileTurning).isAccepted
+  }
+
+  /// Runs `body` on the loop: now if this is its thread, else as a message. False if the loop has ended, and then
+  /// `body` never runs: the caller resumes whoever waits for it.
+  @discardableResult
+  func onLoop(_ body: @escaping () -> Void) -> Bool {
+    if isCurrent {
+      body()
+      return true
+    }
+    return tell(body)
   }
 
   /// Jobs are never refused: somebody awaits them.

@@ -23,7 +23,7 @@ import CLibUV
       return false
     case .releaseWaits:
       for resident in core.residents { resident.releaseWaits() }
-      core.releaseWaits()
+      core.waits.release()
       core.tasks.releaseBlocked()
     case .closeHandles:
       while let hook = core.hooks.popLast() { hook() }

@@ -22,7 +22,7 @@
 public final class Promise<Value> {
   private let core: LoopCore
   private var result: Result<Value, any Error>?
-  private var waiters: [Gate] = []
+  private var waiters = Waiters<PromiseAnswer>()
 
   /// A promise without a result.
   ///
@@ -52,9 +52,8 @@ public final class Promise<Value> {
     if !core.isIsolating { core.trapOffLoop("Promise.resume", "Resume it with `loop.post { … }`.") }
     if self.result != nil { return false }
     self.result = result
-    let waiters = waiters
-    self.waiters = []
-    for gate in waiters { gate.fire(.passed) }
+    var waiters = waiters.take()
+    while let wait = waiters.popFirst() { wait.resume() }
     return true
   }
 
@@ -67,21 +66,10 @@ public final class Promise<Value> {
     if core.isIsolating, let result { return try result.get() }
     try Task.checkCancellation()
     try core.requireOnLoop("Promise.value")
-    let gate = Gate(on: core)
-    if core.admit(gate) { waiters.append(gate) }
-    await withTaskCancellationHandler {
-      _ = isolation
-      await gate.pass()
-    } onCancel: {
-      gate.fire(.cancelled)
-    }
-    core.dismiss(gate)
-    waiters.removeAll { $0 === gate }
-    switch gate.outcome {
-    case .cancelled: throw CancellationError()
-    case .closed: throw core.closedWhileWaiting("Promise.value")
-    case .passed, nil: break
-    }
+    let wait = LoopWait(.promise, for: PromiseAnswer(), on: core)
+    waiters.append(wait)
+    defer { waiters.remove(wait) }
+    try await wait.value("Promise.value")
     guard let result else { throw core.closedError("Promise.value") }
     return try result.get()
   }
@@ -93,4 +81,11 @@ extension Promise: CustomStringConvertible {
     let state = !core.isReadable ? LoopCore.unreadState : isResumed ? "resumed" : "\(waiters.count) waiting"
     return "Promise on loop \"\(core.name)\", \(state)"
   }
+}
+
+/// What a task waits for at a promise, which lists it for as long as it waits.
+private struct PromiseAnswer: WaitSource {
+  typealias Value = Void
+
+  func begin(_ wait: LoopWait<PromiseAnswer>) { wait.core.waits.add(wait) }
 }

@@ -62,7 +62,7 @@ extension EventLoop {
 
     /// Waits until `deadline`; see ``EventLoop/sleep(until:tolerance:)``.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
-      try await Sleeper.sleep(on: core, until: deadline.nanoseconds, "Clock.sleep")
+      try await core.sleep(until: deadline.nanoseconds, "Clock.sleep")
     }
   }
 
@@ -88,7 +88,7 @@ extension EventLoop {
   /// > Complexity: O(log n) for n waits on the loop.
   public nonisolated(nonsending) func sleep(for duration: Duration, tolerance: Duration? = nil) async throws {
     let deadline = core.time.now(plus: duration)
-    try await Sleeper.sleep(on: core, until: deadline, "sleep")
+    try await core.sleep(until: deadline, "sleep")
   }
 
   /// Waits until `deadline`, and resumes on the caller's isolation; see ``sleep(for:tolerance:)``.
@@ -97,6 +97,6 @@ extension EventLoop {
   ///
   /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
   public nonisolated(nonsending) func sleep(until deadline: Clock.Instant, tolerance: Duration? = nil) async throws {
-    try await Sleeper.sleep(on: core, until: deadline.nanoseconds, "sleep")
+    try await core.sleep(until: deadline.nanoseconds, "sleep")
   }
 }

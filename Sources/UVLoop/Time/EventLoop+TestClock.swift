@@ -93,22 +93,6 @@ extension LoopCore {
     }
     try requireRunning(call)
     if !isCurrent { throw offLoopError(call, "Turn the clock on its loop: `try await loop.run { loop in … }`.") }
-    let turn = TestClock.Turn(extent(), on: self)
-    if timers.testClock?.begin(turn) != true {
-      throw UVError(
-        .busy, call: call,
-        "Another task turns the clock of loop \"\(name)\". Await the end of that turn before the next one.")
-    }
-    await withTaskCancellationHandler {
-      _ = isolation
-      await turn.gate.pass()
-    } onCancel: {
-      turn.gate.fire(.cancelled)
-    }
-    switch turn.gate.outcome {
-    case .cancelled: throw CancellationError()
-    case .closed: throw closedWhileWaiting(call)
-    case .passed, nil: return turn.steps.reached
-    }
+    return try await LoopWait(.clockAdvance, for: TestClock.Turn(extent(), call), on: self).value(call).get()
   }
 }

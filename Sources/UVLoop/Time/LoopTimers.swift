@@ -11,7 +11,7 @@ import Synchronization
     case call(() -> Void)
     /// The same, on a loop of which somebody wants to know where things come from.
     case tracedCall(TracedCall)
-    case sleeper(Sleeper)
+    case sleeper(LoopWait<Sleep>)
     case limit(TimeLimit)
   }
 
@@ -125,7 +125,7 @@ import Synchronization
       switch entry {
       case .call(let body): call(body, deadline, nil)
       case .tracedCall(let traced): call(traced.body, deadline, traced.site)
-      case .sleeper(let sleeper): sleeper.expire()
+      case .sleeper(let sleeper): sleeper.resume()
       case .limit(let limit): limit.expire()
       }
     }
@@ -180,7 +180,7 @@ import Synchronization
     for entry in entries {
       switch entry {
       case .call, .tracedCall: dropped += 1
-      case .sleeper(let sleeper): sleeper.gate.fire(.closed)
+      case .sleeper(let sleeper): sleeper.close()
       case .limit(let limit): limit.close()
       }
     }

@@ -5,31 +5,42 @@
 
 /// Turns the virtual time of a loop. Belongs to the loop's thread.
 final class TestClock {
-  /// One turn, and the task that waits for its end.
-  final class Turn: @unchecked Sendable {  // Holds because the loop alone uses `steps` until it has fired the gate.
-    let gate: Gate
-    fileprivate(set) var steps: ClockTurn
+  /// One turn, and the task that waits for its end. Gives the deadline that a turn to the next one went to.
+  struct Turn: WaitSource {
+    typealias Value = Result<Int64?, UVError>
 
-    init(_ extent: ClockTurn.Extent, on core: LoopCore) {
-      gate = Gate(on: core)
+    fileprivate var steps: ClockTurn
+    private let call: String
+
+    init(_ extent: ClockTurn.Extent, _ call: String) {
       steps = ClockTurn(extent)
+      self.call = call
+    }
+
+    func begin(_ wait: LoopWait<Turn>) {
+      if wait.core.timers.testClock?.begin(wait) == true { return }
+      wait.resume(
+        returning: .failure(
+          UVError(
+            .busy, call: call,
+            "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one.")))
     }
   }
 
   private let time: VirtualTime
-  private var turn: Turn?
+  private var turn: LoopWait<Turn>?
 
   init(_ time: VirtualTime) { self.time = time }
 
   /// False if another turn is under way. One that was cancelled is over, though it is still noted here.
-  func begin(_ turn: Turn) -> Bool {
+  private func begin(_ turn: LoopWait<Turn>) -> Bool {
     if isTurning { return false }
     self.turn = turn
     return true
   }
 
   /// Whether a turn is under way.
-  var isTurning: Bool { turn.map { $0.gate.outcome == nil } ?? false }
+  var isTurning: Bool { turn.map { $0.end == nil } ?? false }
 
   /// Nothing is due or ready. True if that has changed.
   ///
@@ -37,14 +48,14 @@ final class TestClock {
   ///   - earliest: The earliest deadline; nil if none will ever come.
   ///   - isAlone: Whether nothing else on the loop may call back.
   func goOn(earliest: Int64?, isAlone: @autoclosure () -> Bool) -> Bool {
-    if let turn, turn.gate.outcome == nil {
-      switch turn.steps.next(earliest: earliest) {
+    if let turn, turn.end == nil {
+      switch unsafe turn.source.steps.next(earliest: earliest) {
       case .go(let moment):
         time.move(to: moment)
       case .end(let moment):
         if let moment { time.move(to: moment) }
         self.turn = nil
-        turn.gate.fire(.passed)
+        turn.resume(returning: .success(unsafe turn.source.steps.reached))
       }
       return true
     }
@@ -55,5 +66,5 @@ final class TestClock {
   }
 
   /// Shutdown.
-  func close() { turn?.gate.fire(.closed) }
+  func close() { turn?.close() }
 }

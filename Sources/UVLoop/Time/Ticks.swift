@@ -50,8 +50,15 @@ public struct Ticks: AsyncSequence, Sendable {
 
   /// Where one iteration stands.
   public struct AsyncIterator: AsyncIteratorProtocol {
-    fileprivate let core: LoopCore
-    fileprivate var schedule: TickSchedule
+    private let core: LoopCore
+    private var schedule: TickSchedule
+    /// Of the last tick, for the next.
+    private var wait: LoopWait<Sleep>?
+
+    fileprivate init(core: LoopCore, schedule: TickSchedule) {
+      self.core = core
+      self.schedule = schedule
+    }
 
     /// Waits for the next tick; nil when the task is cancelled.
     ///
@@ -65,7 +72,7 @@ public struct Ticks: AsyncSequence, Sendable {
       if Task.isCancelled { return nil }
       let nominal = schedule.next(now: core.time.now)
       do {
-        try await Sleeper.sleep(on: core, until: nominal, "Ticks.next")
+        try await LoopWait.renew(&wait, .tick, for: Sleep(until: nominal), on: core).value("Ticks.next")
       } catch is CancellationError {
         return nil
       }

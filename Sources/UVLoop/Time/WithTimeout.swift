@@ -103,12 +103,15 @@ extension EventLoop {
   private func runOnLoop<R>(
     isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Transfer<() async throws -> R>
   ) async -> Result<Transfer<R>, any Error> {
-    let handover = Handover<R>(on: core)
+    let wait = LoopWait(.timeLimit, for: HandedResult<R>(), on: core)
     let task = Task.immediate(name: Task.name, executorPreference: executor) {
       _ = isolation
-      handover.leave(await self.perform(isolation: isolation, body))
+      wait.resume(
+        returning: await WaitScope.open(on: self.core, isolation: isolation) {
+          await self.perform(isolation: isolation, body)
+        })
     }
-    return await handover.wait(isolation: isolation) { task.cancel() }
+    return await wait.result(isolation: isolation) { task.cancel() } ?? .failure(CancellationError())
   }
 
   /// Elsewhere the way over the loop would be the longer one.
@@ -175,7 +178,7 @@ extension EventLoop {
   private func enter(_ deadline: Int64) {
     // The body has ended already, or shutdown came first.
     if word.load(ordering: .acquiring) == .detached { return }
-    if core.hasReleasedWaits {
+    if core.waits.areReleased {
       close()
     } else {
       token = core.timers.insert(.limit(self), at: deadline)
@@ -191,7 +194,7 @@ extension EventLoop {
   }
 
   private func leave() {
-    if let token, !core.hasReleasedWaits { core.timers.remove(token) }
+    if let token, !core.waits.areReleased { core.timers.remove(token) }
     token = nil
   }
 

@@ -67,19 +67,21 @@ extension EventLoop {
   }
 
   /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and
-  /// the caller waits at a gate.
+  /// the caller waits for what that one leaves.
   private func abandonable<T>(
     _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
   ) async throws -> Transfer<T> {
-    let handover = Handover<T>(on: core)
+    let wait = LoopWait(.abandonableCall, for: HandedResult<T>(), on: core)
     let parcel = Parcel(consume body)
     // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may come
     // back here, which costs a wake and does nothing.
-    let task = Task.immediate(name: Task.name) { await offload.perform(parcel, leavingResultIn: handover) }
-    return try await handover.wait(isolation: isolation) {
+    let task = Task.immediate(name: Task.name) { await offload.perform(parcel, leavingResultIn: wait) }
+    let result = await wait.result(isolation: isolation) {
       task.cancel()
       offload.cancel()
-      handover.abandon()
-    }.get()
+      wait.cancel()
+    }
+    guard let result else { throw CancellationError() }
+    return try result.get()
   }
 }

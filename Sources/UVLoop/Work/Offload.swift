@@ -74,10 +74,10 @@ actor Offload: Occupant {
 
   /// The same for a caller that does not come along, and that may have gone when the result is there. What the body
   /// captured is released before.
-  func perform<T>(_ body: Parcel<() throws -> sending T>, leavingResultIn handover: Handover<T>) {
+  func perform<T>(_ body: Parcel<() throws -> sending T>, leavingResultIn wait: LoopWait<HandedResult<T>>) {
     let result: Result<Transfer<T>, any Error>
     do { result = .success(try perform(body.take())) } catch { result = .failure(error) }
-    handover.leave(result)
+    wait.resume(returning: result)
   }
 }
 

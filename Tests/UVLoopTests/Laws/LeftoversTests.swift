@@ -23,7 +23,7 @@ import Testing
     #expect(books.freed == created)
     #expect(books.open.isEmpty)
     #expect(core.residents.isEmpty)
-    #expect(core.waits.isEmpty)
+    #expect(core.waits.count == 0)
   }
 
   @Test func `G-08 a loop without anything closes`() async throws { try await expectClean(created: 0) { _ in } }

@@ -108,14 +108,14 @@ import Testing
   @Test func `tasks that are woken in order and do the same stay in order`() async throws {
     try await onTestLoop { loop, calls in
       @Sendable @concurrent func step() async { calls.mark("step") }
-      let gates = [Gate(on: loop.core), Gate(on: loop.core)]
+      let waits = [LoopWait.probe(on: loop.core), LoopWait.probe(on: loop.core)]
       let order = Shared<[String]>([])
-      let tasks = gates.indices.map { index in
+      let tasks = waits.indices.map { index in
         loop.task { loop in
           // What one did before does not count.
           if index == 0 { await step() }
           calls.mark("waits")
-          await gates[index].pass()
+          _ = try await waits[index].value("test")
           order.update { $0.append("woken \(index)") }
           await step()
           order.update { $0.append("done \(index)") }
@@ -124,8 +124,8 @@ import Testing
       (0..<2).forEach { _ in calls.expect("waits") }
       calls.expect("step", 3)
       while calls.count("waits") < 2 { try await loop.sleep(for: .zero) }
-      for gate in gates { gate.fire(.passed) }
-      for task in tasks { await task.value }
+      for wait in waits { wait.resume(returning: 0) }
+      for task in tasks { try await task.value }
       #expect(order.value == ["woken 0", "woken 1", "done 0", "done 1"])
     }
   }

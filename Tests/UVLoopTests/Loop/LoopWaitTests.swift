@@ -1,0 +1,178 @@
+import Testing
+
+@testable import UVLoop
+
+/// Waits for what a test gives it, or calls off.
+struct Probe: WaitSource {
+  typealias Value = Int
+
+  var begun: @Sendable (LoopWait<Probe>) -> Void = { _ in }
+  var calledOff: @Sendable () -> Void = {}
+
+  func begin(_ wait: LoopWait<Probe>) { begun(wait) }
+  func withdraw(_ wait: LoopWait<Probe>) { calledOff() }
+}
+
+extension LoopWait where Source == Probe {
+  static func probe(
+    on core: LoopCore, begun: @escaping @Sendable (LoopWait<Probe>) -> Void = { _ in },
+    calledOff: @escaping @Sendable () -> Void = {}
+  ) -> LoopWait { LoopWait(.sleep, for: Probe(begun: begun, calledOff: calledOff), on: core) }
+}
+
+@Suite(.sideBySide) struct LoopWaitTests {
+  @Test func `a wait that has ended before lets its task go on at once`() async throws {
+    try await onTestLoop { loop, calls in
+      let wait = LoopWait.probe(on: loop.core)
+      #expect(wait.end == nil)
+      #expect(wait.resume(returning: 7))
+      let jobs = loop.core.counters.jobs.value
+      let value = try await wait.value("test")
+      #expect(value == 7)
+      #expect(loop.core.counters.jobs.value == jobs)
+    }
+  }
+
+  @Test func `a wait keeps its task until it is resumed`() async throws {
+    try await onTestLoop { loop, calls in
+      let wait = LoopWait.probe(on: loop.core) { _ in calls.mark("begun") }
+      let task = loop.task { loop in
+        let value = try await wait.value("test")
+        calls.mark("passed \(value)")
+        #expect(loop.isCurrent)
+      }
+      while calls.count("begun") == 0 { try await loop.sleep(for: .zero) }
+      try await turn(loop)
+      #expect(calls.log == ["begun"])
+      wait.resume(returning: 3)
+      try await task.value
+      #expect(calls.log == ["begun", "passed 3"])
+    }
+  }
+
+  @Test func `only the first end of a wait counts`() async throws {
+    try await onTestLoop { loop, calls in
+      let wait = LoopWait.probe(on: loop.core)
+      wait.cancel()
+      #expect(!wait.resume(returning: 1))
+      wait.close()
+      #expect(wait.end == .cancelled)
+      await #expect(throws: CancellationError.self) { _ = try await wait.value("test") }
+    }
+  }
+
+  @Test func `a wait that is cancelled or closed is called off at its source once, and one that is resumed is not`()
+    async throws
+  {
+    try await onTestLoop { loop, calls in
+      calls.expect("called off", 2)
+      for end in [LoopWait<Probe>.End.cancelled, .closed, .resumed] {
+        let wait = LoopWait.probe(on: loop.core, calledOff: { calls.mark("called off") })
+        try loop.post {
+          switch end {
+          case .cancelled: wait.cancel()
+          case .closed: wait.close()
+          case .resumed: wait.resume(returning: 1)
+          }
+        }
+        _ = try? await wait.value("test")
+        #expect(wait.end == end)
+      }
+    }
+  }
+
+  @Test func `a wait off the loop begins on the loop, and not if it was cancelled before`() async throws {
+    try await withTestLoop { loop, calls in
+      calls.expect("begun")
+      let wait = LoopWait.probe(on: loop.core) { wait in
+        #expect(loop.isCurrent)
+        calls.mark("begun")
+        wait.resume(returning: 5)
+      }
+      let value = try await wait.value("test")
+      #expect(value == 5)
+
+      let (isHeld, mayGoOn) = (Event("the loop's thread"), Event("the cancellation"))
+      try loop.post {
+        isHeld.signal()
+        mayGoOn.waitBlocking()
+      }
+      try await isHeld.wait()
+      let cancelled = LoopWait.probe(on: loop.core) { _ in calls.mark("begun") }
+      let task = Task.detached { try await cancelled.value("test") }
+      task.cancel()
+      mayGoOn.signal()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      await loop.run { _ in }
+    }
+  }
+
+  @Test func `D-05 100 waits that are resumed on the loop cause no wake`() async throws {
+    try await onTestLoop { loop, calls in
+      let before = loop.core.inbox.counts
+      for round in 0..<100 {
+        let wait = LoopWait.probe(on: loop.core)
+        try loop.post { wait.resume(returning: round) }
+        let value = try await wait.value("test")
+        #expect(value == round)
+        #expect(loop.isCurrent)
+      }
+      #expect(loop.core.inbox.counts == before)
+    }
+  }
+
+  @Test func `F-08 of ends that race on many threads one counts, and the task goes on once`() async throws {
+    try await withTestLoop { loop, calls in
+      let (winners, passed) = (Counter(), Counter())
+      for round in 0..<300 {
+        let wait = LoopWait.probe(on: loop.core)
+        let pass: @Sendable () async -> Void = {
+          let value = try? await wait.value("test")
+          #expect((value != nil) == (wait.end == .resumed))
+          passed.add()
+        }
+        let waiter = round % 2 == 0 ? loop.task { _ in await pass() } : Task.detached { await pass() }
+        await withTaskGroup(of: Void.self) { group in
+          group.addTask { waiter.cancel() }
+          group.addTask { wait.cancel() }
+          group.addTask { try? loop.post { if wait.resume(returning: 1) { winners.add() } } }
+          group.addTask { try? loop.post { wait.close() } }
+        }
+        await waiter.value
+        #expect(wait.end != nil || waiter.isCancelled)
+      }
+      await loop.run { _ in }
+      #expect(winners.value <= 300)
+      #expect(passed.value == 300)
+    }
+  }
+
+  @Test func `a wait that is dropped without a task holds nothing`() async throws {
+    try await onTestLoop { loop, calls in
+      weak var observed: LoopWait<Probe>?
+      do {
+        let wait = LoopWait.probe(on: loop.core)
+        observed = wait
+        #expect(observed?.resume(returning: 1) == true)
+      }
+      #expect(observed == nil)
+    }
+  }
+
+  @Test func `an owner that waits again gets the same wait, and another while somebody holds it`() async throws {
+    try await onTestLoop { loop, calls in
+      var kept: LoopWait<Probe>?
+      let first = ObjectIdentifier(LoopWait.renew(&kept, .sleep, for: Probe(), on: loop.core))
+      for round in 0..<3 {
+        let wait = LoopWait.renew(&kept, .sleep, for: Probe(begun: { $0.resume(returning: round) }), on: loop.core)
+        #expect(ObjectIdentifier(wait) == first)
+        let value = try await wait.value("test")
+        #expect(value == round)
+      }
+      let holder = kept
+      let other = LoopWait.renew(&kept, .sleep, for: Probe(), on: loop.core)
+      #expect(other !== holder)
+      #expect(other.end == nil && holder?.end == .resumed)
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import Testing
+
+@testable import UVLoop
+
+@Suite(.sideBySide) struct WaitScopeTests {
+  /// Whether the calling task has a scope on the loop.
+  private static func hasScope(_ loop: EventLoop) -> Bool { WaitScope.current(on: loop.core) != nil }
+
+  @Test func `a task of the loop, a run that may wait and a limit bring a scope`() async throws {
+    try await withTestLoop { loop, calls in
+      #expect(try await loop.task { loop in Self.hasScope(loop) }.value)
+      #expect(await loop.run { loop in
+        await Task.yield()
+        return Self.hasScope(loop)
+      })
+      let isLimited = try await Task {
+        try await loop.run { loop in
+          try await loop.withTimeout(.seconds(60)) { Self.hasScope(loop) }
+        }
+      }.value
+      #expect(isLimited)
+    }
+  }
+
+  @Test func `a plain task has none, and the synchronous run brings none`() async throws {
+    try await withTestLoop { loop, calls in
+      #expect(await loop.run { loop in Self.hasScope(loop) } == false)
+      #expect(await Task { await loop.run { loop in Self.hasScope(loop) } }.value == false)
+    }
+  }
+
+  @Test func `a task that has a scope gets no second one, and each loop has its own`() async throws {
+    try await withTestLoop { loop, calls in
+      try await withTestLoop("other") { other, _ in
+        try await loop.run { loop in
+          let scope = try #require(WaitScope.current(on: loop.core))
+          await loop.run { loop in
+            await Task.yield()
+            #expect(WaitScope.current(on: loop.core) === scope)
+          }
+          await other.run { other in
+            await Task.yield()
+            #expect(WaitScope.current(on: other.core) != nil)
+            #expect(WaitScope.current(on: loop.core) == nil)
+          }
+          #expect(WaitScope.current(on: loop.core) === scope)
+        }
+      }
+    }
+  }
+
+  @Test func `what a task starts does not have its scope`() async throws {
+    try await onTestLoop { loop, calls in
+      #expect(Self.hasScope(loop))
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { #expect(await loop.run { loop in Self.hasScope(loop) } == false) }
+      }
+      async let child: Void = { #expect(await loop.run { loop in Self.hasScope(loop) } == false) }()
+      await child
+      // On the spot, inside the job of the one that starts it.
+      await Task.immediate { #expect(Self.hasScope(loop) == false) }.value
+      await Task { #expect(Self.hasScope(loop) == false) }.value
+      #expect(Self.hasScope(loop))
+    }
+  }
+
+  @Test func `a cancellation ends the wait of its task and no other, with a scope and without`() async throws {
+    try await onTestLoop { loop, calls in
+      for _ in 0..<20 {
+        let waiting = Counter()
+        let outer = loop.task { loop in
+          // Runs in the job of the outer task, and waits on its own.
+          let inner = Task.immediate {
+            waiting.add()
+            try await loop.sleep(for: .seconds(3_600))
+          }
+          waiting.add()
+          do {
+            try await loop.sleep(for: .seconds(3_600))
+            Issue.record("the sleep ended")
+          } catch is CancellationError {}
+          return inner
+        }
+        while waiting.value < 2 { try await loop.sleep(for: .zero) }
+        try await turn(loop)
+        outer.cancel()
+        let inner = try await outer.value
+        try await turn(loop)
+        #expect(loop.core.timers.count == 1, "the inner task still sleeps")
+        inner.cancel()
+        await #expect(throws: CancellationError.self) { try await inner.value }
+        #expect(loop.core.timers.count == 0)
+      }
+    }
+  }
+
+  @Test func `a scope is over before the address of its task is used again`() async throws {
+    try await onTestLoop { loop, calls in
+      let addresses = Shared<Set<UInt>>([])
+      let (recycled, ended) = (Counter(), Counter())
+      for _ in 0..<200 {
+        // The task that it starts inherits the scope, and starts others when its maker has gone.
+        let heir = Shared<Task<Void, any Error>?>(nil)
+        let maker = loop.task { loop in
+          let scope = try #require(WaitScope.current(on: loop.core))
+          addresses.update { _ = $0.insert(WaitScope.currentTask) }
+          heir.value = Task {
+            while ended.value == 0 { try await loop.sleep(for: .zero) }
+            for _ in 0..<4 {
+              let task = Task {
+                _ = loop
+                if addresses.value.contains(WaitScope.currentTask) { recycled.add() }
+                #expect(WaitScope.current(on: loop.core) == nil)
+                // Were the scope taken for this task's, its cancellation would be nobody's.
+                try await loop.sleep(for: .seconds(3_600))
+              }
+              try await turn(loop, times: 2)
+              task.cancel()
+              await #expect(throws: CancellationError.self) { try await task.value }
+            }
+          }
+          withExtendedLifetime(scope) {}
+        }
+        try await maker.value
+        ended.add()
+        try await heir.value?.value
+        ended.add(-ended.value)
+      }
+      #expect(recycled.value > 0, "no address was used again, and nothing was shown")
+    }
+  }
+
+  @Test func `F-08 cancellations that race with the beginning and the end of waits are never lost`() async throws {
+    try await withTestLoop { loop, calls in
+      for round in 0..<500 {
+        let task = loop.task { loop in
+          while true { try await loop.sleep(for: round % 3 == 0 ? .seconds(3_600) : .zero) }
+        }
+        if round % 2 == 0 { await Task.yield() }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+      }
+    }
+  }
+}
