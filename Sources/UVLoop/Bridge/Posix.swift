@@ -74,8 +74,14 @@ enum Posix {
   }
 
   /// Why the loop with this `uv_backend_fd` cannot poll the descriptor, as a negative errno; 0 if it can.
+  ///
+  /// One system call for sockets and pipes, which can be polled by their kind; of others only epoll itself knows.
   static func refusal(toPoll descriptor: Int32, by backend: Int32) -> Int32 {
     #if os(Linux)
+      var status = stat()
+      if unsafe fstat(descriptor, &status) != 0 { return -errno }
+      let kind = status.st_mode & S_IFMT
+      if kind == S_IFSOCK || kind == S_IFIFO { return 0 }
       var event = unsafe epoll_event()
       if unsafe epoll_ctl(backend, EPOLL_CTL_ADD, descriptor, &event) == 0 {
         _ = unsafe epoll_ctl(backend, EPOLL_CTL_DEL, descriptor, &event)

@@ -18,28 +18,21 @@ import Synchronization
 /// > Ownership: Open until `close`, shutdown, or until the last of handle and senders is gone. The loop keeps the
 /// callback until then; if it captures the handle, `close` ends that.
 ///
+/// After `close` sends are false. It closes once no thread is inside `send`.
+///
 /// > libuv: `uv_async_t`, `uv_async_init`. Each wake walks all async handles of its loop (`async.c`).
-public final class AsyncHandle {
+public final class AsyncHandle: LoopHandle {
   /// The way to the loop for other threads. It can be copied at will: all copies reach this handle.
   public let sender: Sender
-
-  private let async: Async
 
   /// An open handle that calls `callback` on the loop after a send.
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation, _ callback: @escaping () -> Void) throws(UVError) {
-    async = try Async(on: isolation.core(for: "AsyncHandle.init"), callback)
+    let async = try Async(on: isolation.core(for: "AsyncHandle.init"), callback)
     sender = Sender(lease: Lease(async))
+    super.init(async)
   }
-
-  /// Whether the handle has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { async.state(for: "isClosed").isClosed }
-
-  /// Closes the handle: the callback never runs again and is released, and sends are false from now on. Twice is once.
-  ///
-  /// > libuv: `uv_close`. The memory is freed in the close callback, once no thread is inside `send`.
-  public func close() { async.close() }
 }
 
 extension AsyncHandle {
@@ -76,11 +69,6 @@ extension AsyncHandle {
 
     deinit { async.abandon() }
   }
-}
-
-extension AsyncHandle: CustomStringConvertible {
-  /// Loop and state in one line; off the loop without the state.
-  public var description: String { "AsyncHandle \(async.place(isClosed ? "closed" : "open"))" }
 }
 
 /// Lets senders in while the handle is open, and tells when the last one is out.
@@ -143,6 +131,11 @@ extension AsyncHandle: CustomStringConvertible {
   }
 
   override func willFree() { gate.waitUntilEmpty() }
+
+  /// The last of handle and senders tells, by their lease.
+  override func wrapperIsGone() {}
+
+  override var activeText: String { "open" }
 
   /// It needs no start.
   override var mayCall: Bool { !state.isClosed }

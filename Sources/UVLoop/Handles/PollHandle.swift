@@ -30,7 +30,7 @@ import CLibUV
 /// failure.
 ///
 /// > libuv: `uv_poll_t`, `uv_poll_init`, which makes the descriptor non-blocking.
-public final class PollHandle {
+public final class PollHandle: LoopHandle {
   private let poll: Poll
 
   /// What to wait for, and what has come.
@@ -71,9 +71,8 @@ public final class PollHandle {
   ///   started or for C code; ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(descriptor: Int32, isolation: isolated any LoopActor = #isolation) throws(UVError) {
     poll = try Poll(descriptor, on: isolation.core(for: "PollHandle.init"))
+    super.init(poll)
   }
-
-  deinit { poll.abandon() }
 
   /// The descriptor that it watches.
   public var descriptor: Int32 { poll.descriptor }
@@ -94,30 +93,36 @@ public final class PollHandle {
     try poll.start(for: events, body)
   }
 
+  /// Waits until one of `events` holds, once.
+  ///
+  /// ```swift
+  /// while !isDone {
+  ///   try await poll.wait(for: .readable)
+  ///   isDone = try readSome()
+  /// }
+  /// ```
+  ///
+  /// Who waits again at once, for the same events, causes no system call. Between two waits the handle is inactive: what
+  /// holds meanwhile is told to the next wait, since the kernel still says so then.
+  ///
+  /// - Returns: Those of the events that hold.
+  /// - Throws: As ``start(for:_:)`` does, and what that gives its callback as a failure; ``UVError/Code/busy`` while the
+  ///   handle has been started, or another task waits at it; ``UVError/Code/handleClosed`` when it is closed meanwhile;
+  ///   ``UVError/Code/loopClosed`` when the loop shuts down; `CancellationError`.
+  ///
+  /// > Isolation: On the loop, as all of the handle.
+  ///
+  /// > Cancellation: Ends the wait, and takes nothing from the descriptor.
+  @discardableResult
+  public func wait(for events: Events, isolation: isolated (any Actor)? = #isolation) async throws -> Events {
+    try await poll.wait(for: events, isolation: isolation)
+  }
+
   /// Stops the handle and releases its callback. From now on the descriptor may be closed, and its number be watched by
-  /// another handle. Twice, and on a closed handle, it does nothing.
+  /// another handle. A task that waits gets a `CancellationError`. Twice, and on a closed handle, it does nothing.
   ///
   /// > libuv: `uv_poll_stop`.
   public func stop() { poll.stop() }
-
-  /// Whether it has been started.
-  public var isActive: Bool { poll.state(for: "isActive").isActive }
-
-  /// Whether the handle has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { poll.state(for: "isClosed").isClosed }
-
-  /// Closes the handle, not the descriptor, which can be watched anew at once. Twice is once.
-  ///
-  /// > libuv: `uv_close`.
-  public func close() { poll.close() }
-}
-
-extension PollHandle: CustomStringConvertible {
-  /// Loop, descriptor and state in one line; off the loop without the state.
-  public var description: String {
-    let state = poll.place(isClosed ? "closed" : isActive ? "active for \(poll.events)" : "inactive")
-    return "PollHandle for descriptor \(descriptor) \(state)"
-  }
 }
 
 // What libuv's loop has under a descriptor's number is the watcher that was started last, and there is one at most: it
@@ -125,10 +130,30 @@ extension PollHandle: CustomStringConvertible {
 // take the number out of the epoll set (`uv__platform_invalidate_fd`), and whoever has it now would never hear again. So
 // libuv is not told to stop what it does not watch.
 
+extension HandleActivity {
+  /// A task waits for the next event.
+  fileprivate static let waiting = HandleActivity(rawValue: 2)
+}
+
+/// The next event, for one task.
+private struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's thread alone uses `poll`.
+  typealias Value = Result<PollHandle.Events, UVError>
+
+  let poll: Poll
+  let events: PollHandle.Events
+
+  func begin(_ wait: LoopWait<Readiness>) { poll.begin(wait, for: events) }
+
+  func withdraw(_ wait: LoopWait<Readiness>) { poll.withdraw(wait) }
+}
+
 @safe private final class Poll: Handle {
   let descriptor: Int32
   private(set) var events: PollHandle.Events = []
   private var body: ((Result<PollHandle.Events, UVError>) -> Void)?
+  private var waiter: LoopWait<Readiness>?
+  /// Whether libuv hands it to the kernel in the next poll.
+  private var isFresh = false
   /// Why the kernel has refused the descriptor, as a negative errno, until the callback is told; else 0.
   private var refusal: Int32 = 0
 
@@ -150,6 +175,10 @@ extension PollHandle: CustomStringConvertible {
 
   override var watchedDescriptor: Int32? { descriptor }
 
+  override var subject: String { " for descriptor \(descriptor)" }
+
+  override var activeText: String { "active for \(events)" }
+
   private var uvPoll: UnsafeMutablePointer<uv_poll_t> { unsafe memory.assumingMemoryBound(to: uv_poll_t.self) }
 
   /// Whether libuv watches the descriptor for this handle.
@@ -159,35 +188,98 @@ extension PollHandle: CustomStringConvertible {
     for events: PollHandle.Events, _ body: @escaping (Result<PollHandle.Events, UVError>) -> Void
   ) throws(UVError) {
     try enter("start")
-    if events.isEmpty || !events.isSubset(of: .all) {
-      throw UVError(
-        status: Int32(UV_EINVAL.rawValue), call: "PollHandle.start",
-        hint: "Wait for at least one of readable, writable, disconnect, prioritized. To wait for none call stop().")
-    }
-    if !Posix.isOpen(descriptor) { throw closedBehind("PollHandle.start") }
-    do throws(UVError) {
-      unsafe try check(
-        uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
-          unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
-        }, "PollHandle.start")
-    } catch {
-      throw Poll.explained(error, descriptor, core)
-    }
-    refusal = 0
-    self.events = events
+    if waiter != nil { throw busy("start") }
+    try watch(for: events, "PollHandle.start")
     // Released at the end, when the handle is in order: what the callback held may call back into it.
     let replaced = self.body
     self.body = body
     activate()
-    core.handles.remind(self)
     _ = consume replaced
+  }
+
+  func wait(for events: PollHandle.Events, isolation: isolated (any Actor)?) async throws -> PollHandle.Events {
+    try enter("wait")
+    let wait = LoopWait(.readiness, for: Readiness(poll: self, events: events), on: core)
+    return try await wait.value("PollHandle.wait").get()
+  }
+
+  func begin(_ wait: LoopWait<Readiness>, for events: PollHandle.Events) {
+    do throws(UVError) {
+      if body != nil || waiter != nil { throw busy("wait") }
+      try watch(for: events, "PollHandle.wait")
+      waiter = wait
+      activate(.waiting)
+    } catch {
+      wait.resume(returning: .failure(error))
+    }
+  }
+
+  func withdraw(_ wait: LoopWait<Readiness>) {
+    if waiter === wait { _ = takeWaiter() }
+  }
+
+  /// It may wait again at once; if not, libuv is told before the poll that nobody does.
+  private func takeWaiter() -> LoopWait<Readiness>? {
+    guard let wait = waiter.take() else { return nil }
+    core.handles.remind(self)
+    deactivate(.waiting)
+    return wait
+  }
+
+  private func busy(_ call: String) -> UVError {
+    UVError(
+      .busy, call: "PollHandle.\(call)",
+      """
+      Descriptor \(descriptor) is waited for already, by a callback or by a task. One of them can have the handle at a time.
+      """)
+  }
+
+  /// Makes libuv watch for exactly these. It does already where nothing has changed, and each change costs three system
+  /// calls: two of libuv's, and one that looks at the descriptor before the poll.
+  private func watch(for events: PollHandle.Events, _ call: StaticString) throws(UVError) {
+    if events.isEmpty || !events.isSubset(of: .all) {
+      throw UVError(
+        status: Int32(UV_EINVAL.rawValue), call: "\(call)",
+        hint: "Wait for at least one of readable, writable, disconnect, prioritized. To wait for none call stop().")
+    }
+    if isWatched {
+      if events == self.events { return }
+    } else if !Posix.isOpen(descriptor) {
+      throw closedBehind("\(call)")
+    }
+    var status = startNow(events)
+    if status == Int32(UV_EEXIST.rawValue) {
+      core.handles.release(descriptor)
+      status = startNow(events)
+    }
+    do throws(UVError) {
+      try check(status, call)
+    } catch {
+      throw Poll.explained(error, descriptor, core)
+    }
+    refusal = 0
+    isFresh = true
+    self.events = events
+    core.handles.remind(self)
+  }
+
+  private func startNow(_ events: PollHandle.Events) -> Int32 {
+    unsafe uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
+      unsafe Poll.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
+    }
   }
 
   /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if epoll refuses it: because it
   /// has been closed by then, or its number belongs to a file now. The callback is told after the poll: here it could
   /// close descriptors that have been looked at, and start handles whose descriptors have not.
   override func beforePoll() -> Bool {
-    if !state.isActive { return false }
+    if state.isClosed { return false }
+    if !state.isActive {
+      letGoOfDescriptor()
+      return false
+    }
+    if !isFresh { return false }
+    isFresh = false
     refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
     if refusal == 0 { return false }
     _ = unsafe uv_poll_stop(uvPoll)
@@ -212,8 +304,10 @@ extension PollHandle: CustomStringConvertible {
         UVError(
           status: status, call: "PollHandle",
           hint: "The descriptor was closed or reset, or nobody has the other end any more."))
+    } else if let body {
+      call { body(.success(events)) }
     } else {
-      if let body { call { body(.success(events)) } }
+      takeWaiter()?.resume(returning: .success(events))
     }
   }
 
@@ -221,6 +315,7 @@ extension PollHandle: CustomStringConvertible {
     let body = body
     self.body = nil
     refusal = 0
+    takeWaiter()?.resume(returning: .failure(error))
     fired()
     if let body { call { body(.failure(error)) } }
     closeIfOrphan()
@@ -235,7 +330,7 @@ extension PollHandle: CustomStringConvertible {
   /// Says who has the descriptor, where libuv says only that somebody does.
   private static func explained(_ error: UVError, _ descriptor: Int32, _ core: LoopCore) -> UVError {
     if error.code != .fileExists { return error }
-    let isOurs = core.handles.open.contains { $0.watchedDescriptor == descriptor && $0.state.isActive }
+    let isOurs = core.handles.claimant(of: descriptor) != nil
     return UVError(
       status: Int32(UV_EEXIST.rawValue), call: error.call,
       hint: isOurs
@@ -246,15 +341,23 @@ extension PollHandle: CustomStringConvertible {
   func stop() {
     if state.isClosed { return }
     requireLoop("stop")
-    if isWatched { _ = unsafe uv_poll_stop(uvPoll) }
+    letGoOfDescriptor()
     refusal = 0
+    takeWaiter()?.cancel()
     let body = body
     self.body = nil
     deactivate()
     _ = consume body
   }
 
+  override func letGoOfDescriptor() {
+    if isWatched { _ = unsafe uv_poll_stop(uvPoll) }
+  }
+
+  override func releaseWaits() { waiter?.close() }
+
   override func willClose() {
+    takeWaiter()?.resume(returning: .failure(closedError("wait", .owner)))
     if !isWatched { unsafe clibuv_forget_descriptor(uvPoll) }
     body = nil
   }

@@ -24,7 +24,7 @@ import CLibUV
 /// `startOnce` has called.
 ///
 /// > libuv: `uv_signal_t`, `uv_signal_init`.
-public final class SignalHandle {
+public final class SignalHandle: LoopHandle {
   /// The signal that it watches.
   public let signal: Signal
 
@@ -39,9 +39,8 @@ public final class SignalHandle {
     try signal.requireWatchable("SignalHandle.init")
     self.signal = signal
     watcher = try SignalWatcher(signal, on: isolation.core(for: "SignalHandle.init"))
+    super.init(watcher)
   }
-
-  deinit { watcher.abandon() }
 
   /// Calls `body` for each signal. On a started handle it replaces the callback.
   ///
@@ -65,24 +64,6 @@ public final class SignalHandle {
     if watcher.state.isClosed { return }
     watcher.requireLoop("stop")
     watcher.stop()
-  }
-
-  /// Whether it has been started.
-  public var isActive: Bool { watcher.state(for: "isActive").isActive }
-
-  /// Whether the handle has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { watcher.state(for: "isClosed").isClosed }
-
-  /// Closes the handle. Twice is once.
-  ///
-  /// > libuv: `uv_close`, which waits for signals that were caught already (`signal.c`).
-  public func close() { watcher.close() }
-}
-
-extension SignalHandle: CustomStringConvertible {
-  /// Loop, signal and state in one line; off the loop without the state.
-  public var description: String {
-    "SignalHandle for \(signal) \(watcher.place(isClosed ? "closed" : isActive ? "active" : "inactive"))"
   }
 }
 
@@ -171,6 +152,9 @@ extension SignalHandle: CustomStringConvertible {
     unsafe pthread_sigmask(isBlocked ? SIG_BLOCK : SIG_UNBLOCK, &set, nil)
   }
 
+  override var subject: String { " for \(signal)" }
+
+  /// libuv closes the handle after the signals that were caught already (`signal.c`).
   override func willClose() {
     unwatch()
     body = nil

@@ -21,7 +21,7 @@ import Synchronization
 /// inactive it is closed. The callback is released when a one-shot has fired, at `stop` and at `close`.
 ///
 /// > libuv: `uv_timer_t`, `uv_timer_init`.
-public final class TimerHandle {
+public final class TimerHandle: LoopHandle {
   private let timer: Timer
 
   /// A timer that has not been started.
@@ -29,9 +29,8 @@ public final class TimerHandle {
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
     timer = try Timer(on: isolation.core(for: "TimerHandle.init"))
+    super.init(timer)
   }
-
-  deinit { timer.abandon() }
 
   /// Calls `body` after `delay`, and from then on every `interval`.
   ///
@@ -90,25 +89,6 @@ public final class TimerHandle {
   ///
   /// > libuv: `uv_timer_get_due_in`.
   public var dueIn: Duration? { timer.dueIn }
-
-  /// Whether the timer will call. In its own callback a one-shot is inactive already, a repeating timer active.
-  public var isActive: Bool { timer.state(for: "isActive").isActive }
-
-  /// Whether the timer has been closed, by `close` or by the loop's shutdown.
-  public var isClosed: Bool { timer.state(for: "isClosed").isClosed }
-
-  /// Closes the timer: it never calls again, and its callback is released. Twice is once.
-  ///
-  /// > libuv: `uv_close`. The memory is freed in the close callback, at the end of the turn.
-  public func close() { timer.close() }
-}
-
-extension TimerHandle: CustomStringConvertible {
-  /// Loop, state and due time in one line; off the loop without the state.
-  public var description: String {
-    "TimerHandle "
-      + timer.place(isClosed ? "closed" : isActive ? "active, due in \((dueIn ?? .zero).text)" : "inactive")
-  }
 }
 
 @safe private final class Timer: Handle {
@@ -237,7 +217,8 @@ extension TimerHandle: CustomStringConvertible {
   }
 
   var dueIn: Duration? {
-    state(for: "dueIn").isActive ? remaining : nil
+    requireReadable("dueIn")
+    return state.isActive ? remaining : nil
   }
 
   override var remaining: Duration? {
@@ -245,6 +226,8 @@ extension TimerHandle: CustomStringConvertible {
     let now = UInt64(MonotonicClock.now() + 999_999) / 1_000_000
     return .milliseconds(due > now ? due - now : 0)
   }
+
+  override var activeText: String { "active, due in \((remaining ?? .zero).text)" }
 
   override func willClose() { body = nil }
 }

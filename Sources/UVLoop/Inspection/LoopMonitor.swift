@@ -108,8 +108,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     }
   }
 
-  func didMoveIn(_ resident: any LoopResident) {
-    guard let queue = (resident as? LoopWork)?.queue else { return }
+  func didAdd(_ component: any LoopComponent) {
+    guard let queue = (component as? LoopWork)?.queue else { return }
     if lock.withLock({
       offloads = queue; return meter != nil
     }) {
@@ -124,12 +124,19 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   }
 
   func handleWasDropped(_ noun: StaticString, _ site: CallSite) {
+    tellOfHandle(noun, site, "was dropped open, and has been closed. Call close() first.")
+  }
+
+  func loopNeverWaits(_ noun: StaticString, _ site: CallSite) {
+    tellOfHandle(noun, site, "has kept the loop from waiting for more than 10 s: it takes a whole CPU until it is stopped.")
+  }
+
+  private func tellOfHandle(_ noun: StaticString, _ site: CallSite, _ sentence: String) {
     // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
     if lock.withLock({ self.site == nil }) { return }
     DebugMode.tell { [name] in
       """
-      \(noun.description.hasPrefix("A") ? "an" : "a") \(noun) of loop "\(name)" was dropped open, and has been closed. \
-      Call close() first. It was made at
+      \("AI".contains(noun.description.prefix(1)) ? "an" : "a") \(noun) of loop "\(name)" \(sentence) It was made at
       \(StackTrace(site))
       """
     }

@@ -28,10 +28,10 @@ extension LoopSnapshot {
       // They may keep a loop that has stopped. After its end there is no list to walk through.
       foreignHandles = isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: true) : nil
       foreignRequests = isOnLoop ? core.machinery.isClosed ? 0 : core.foreignRequests : nil
-      for resident in core.residents {
-        switch resident {
-        case let resident as LoopHandles: handles = resident.open.map { Handle($0) }
-        case let resident as LoopTimers: timers = resident.pending
+      for component in core.components {
+        switch component {
+        case let component as LoopHandles: handles = component.open.map { Handle($0) }
+        case let component as LoopTimers: timers = component.pending
         default: break
         }
       }

@@ -23,6 +23,7 @@ import CLibUV
   final var place = -1
   /// Whether it waits for its `beforePoll`; kept by the registry.
   final var isReminded = false
+  final private var closeWaiters = Waiters<HandleClose>()
   /// Where it was made, if anybody wants to know.
   final let site: CallSite?
 
@@ -71,19 +72,18 @@ import CLibUV
     core.requireCurrent("\(noun).\(call)", instead: LoopCore.wayOntoLoop)
   }
 
-  /// The state, for a property that shows it; traps off the loop.
+  /// For a property that shows the state; traps off the loop.
   @inline(__always)
-  final func state(for property: StaticString) -> HandleState {
-    core.requireReadable("\(noun).\(property)")
-    return state
+  final func requireReadable(_ property: StaticString) { core.requireReadable("\(noun).\(property)") }
+
+  /// A debugger asks for it on any thread, and so it never traps.
+  final var description: String {
+    "\(noun)\(subject) on loop \"\(core.name)\", \(core.isReadable ? stateText : LoopCore.unreadState)"
   }
 
-  /// For a description, which a debugger asks for on any thread, and which never traps: loop and state.
-  final func place(_ state: @autoclosure () -> String) -> String {
-    "on loop \"\(core.name)\", \(core.isReadable ? state() : LoopCore.unreadState)"
-  }
+  private final var stateText: String { state.isClosed ? "closed" : mayCall ? activeText : "inactive" }
 
-  private final func closedError(_ call: StaticString, _ closer: Closer) -> UVError {
+  final func closedError(_ call: StaticString, _ closer: Closer) -> UVError {
     switch closer {
     case .loop:
       return core.closedError("\(noun).\(call)")
@@ -94,19 +94,20 @@ import CLibUV
     }
   }
 
-  final func activate() {
-    if state.isActive { return }
-    _ = core.books.withOwnership { state.activate() }
+  /// Records that a callback may come, for this reason.
+  final func activate(_ reason: HandleActivity = .started) {
+    if state.activity.contains(reason) { return }
+    _ = core.books.withOwnership { state.activate(reason) }
   }
 
-  /// Records that no callback will come until the next start. Closes the handle if nobody holds it.
-  final func deactivate() {
-    if core.books.withOwnership({ state.deactivate() }) { closeIfOrphan() }
+  /// Records that no callback will come for this reason. Closes the handle if it was the last one, and nobody holds it.
+  final func deactivate(_ reason: HandleActivity = .started) {
+    if core.books.withOwnership({ state.deactivate(reason) }) { closeIfOrphan() }
   }
 
   /// Like ``deactivate()``, for a one-shot that is about to call back: whether anybody needs it is known only
   /// afterwards, and `closeIfOrphan` asks then.
-  final func fired() { _ = core.books.withOwnership { state.deactivate() } }
+  final func fired() { _ = core.books.withOwnership { state.deactivate(.started) } }
 
   /// Runs a callback of the user's.
   @inline(__always)
@@ -119,21 +120,17 @@ import CLibUV
     if isOrphan && !state.isActive { close(by: .owner) }
   }
 
-  /// The wrapper is gone, on whatever thread.
-  final func abandon() {
-    if core.isCurrent {
-      orphan()
-    } else {
-      // The closure goes to the loop's thread, where the handle belongs; a loop that has ended has closed it.
-      core.tell { self.orphan() }
-    }
-  }
+  /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
+  final func abandon() { core.onLoop { self.orphan() } }
 
   private final func orphan() {
     isOrphan = true
     if let site, !state.isClosed && !state.isActive { core.watch.observer.handleWasDropped(noun, site) }
     closeIfOrphan()
   }
+
+  /// Closes it by a message where this is not the loop's thread. A loop that has ended has closed it.
+  final func closeFromAnywhere() { core.onLoop { self.close(by: .owner) } }
 
   /// What a wrapper's `close` does.
   final func close() {
@@ -150,7 +147,9 @@ import CLibUV
     if mustStayOpen {
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
-      return core.handles.leave(self)
+      core.handles.leave(self)
+      while let wait = closeWaiters.popFirst() { wait.resume() }
+      return
     }
     unsafe uv_close(uvHandle) { handle in
       guard let handle = unsafe handle else { return }
@@ -165,9 +164,27 @@ import CLibUV
     // First out of the registry: whoever reads that from outside also reads the memory.
     core.handles.remove(self)
     unsafe memory.deallocate()
+    while let wait = closeWaiters.popFirst() { wait.resume() }
+  }
+
+  /// Waits for that; see ``LoopHandle/closed(isolation:)``. A shutdown closes the handle, and so ends the wait.
+  final func closed(isolation: isolated (any Actor)?) async -> Bool {
+    requireReadable("closed")
+    if case .closed = state { return true }
+    let wait = LoopWait(.handleClose, for: HandleClose(), on: core)
+    closeWaiters.append(wait)
+    defer { closeWaiters.remove(wait) }
+    return await wait.result(isolation: isolation) { wait.cancel() } != nil
   }
 
   // What a kind adds.
+
+  /// The wrapper is gone.
+  func wrapperIsGone() { abandon() }
+  /// What it is about, for a description: " for descriptor 5".
+  var subject: String { "" }
+  /// Its state while it may call, for a description.
+  var activeText: String { "active" }
 
   /// It closes: let go of callbacks and of what was claimed. The state says so already, so that what a callback held
   /// may call back.
@@ -180,6 +197,10 @@ import CLibUV
   var mayCall: Bool { state.isActive }
   /// How long until it calls, for one that waits for time.
   var remaining: Duration? { nil }
+  /// Shutdown, first part: ends the waits of its own with `loopClosed`.
+  func releaseWaits() {}
+  /// Lets go of the descriptor that libuv still watches for an inactive handle.
+  func letGoOfDescriptor() {}
   /// The descriptor that it watches.
   var watchedDescriptor: Int32? { nil }
   /// Before the poll, if it was asked for with `LoopHandles.remind`. It calls nobody: it answers true if it has to, which
@@ -187,4 +208,11 @@ import CLibUV
   func beforePoll() -> Bool { false }
   /// After the poll, if `beforePoll` asked for it. The handle may have been stopped, started anew or closed meanwhile.
   func afterPoll() {}
+}
+
+/// The end of a handle that a task waits for. The handle lists it.
+private struct HandleClose: WaitSource {
+  typealias Value = Void
+
+  func begin(_ wait: LoopWait<HandleClose>) {}
 }

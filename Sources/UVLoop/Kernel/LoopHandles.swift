@@ -1,7 +1,7 @@
 import CLibUV
 
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
-@safe final class LoopHandles: LoopResident {
+@safe final class LoopHandles: LoopComponent {
   // Holds because handles use it on the loop's thread only, for as long as there is a core.
   private unowned(unsafe) let core: LoopCore
   private(set) var open: [Handle] = []
@@ -81,6 +81,24 @@ import CLibUV
     for handle in handles { handle.afterPoll() }
   }
 
+  // libuv watches a descriptor for one handle of a loop at most, of whatever kind, and refuses a second one with `EEXIST`.
+
+  /// The active handle that watches the descriptor.
+  func claimant(of descriptor: Int32) -> Handle? {
+    open.first { $0.watchedDescriptor == descriptor && $0.state.isActive }
+  }
+
+  /// Makes a handle that watches it for nobody any more let go of it. O(n).
+  func release(_ descriptor: Int32) {
+    for handle in open where handle.watchedDescriptor == descriptor && !handle.state.isActive {
+      handle.letGoOfDescriptor()
+    }
+  }
+
+  func releaseWaits() {
+    for handle in open { handle.releaseWaits() }
+  }
+
   func close() {
     for handle in open { handle.close(by: .loop) }
   }
@@ -93,6 +111,8 @@ import CLibUV
 }
 
 extension LoopCore {
+  private static let handlesKey = ComponentKey<LoopHandles>()
+
   /// The registry of the loop's handles.
-  var handles: LoopHandles { resident(.handles) { LoopHandles($0) } }
+  var handles: LoopHandles { component(LoopCore.handlesKey) { LoopHandles($0) } }
 }

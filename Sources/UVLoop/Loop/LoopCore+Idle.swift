@@ -26,13 +26,13 @@ extension LoopCore {
     jobsAtLook = nil
     // Our own handle would make libuv say that it has something to do.
     keepTurning(false)
-    if !residents.allSatisfy(\.isQuiet) { return true }
+    if !components.allSatisfy(\.isQuiet) { return true }
     // Not left to the poll, which waits though a watcher is only about to be handed to the kernel.
     if machinery.isReady { return false }
     // As late as can be: of a post that comes now nobody can say whether it was before the time went on, or after.
     inbox.take(into: local)
     if !local.isEmpty { return false }
-    for resident in residents where resident.passIdle() { return false }
+    for component in components where component.passIdle() { return false }
     return true
   }
 }

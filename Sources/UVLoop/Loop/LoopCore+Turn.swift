@@ -35,7 +35,7 @@ extension LoopCore {
       if stop.advance() { mayBlock = false }
       if stop.hasEnded { return }
     }
-    for resident in residents where resident.beforePoll() { mayBlock = false }
+    for component in components where component.beforePoll() { mayBlock = false }
     if time.virtual != nil { mayBlock = mayWaitForTime(unless: !mayBlock) }
     if mayBlock && local.isEmpty {
       if let spin = inbox.spin { look(spin) }
@@ -58,7 +58,8 @@ extension LoopCore {
     counters.queued.set(local.count)
     // Nothing of anybody's runs between the decision to end and the end: what came in is left for the drainer.
     if stop?.hasEnded == true { return }
-    for resident in residents { resident.afterPoll() }
+    if life != .running { quiesce() }
+    for component in components { component.afterPoll() }
     _ = drain()
   }
 
@@ -87,7 +88,7 @@ extension LoopCore {
     mark(current: false, isolating: true)
     // What is left are jobs, and messages of the library that find handles closed and waits ended.
     inbox.end(into: local) { drainer.add($0, for: self) }
-    evictResidents()
+    removeComponents()
     inbox.wake.detach()
     uptime.end()
     watch.observer.loopEnds()

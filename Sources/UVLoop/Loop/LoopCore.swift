@@ -3,7 +3,7 @@ import Synchronization
 
 // What belongs to whom:
 //   any thread       name, inbox, tasks, ending, lifeState, watch, counters (read)
-//   the loop thread  local, residents, waits, hooks, stop: no lock, since nobody else comes here; after the
+//   the loop thread  local, components, waits, hooks, stop: no lock, since nobody else comes here; after the
 //                    thread has ended, whoever drains the loop's late jobs, one at a time
 //
 // Who keeps the core alive: its thread, `EventLoop`, the task executor, and everything that can send to the loop. The
@@ -47,11 +47,10 @@ import Synchronization
   let waits: LoopWaits
   var hooks = ShutdownHooks()
   var stop: LoopStop?
-  /// What lives here; the same by slot, so that what is asked for at every call is one load away.
-  var residents: [any LoopResident] = []
-  var handlesSlot: AnyObject?
-  var timersSlot: AnyObject?
-  var workSlot: AnyObject?
+  var hasQuiesced = false
+  /// What takes part in it; the same by key, so that what is asked for at every call is a load away.
+  var components: [any LoopComponent] = []
+  var keyed: [AnyObject?] = []
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.

@@ -10,11 +10,13 @@ protocol LoopObserver: AnyObject, Sendable {
   /// Before each poll, while there is interest in turns.
   func willPoll()
   /// The loop's handles, timers or offloaded calls have come to be.
-  func didMoveIn(_ resident: any LoopResident)
+  func didAdd(_ component: any LoopComponent)
   /// Before the loop is closed.
   func loopEnds()
   /// Nobody holds an inactive handle of this kind any more, and so it closes, while there is interest in sites.
   func handleWasDropped(_ noun: StaticString, _ site: CallSite)
+  /// A handle of this kind has kept the loop from waiting for long, while there is interest in sites.
+  func loopNeverWaits(_ noun: StaticString, _ site: CallSite)
   /// The loop was dropped without shutdown: says so, on standard error.
   func loopWasDropped(_ sentence: String)
   /// Before those that wait for the shutdown go on: what was to be written is written when this returns.
@@ -64,6 +66,12 @@ public struct CallKind: RawRepresentable, Hashable, Sendable, Codable, CustomStr
   public static let pollHandle = CallKind(rawValue: "PollHandle")
   /// The callback of a ``UVLoop/SignalHandle``.
   public static let signalHandle = CallKind(rawValue: "SignalHandle")
+  /// The callback of a ``UVLoop/PrepareHandle``.
+  public static let prepareHandle = CallKind(rawValue: "PrepareHandle")
+  /// The callback of a ``UVLoop/CheckHandle``.
+  public static let checkHandle = CallKind(rawValue: "CheckHandle")
+  /// The callback of an ``UVLoop/IdleHandle``.
+  public static let idleHandle = CallKind(rawValue: "IdleHandle")
 
   /// The name of the kind.
   public var description: String { rawValue }

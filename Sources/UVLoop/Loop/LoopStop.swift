@@ -22,14 +22,14 @@ import CLibUV
       }
       return false
     case .releaseWaits:
-      for resident in core.residents { resident.releaseWaits() }
+      for component in core.components { component.releaseWaits() }
       core.waits.release()
       core.tasks.releaseBlocked()
     case .closeHandles:
       while let hook = core.hooks.popLast() { hook() }
-      for resident in core.residents { resident.close() }
+      for component in core.components { component.close() }
     case .expire:
-      for resident in core.residents { resident.expire() }
+      for component in core.components { component.expire() }
     case .report:
       // From here on the thread is the reaper: not the loop's thread any more, but the place of its isolation.
       core.ending.compose(report())
@@ -63,8 +63,8 @@ import CLibUV
     case .awaitingTasks:
       now.tasks = core.tasks.awaitedCount
     case .closingHandles, .reaping:
-      now.isSettled = core.residents.allSatisfy(\.isSettled)
-      now.isEmpty = core.residents.allSatisfy(\.isEmpty)
+      now.isSettled = core.components.allSatisfy(\.isSettled)
+      now.isEmpty = core.components.allSatisfy(\.isEmpty)
       let foreign = core.foreignHandles(includingClosing: true)
       now.hasForeignHandles = !foreign.isEmpty
       // In the callback of one that closes its owner may close the next: a chain of any length ends before the report.
@@ -83,7 +83,7 @@ import CLibUV
     for task in core.tasks.awaited.oldestFirst {
       report.unfinished.append(.init(kind: .task, label: task.name, age: task.age))
     }
-    for resident in core.residents { resident.report(into: &report) }
+    for component in core.components { component.report(into: &report) }
     report.foreignHandles = core.foreignHandles(includingClosing: false)
     if hasForeignRequests { report.foreignHandles.append(.init(kind: "request", descriptor: nil)) }
     return report
@@ -92,7 +92,7 @@ import CLibUV
   /// Requests of C neighbours: a file or a name that they asked libuv for. They end by themselves, so that shutdown
   /// waits for them. While handles or offloaded calls are left they cannot be told apart, and need not be.
   private var hasForeignRequests: Bool {
-    core.residents.allSatisfy(\.isEmpty) && core.foreignHandles(includingClosing: true).isEmpty
+    core.components.allSatisfy(\.isEmpty) && core.foreignHandles(includingClosing: true).isEmpty
       && core.machinery.isUsedByOthers
   }
 }
@@ -100,7 +100,7 @@ import CLibUV
 extension LoopCore {
   /// What others have put on the loop. A handle that is closing is its owner's no more, but its memory is.
   func foreignHandles(includingClosing: Bool) -> [ShutdownReport.ForeignHandle] {
-    let ours = unsafe Set(residents.flatMap { unsafe $0.uvHandles })
+    let ours = unsafe Set(components.flatMap { unsafe $0.uvHandles })
     var found: [ShutdownReport.ForeignHandle] = []
     unsafe machinery.visitOthers { handle in
       if unsafe ours.contains(handle) { return }
@@ -118,7 +118,14 @@ extension LoopCore {
   }
 
   /// How many requests of others are under way: writes, connections, files, names, calls on the pool.
-  var foreignRequests: Int { max(0, machinery.requests - residents.reduce(0) { $0 + $1.uvRequests }) }
+  var foreignRequests: Int { max(0, machinery.requests - components.reduce(0) { $0 + $1.uvRequests }) }
+
+  /// On the loop, before what was accepted runs. Once.
+  func quiesce() {
+    if hasQuiesced { return }
+    hasQuiesced = true
+    for component in components { component.quiesce() }
+  }
 
   /// Begins the end, from any thread and as often as anybody likes. The shortest `within` counts.
   func requestStop(within limit: Duration?) {
@@ -128,6 +135,7 @@ extension LoopCore {
     Occupants.current?.excuse(from: self)
     ending.begin(within: limit)
     beginStopping()
+    if isCurrent { quiesce() }
     tasks.close()
     // Behind everything that was accepted: when this message runs, that has run.
     let isFirst = inbox.stopAccepting(

@@ -2,7 +2,7 @@ import Synchronization
 
 /// Who watches a loop, and what they want to know. Without anybody all of this is a load and a branch.
 ///
-/// An object of its own, so that residents reach it without the core, which would be retained for each use.
+/// An object of its own, so that components reach it without the core, which would be retained for each use.
 final class LoopWatch: Sendable {
   let observer: any LoopObserver
   private let bits = Atomic<UInt8>(0)

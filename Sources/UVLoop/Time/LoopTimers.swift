@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Due entries are fired after the poll and nowhere else; the `uv_timer_t` only ends the poll. Before each poll it is
 /// armed for the earliest deadline, rounded up, and if that has come already the poll does not wait.
-@safe final class LoopTimers: LoopResident {
+@safe final class LoopTimers: LoopComponent {
   /// Something that waits for its time.
   enum Entry {
     case call(() -> Void)
@@ -201,11 +201,13 @@ final class TracedCall {
 }
 
 extension LoopCore {
+  private static let timersKey = ComponentKey<LoopTimers>()
+
   /// The loop's timers.
   ///
   /// `uv_timer_init` cannot fail in any version of libuv; making them needs the loop's thread.
   var timers: LoopTimers {
-    resident(.timers) { core in
+    component(LoopCore.timersKey) { core in
       do { return try LoopTimers(core) } catch { fatalError("UVLoop: \(error)") }
     }
   }

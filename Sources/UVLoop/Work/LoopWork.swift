@@ -1,7 +1,7 @@
 /// The offloaded calls of a loop, and the runners that take them to libuv's pool.
 ///
 /// The queue is guarded by the ledger's lock; everything else belongs to the loop's thread.
-final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of the line above.
+final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of the line above.
   let queue = OffloadQueue()
   // Holds because nothing of it is used once the core has ended: calls and runners in flight keep the loop turning.
   private unowned(unsafe) let core: LoopCore
@@ -111,6 +111,8 @@ final class LoopWork: LoopResident, @unchecked Sendable {  // Holds because of t
 }
 
 extension LoopCore {
+  private static let workKey = ComponentKey<LoopWork>()
+
   /// The loop's offloaded calls.
-  var work: LoopWork { resident(.work) { LoopWork($0) } }
+  var work: LoopWork { component(LoopCore.workKey) { LoopWork($0) } }
 }

@@ -63,7 +63,12 @@ import Testing
     #expect(call.kind == .scheduledCall && call.label == nil)
   }
 
-  @Test(arguments: zip(HandleKind.allCases, ["TimerHandle", "AsyncHandle", "PollHandle", "SignalHandle"]))
+  @Test(
+    arguments: zip(
+      HandleKind.allCases,
+      [
+        "TimerHandle", "AsyncHandle", "PollHandle", "SignalHandle", "PrepareHandle", "CheckHandle", "IdleHandle",
+      ]))
   func `J-01 a callback of a handle that takes 300 ms is reported once`(kind: HandleKind, name: String) async throws {
     let call = try await report { loop in
       var handle: AnyHandle?

@@ -22,7 +22,7 @@ import Testing
     #expect(books.closed == created)
     #expect(books.freed == created)
     #expect(books.open.isEmpty)
-    #expect(core.residents.isEmpty)
+    #expect(core.components.isEmpty)
     #expect(core.waits.count == 0)
   }
 

@@ -12,30 +12,26 @@ import Testing
 
 /// The kinds of handles, for laws that hold for all of them.
 enum HandleKind: String, CaseIterable, CustomTestStringConvertible, Sendable {
-  case timer, async, poll, signal
+  case timer, async, poll, signal, prepare, check, idle
 
   var testDescription: String { rawValue }
 
   /// The kinds that call back only once they have been started.
-  static let startable: [HandleKind] = [.timer, .poll, .signal]
+  static let startable: [HandleKind] = [.timer, .poll, .signal, .prepare, .check, .idle]
+  /// The kinds that call back in every iteration, once they have been started.
+  static let phases: [HandleKind] = [.prepare, .check, .idle]
 }
 
-/// One handle of any kind, reduced to what the laws of their life speak about. Lives on its loop.
+/// One handle of any kind, and what differs between kinds: how it is started and made to call. Lives on its loop.
 final class AnyHandle {
-  private enum Real {
-    case timer(TimerHandle)
-    case async(AsyncHandle)
-    case poll(PollHandle, SocketPair)
-    case signal(SignalHandle)
-  }
-
   /// Held by the handle alone once that has been started, so that what it holds can be seen.
   private final class Callback {
     let call: () -> Void
     init(_ call: @escaping () -> Void) { self.call = call }
   }
 
-  private let real: Real
+  private let handle: LoopHandle
+  private let pair: SocketPair?
   private var unused: Callback?
   private weak var callback: Callback?
 
@@ -48,81 +44,85 @@ final class AnyHandle {
     let callback = Callback(callback)
     self.callback = callback
     unused = kind == .async ? nil : callback
+    let pair = kind == .poll ? pair ?? SocketPair() : nil
+    self.pair = pair
     switch kind {
-    case .timer: real = .timer(try TimerHandle())
-    case .async: real = .async(try AsyncHandle { callback.call() })
-    case .poll:
-      let pair = pair ?? SocketPair()
-      real = .poll(try PollHandle(descriptor: pair.watched), pair)
-    case .signal: real = .signal(try SignalHandle(signal ?? SpareSignals.next()))
+    case .timer: handle = try TimerHandle()
+    case .async: handle = try AsyncHandle { callback.call() }
+    case .poll: handle = try PollHandle(descriptor: pair?.watched ?? -1)
+    case .signal: handle = try SignalHandle(signal ?? SpareSignals.next())
+    case .prepare: handle = try PrepareHandle()
+    case .check: handle = try CheckHandle()
+    case .idle: handle = try IdleHandle()
     }
   }
 
-  /// From now on the callback may come: an hour from now, or as soon as it is provoked. At most once.
+  /// From now on the callback may come: an hour from now, in the next iteration, or as soon as it is provoked.
   func start() throws(UVError) {
     guard let callback else { fatalError("start(), stop() and start() again is more than this can") }
-    switch real {
-    case .timer(let timer): try timer.start(after: .seconds(3_600)) { callback.call() }
-    case .async: break
-    case .poll(let poll, let pair):
+    switch handle {
+    case let timer as TimerHandle: try timer.start(after: .seconds(3_600)) { callback.call() }
+    case let poll as PollHandle:
+      let pair = pair
       try poll.start(for: .readable) { _ in
-        pair.drain()
+        pair?.drain()
         callback.call()
       }
-    case .signal(let signal): try signal.start { callback.call() }
+    case let signal as SignalHandle: try signal.start { callback.call() }
+    case let prepare as PrepareHandle: try prepare.start(AnyHandle.once(callback))
+    case let check as CheckHandle: try check.start(AnyHandle.once(callback))
+    case let idle as IdleHandle: try idle.start(AnyHandle.once(callback))
+    default: break
     }
     unused = nil
   }
 
-  /// Makes the callback of a started handle due: it comes in the next turn.
+  /// They are called in each iteration, and the laws speak of one call.
+  private static func once(_ callback: Callback) -> () -> Void {
+    var hasCalled = false
+    return {
+      if hasCalled { return }
+      hasCalled = true
+      callback.call()
+    }
+  }
+
+  /// Makes the callback of a started handle due: it comes in the next iteration.
   func provoke() throws(UVError) {
-    switch real {
-    case .timer(let timer):
+    switch handle {
+    case let timer as TimerHandle:
       guard let callback else { fatalError("provoke() is for a started handle") }
       try timer.start(after: .microseconds(1)) { callback.call() }
-      // It is due when the turn begins, as the others are.
+      // It is due when the iteration begins, as the others are.
       spin(for: .milliseconds(2))
-    case .async(let async): async.sender.send()
-    case .poll(_, let pair): pair.feed()
-    case .signal(let signal): pthread_kill(pthread_self(), signal.signal.rawValue)
+    case let async as AsyncHandle: async.sender.send()
+    case is PollHandle: pair?.feed()
+    case let signal as SignalHandle: pthread_kill(pthread_self(), signal.signal.rawValue)
+    default: break
     }
   }
 
   func stop() {
-    switch real {
-    case .timer(let timer): timer.stop()
-    case .async: break
-    case .poll(let poll, _): poll.stop()
-    case .signal(let signal): signal.stop()
+    switch handle {
+    case let timer as TimerHandle: timer.stop()
+    case let poll as PollHandle: poll.stop()
+    case let signal as SignalHandle: signal.stop()
+    case let prepare as PrepareHandle: prepare.stop()
+    case let check as CheckHandle: check.stop()
+    case let idle as IdleHandle: idle.stop()
+    default: break
     }
   }
 
-  func close() {
-    switch real {
-    case .timer(let timer): timer.close()
-    case .async(let async): async.close()
-    case .poll(let poll, _): poll.close()
-    case .signal(let signal): signal.close()
-    }
-  }
+  func close() { handle.close() }
 
-  var isClosed: Bool {
-    switch real {
-    case .timer(let timer): timer.isClosed
-    case .async(let async): async.isClosed
-    case .poll(let poll, _): poll.isClosed
-    case .signal(let signal): signal.isClosed
-    }
-  }
+  func closed(isolation: isolated (any Actor)? = #isolation) async -> Bool { await handle.closed() }
 
-  var isActive: Bool {
-    switch real {
-    case .timer(let timer): timer.isActive
-    case .async(let async): !async.isClosed
-    case .poll(let poll, _): poll.isActive
-    case .signal(let signal): signal.isActive
-    }
-  }
+  var isClosed: Bool { handle.isClosed }
+
+  var isActive: Bool { handle.isActive }
+
+  var description: String { handle.description }
 }
 
 /// Signals that nobody else in the process uses. They are sent to one thread only, but all loops that watch one see it:

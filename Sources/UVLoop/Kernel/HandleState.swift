@@ -1,11 +1,11 @@
 // The life of a handle, as libuv lives it:
 //
-//   inactive          initialised, and idle: not started yet, stopped, or a one-shot that has fired
-//   active            started: its callback may come
+//   open([])          initialised, and inactive: not started yet, stopped, or a one-shot that has fired
+//   open(reasons)     active, for these reasons: its callback may come
 //   closing(closer)   `uv_close` was called, so no callback but the last comes any more; libuv still uses the memory
 //   closed(closer)    the close callback came: the memory is ours to free
 //
-// From inactive and active to closing, exactly once, then to closed, and never back. Freeing before the close callback
+// From open to closing, exactly once, then to closed, and never back. Freeing before the close callback
 // gives libuv a dangling pointer, closing twice aborts the process (`uv-common.c`, `core.c`), and so both are decided
 // here and nowhere else.
 
@@ -17,25 +17,35 @@ enum Closer: Hashable, Sendable {
   case loop
 }
 
+/// Why a handle is active. A kind that can be active for several reasons at once has one for each, in its own file.
+struct HandleActivity: OptionSet, Hashable, Sendable {
+  let rawValue: UInt8
+
+  /// It has been started.
+  static let started = HandleActivity(rawValue: 1)
+}
+
 /// The state of one handle; see the top of the file.
 enum HandleState: Hashable, Sendable {
-  case inactive
-  case active
+  case open(HandleActivity)
   case closing(Closer)
   case closed(Closer)
 
-  /// Records a start, also of a handle that is active already; `false`, and no change, once closing or closed.
-  mutating func activate() -> Bool {
-    guard !isClosed else { return false }
-    self = .active
+  static let inactive = HandleState.open([])
+
+  /// Records a reason to be active, also one that it has already; `false`, and no change, once closing or closed.
+  mutating func activate(_ reason: HandleActivity) -> Bool {
+    guard case .open(let reasons) = self else { return false }
+    self = .open(reasons.union(reason))
     return true
   }
 
-  /// Records a stop, or the firing of a one-shot; `true` if the handle was active. No change once closing or closed.
-  mutating func deactivate() -> Bool {
-    guard isActive else { return false }
-    self = .inactive
-    return true
+  /// Records that a reason has gone: a stop, or the firing of a one-shot. `true` if it was the last one, and the handle is
+  /// inactive now. No change once closing or closed.
+  mutating func deactivate(_ reason: HandleActivity) -> Bool {
+    guard case .open(let reasons) = self, isActive else { return false }
+    self = .open(reasons.subtracting(reason))
+    return !isActive
   }
 
   /// Records the wish to close; `true` exactly once, for the one who must then call `uv_close`.
@@ -56,13 +66,16 @@ enum HandleState: Hashable, Sendable {
   /// Whether `uv_close` was called: closing or closed.
   var isClosed: Bool { closer != nil }
 
-  /// Whether the handle is started.
-  var isActive: Bool { self == .active }
+  /// Whether the handle has a reason to be active.
+  var isActive: Bool { !activity.isEmpty }
+
+  /// The reasons for which it is active; none once closing or closed.
+  var activity: HandleActivity { if case .open(let reasons) = self { reasons } else { [] } }
 
   /// Who closed the handle, `nil` while it is open.
   var closer: Closer? {
     switch self {
-    case .inactive, .active: nil
+    case .open: nil
     case .closing(let closer), .closed(let closer): closer
     }
   }

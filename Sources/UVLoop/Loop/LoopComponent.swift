@@ -3,7 +3,7 @@ import CLibUV
 /// What lives on a loop and takes part in its turns and its end, without the core knowing what it is.
 ///
 /// All calls come on the loop's thread.
-protocol LoopResident: AnyObject {
+protocol LoopComponent: AnyObject {
   /// Before each poll. True if something is due, so that the poll must not wait.
   func beforePoll() -> Bool
   /// On virtual time: whether nothing of it is under way elsewhere and will come back by itself.
@@ -12,6 +12,9 @@ protocol LoopResident: AnyObject {
   func passIdle() -> Bool
   /// After each poll.
   func afterPoll()
+  /// Shutdown, before anything else: stops taking on what others ask of the program, such as connections. What was accepted
+  /// has not run yet.
+  func quiesce()
   /// Shutdown, first part: resumes every wait with `loopClosed` and drops what will not happen.
   func releaseWaits()
   /// Shutdown, second part: closes what it owns.
@@ -30,11 +33,12 @@ protocol LoopResident: AnyObject {
   func report(into report: inout ShutdownReport)
 }
 
-extension LoopResident {
+extension LoopComponent {
   func beforePoll() -> Bool { false }
   var isQuiet: Bool { true }
   func passIdle() -> Bool { false }
   func afterPoll() {}
+  func quiesce() {}
   func releaseWaits() {}
   func close() {}
   var isSettled: Bool { true }
@@ -43,11 +47,4 @@ extension LoopResident {
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe [] }
   var uvRequests: Int { 0 }
   func report(into report: inout ShutdownReport) {}
-}
-
-/// Where residents live. One of each at most.
-enum ResidentSlot {
-  case handles
-  case timers
-  case work
 }

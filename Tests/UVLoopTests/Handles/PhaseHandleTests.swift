@@ -1,0 +1,115 @@
+import Testing
+
+@testable import UVLoop
+
+@Suite(.sideBySide) struct PhaseHandleTests {
+  @Test func `Q-18 in each iteration prepare calls before the poll, and check after it`() async throws {
+    try await onTestLoop { loop, calls in
+      let pair = SocketPair()
+      let (prepare, check) = (try PrepareHandle(), try CheckHandle())
+      let poll = try PollHandle(descriptor: pair.watched)
+      let done = try Promise<Void>()
+      pair.feed()
+      try poll.start(for: .readable) { _ in
+        pair.drain()
+        calls.mark("poll")
+      }
+      try prepare.start { calls.mark("prepare") }
+      try check.start {
+        calls.mark("check")
+        if calls.count("poll") == 1 {
+          prepare.stop()
+          check.stop()
+          done.resume(returning: ())
+        }
+      }
+      try await done.value()
+      #expect(calls.log.suffix(3) == ["prepare", "poll", "check"])
+      let before = calls.log.count
+      try await turn(loop)
+      #expect(calls.log.count == before)
+    }
+  }
+
+  @Test(arguments: HandleKind.phases)
+  func `Q-18 a phase handle that is stopped in its own callback calls no more`(kind: HandleKind) async throws {
+    try await onTestLoop { loop, calls in
+      calls.expect("callback")
+      let cell = Cell<AnyHandle>()
+      cell.value = try AnyHandle(kind) {
+        calls.mark("callback")
+        cell.value?.stop()
+      }
+      try cell.value?.start()
+      #expect(cell.value?.isActive == true)
+      while cell.value?.isActive == true { try await loop.sleep(for: .zero) }
+      try await turn(loop)
+      cell.value = nil
+    }
+  }
+
+  @Test func `Q-18 a start on a started phase handle replaces the callback, and releases the one of before`()
+    async throws
+  {
+    try await onTestLoop { loop, calls in
+      let gone = Counter()
+      let check = try CheckHandle()
+      do {
+        let witness = Witness(gone)
+        try check.start {
+          witness.hold()
+          calls.mark("first")
+        }
+      }
+      let done = try Promise<Void>()
+      try check.start { done.resume(returning: ()) }
+      #expect(gone.value == 1)
+      try await done.value()
+      #expect(calls.log.isEmpty)
+      check.close()
+    }
+  }
+
+  @Test func `Q-19 a started idle handle is called once an iteration, and input, timers and posts go on`() async throws {
+    try await onTestLoop { loop, calls in
+      let pair = SocketPair()
+      let idle = try IdleHandle()
+      let poll = try PollHandle(descriptor: pair.watched)
+      let timer = try TimerHandle()
+      let start = loop.turns
+      try idle.start { calls.mark("idle") }
+      try poll.start(for: .readable) { _ in
+        pair.drain()
+        calls.mark("input")
+      }
+      try timer.start(after: .milliseconds(1), repeating: .milliseconds(1)) { calls.mark("timer") }
+      for _ in 0..<3 {
+        let before = calls.count("input")
+        pair.feed()
+        while calls.count("input") == before { try await loop.sleep(for: .zero) }
+        try await onPlainThread { try? loop.post { calls.mark("post") } }
+      }
+      while calls.count("timer") < 3 { try await loop.sleep(for: .milliseconds(1)) }
+      idle.stop()
+      let turns = loop.turns - start
+      #expect(calls.count("post") == 3)
+      #expect(abs(calls.count("idle") - turns) <= 1)
+      for handle in [idle, poll, timer] as [LoopHandle] { handle.close() }
+    }
+  }
+
+  @Test func `Q-19 a stopped idle handle lets the loop wait again`() async throws {
+    try await onTestLoop { loop, calls in
+      let idle = try IdleHandle()
+      try idle.start {}
+      let busy = loop.turns
+      try await loop.sleep(for: .milliseconds(20))
+      #expect(loop.turns - busy > 20)
+      idle.stop()
+      try await turn(loop)
+      let waiting = loop.turns
+      try await loop.sleep(for: .milliseconds(20))
+      #expect(loop.turns - waiting < 20)
+    }
+  }
+}

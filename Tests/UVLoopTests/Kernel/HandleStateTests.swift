@@ -1,0 +1,77 @@
+import Testing
+
+@testable import UVLoop
+
+extension HandleActivity {
+  /// As a kind of handles adds one in its own file.
+  fileprivate static let other = HandleActivity(rawValue: 2)
+}
+
+@Suite(.alone) struct HandleStateTests {
+  static let open: [HandleState] = [.inactive, .open(.started), .open(.other), .open([.started, .other])]
+  static let closed: [HandleState] = [.closing(.owner), .closing(.loop), .closed(.owner), .closed(.loop)]
+
+  @Test(arguments: open, [HandleActivity.started, .other])
+  func `activate adds a reason to an open handle`(before: HandleState, reason: HandleActivity) {
+    var state = before
+    #expect(state.activate(reason))
+    #expect(state == .open(before.activity.union(reason)))
+    #expect(state.isActive)
+  }
+
+  @Test(arguments: open, [HandleActivity.started, .other])
+  func `deactivate takes a reason away, and tells when the last one has gone`(
+    before: HandleState, reason: HandleActivity
+  ) {
+    var state = before
+    #expect(state.deactivate(reason) == (before == .open(reason)))
+    #expect(state == .open(before.activity.subtracting(reason)))
+  }
+
+  @Test(arguments: closed, [HandleActivity.started, .other])
+  func `a closed handle has no reasons and gets none`(before: HandleState, reason: HandleActivity) {
+    var state = before
+    #expect(!state.activate(reason))
+    #expect(!state.deactivate(reason))
+    #expect(state == before)
+    #expect(state.activity.isEmpty && !state.isActive)
+  }
+
+  @Test(arguments: open, [Closer.owner, .loop])
+  func `close closes an open handle once and keeps the first closer`(before: HandleState, closer: Closer) {
+    var state = before
+    #expect(state.close(by: closer) == true)
+    #expect(state == .closing(closer))
+    #expect(state.close(by: .owner) == false)
+    #expect(state.close(by: .loop) == false)
+    #expect(state == .closing(closer))
+  }
+
+  @Test(arguments: [Closer.owner, .loop])
+  func `finish ends a closing handle and keeps its closer`(closer: Closer) {
+    var state = HandleState.closing(closer)
+    state.finish()
+    #expect(state == .closed(closer))
+    #expect(!state.close(by: .owner))
+  }
+
+  @Test func `isClosed and closer describe the state`() {
+    for state in HandleStateTests.open { #expect(!state.isClosed && state.closer == nil) }
+    for state in HandleStateTests.closed { #expect(state.isClosed && state.closer != nil) }
+    #expect(HandleState.closing(.loop).closer == .loop && HandleState.closed(.owner).closer == .owner)
+  }
+
+  @Test func `a close callback without a close traps`() async {
+    await #expect(processExitsWith: .failure) {
+      var state = HandleState.open(.started)
+      state.finish()
+    }
+  }
+
+  @Test func `a second close callback traps`() async {
+    await #expect(processExitsWith: .failure) {
+      var state = HandleState.closed(.owner)
+      state.finish()
+    }
+  }
+}

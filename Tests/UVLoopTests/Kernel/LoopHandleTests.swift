@@ -1,0 +1,64 @@
+import Testing
+
+@testable import UVLoop
+
+/// What the public base class of all handles promises.
+@Suite(.sideBySide) struct LoopHandleTests {
+  @Test(arguments: HandleKind.allCases)
+  func `K-19 closed waits until libuv has let go of the handle, and closes nothing`(kind: HandleKind) async throws {
+    try await onTestLoop { loop, calls in
+      let handle = try AnyHandle(kind) {}
+      try await turn(loop)
+      #expect(!handle.isClosed)
+      handle.close()
+      #expect(await handle.closed())
+      #expect(loop.core.handles.freed == 1)
+      #expect(await handle.closed())
+    }
+  }
+
+  @Test func `K-19 who waits for the close of an open handle is told when another one closes it, or by cancellation`()
+    async throws
+  {
+    try await onTestLoop { loop, calls in
+      let keeper = Keeper(on: loop)
+      try keeper.assumeIsolated { try $0.make() }
+      let waits = loop.task { _ in await keeper.closed() }
+      let gives = loop.task { _ in await keeper.closed() }
+      try await turn(loop)
+      gives.cancel()
+      #expect(await gives.value == false)
+      keeper.assumeIsolated { $0.close() }
+      #expect(await waits.value == true)
+    }
+  }
+
+  @Test func `K-19 a shutdown closes the handle that is waited for`() async throws {
+    try await withTestLoop { loop, calls in
+      let keeper = Keeper(on: loop)
+      try await keeper.make()
+      let begun = Event("the wait")
+      let task = Task.detached { await keeper.closed { begun.signal() } }
+      try await begun.wait()
+      await loop.run { _ in }
+      await loop.shutdown()
+      #expect(await task.value == true)
+    }
+  }
+
+  private actor Keeper: LoopActor {
+    nonisolated let loop: EventLoop
+    private var handle: TimerHandle?
+
+    init(on loop: EventLoop) { self.loop = loop }
+
+    func make() throws { handle = try TimerHandle() }
+
+    func close() { handle?.close() }
+
+    func closed(_ begun: @Sendable () -> Void = {}) async -> Bool? {
+      begun()
+      return await handle?.closed()
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import Testing
+
+@testable import UVLoop
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Everything that a task can wait for on a loop, for laws that hold for all of it.
+enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
+  case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, offload
+
+  var testDescription: String { rawValue }
+
+  /// Those whose task goes on at once when it is cancelled.
+  static let cancellable = allCases.filter { $0 != .offload }
+  /// Those that a shutdown ends with `loopClosed`. What it does itself, it awaits: a handle is closed, and a call ends.
+  static let closable = allCases.filter { $0 != .handleClose && $0 != .offload && $0 != .abandonableCall }
+  /// Those that may begin off the loop.
+  static let anywhere = allCases.filter { [.sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload].contains($0) }
+}
+
+/// Waits for one thing, and makes it come. Its loop needs a time that is turned.
+actor WaitStage: LoopActor {
+  nonisolated let loop: EventLoop
+  nonisolated let waiting: Waiting
+  private let pair = SocketPair()
+  private let mayEnd = Event("the end of the call")
+  private let signal = SpareSignals.next()
+  private var promise: Promise<Void>?
+  private var poll: PollHandle?
+  private var idle: IdleHandle?
+  private var timer: TimerHandle?
+
+  init(_ waiting: Waiting, on loop: EventLoop) {
+    self.loop = loop
+    self.waiting = waiting
+  }
+
+  /// What must be there before.
+  func prepare() throws {
+    switch waiting {
+    case .promise, .timeLimit: promise = try Promise()
+    case .readiness: poll = try PollHandle(descriptor: pair.watched)
+    case .handleClose: timer = try TimerHandle()
+    case .clockAdvance:
+      // While it is started the loop is never done with what is ready.
+      idle = try IdleHandle()
+      try idle?.start {}
+    default: break
+    }
+  }
+
+  /// On the loop.
+  func wait() async throws {
+    switch waiting {
+    case .promise: try await promise?.value()
+    case .readiness: try await poll?.wait(for: .readable)
+    case .handleClose: if await timer?.closed() == false { throw CancellationError() }
+    case .clockAdvance: try await loop.advance(by: .seconds(1))
+    case .timeLimit: try await loop.withTimeout(.seconds(3_600)) { try await promise?.value() }
+    case .sleep: try await loop.sleep(for: .seconds(1))
+    case .tick: try await Self.require(try loop.ticks(every: .seconds(1)))
+    case .signal: try await Self.require(try loop.signals(signal))
+    case .abandonableCall: try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
+    case .offload: try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
+    }
+  }
+
+  /// Where the caller is, for what may be waited for anywhere.
+  nonisolated func waitHere() async throws {
+    switch waiting {
+    case .sleep: try await loop.sleep(for: .seconds(1))
+    case .tick: try await Self.require(try loop.ticks(every: .seconds(1)))
+    case .signal: try await Self.require(try loop.signals(signal))
+    case .timeLimit: try await loop.withTimeout(.seconds(3_600)) { try await loop.sleep(for: .seconds(1)) }
+    case .abandonableCall: try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
+    case .offload: try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
+    default: preconditionFailure("\(waiting) belongs to the loop")
+    }
+  }
+
+  /// Sequences end where others throw.
+  private static func require<Elements: AsyncSequence>(_ elements: Elements) async throws
+  where Elements.AsyncIterator: AsyncIteratorProtocol {
+    var iterator = elements.makeAsyncIterator()
+    if try await iterator.next(isolation: #isolation) == nil { throw CancellationError() }
+  }
+
+  /// Makes what is waited for come.
+  func complete() async throws {
+    switch waiting {
+    case .promise: promise?.resume(returning: ())
+    case .timeLimit:
+      promise?.resume(returning: ())
+      try await loop.advance(by: .seconds(1))
+    case .readiness: pair.feed()
+    case .handleClose: timer?.close()
+    case .clockAdvance: idle?.stop()
+    case .sleep, .tick: try await loop.advance(by: .seconds(1))
+    case .signal: pthread_kill(pthread_self(), signal.rawValue)
+    case .abandonableCall, .offload: mayEnd.signal()
+    }
+  }
+
+  /// Lets go of what would go on for ever.
+  func end() {
+    mayEnd.signal()
+    idle?.stop()
+  }
+}
