@@ -3,7 +3,7 @@ extension Workload {
   static let all: [Workload] = [
     posting(producers: 1), posting(producers: 4), taskPosting, selfPosting, yielding, onLoopCalls,
     roundTrips, hops,
-    timerChurn, oneShots, sleepers,
+    timerChurn, timerReschedule, oneShots, sleepers,
     offloading, offloadLatency,
     startup,
     watchedPosts, watchedTrips,

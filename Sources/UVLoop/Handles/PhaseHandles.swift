@@ -36,6 +36,8 @@ public final class PrepareHandle: LoopHandle {
 
 /// A `uv_check_t`: calls after each poll.
 ///
+/// It does not make the loop go round: one that waits calls it when it has woken.
+///
 /// > libuv: `uv_check_t`, `uv_check_init`.
 public final class CheckHandle: LoopHandle {
   private let phase: Phase
@@ -120,7 +122,7 @@ public final class IdleHandle: LoopHandle {
 
   func start(_ body: @escaping () -> Void) throws(UVError) {
     try enter("start")
-    unsafe try check(startNow(), "\(noun).start")
+    try check(startNow(), "\(noun).start")
     if kind == .idle && site != nil && !state.isActive { started = unsafe uv_now(core.machinery.loop) }
     let replaced = self.body
     self.body = body
@@ -161,11 +163,12 @@ public final class IdleHandle: LoopHandle {
   func stop() {
     if state.isClosed { return }
     requireLoop("stop")
-    _ = unsafe switch kind {
-    case .prepare: uv_prepare_stop(memory.assumingMemoryBound(to: uv_prepare_t.self))
-    case .check: uv_check_stop(memory.assumingMemoryBound(to: uv_check_t.self))
-    case .idle: uv_idle_stop(memory.assumingMemoryBound(to: uv_idle_t.self))
-    }
+    _ =
+      switch kind {
+      case .prepare: unsafe uv_prepare_stop(memory.assumingMemoryBound(to: uv_prepare_t.self))
+      case .check: unsafe uv_check_stop(memory.assumingMemoryBound(to: uv_check_t.self))
+      case .idle: unsafe uv_idle_stop(memory.assumingMemoryBound(to: uv_idle_t.self))
+      }
     let body = body
     self.body = nil
     started = nil

@@ -253,7 +253,7 @@ private struct Readiness: WaitSource, @unchecked Sendable {  // Holds because th
       status = startNow(events)
     }
     do throws(UVError) {
-      try check(status, call)
+      try check(status, "\(call)")
     } catch {
       throw Poll.explained(error, descriptor, core)
     }

@@ -23,6 +23,7 @@ extension LoopSnapshot: CustomStringConvertible {
     list("tasks", tasks.map { "\(titled("task", $0.name)), \($0.age.text) old" }, &lines)
     list("offloaded calls that run", offloadsRunning.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
     list("offloaded calls that wait", offloadsQueued.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
+    list("requests", requests.map { "\(titled("request", $0.kind)), for \($0.age.text)" }, &lines)
     list(
       "handles of C code",
       foreignHandles?.map { $0.kind + $0.particulars } ?? [], &lines)

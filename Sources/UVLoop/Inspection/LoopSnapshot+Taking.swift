@@ -11,6 +11,7 @@ extension LoopSnapshot {
     let tasks: LoopTasks.List
     private(set) var handles: [Handle] = []
     private(set) var timers: [LoopTimers.Pending] = []
+    private(set) var requests: [Request] = []
     /// The time of the timers.
     let now: Int64
     let foreignHandles: [ShutdownReport.ForeignHandle]?
@@ -32,6 +33,10 @@ extension LoopSnapshot {
         switch component {
         case let component as LoopHandles: handles = component.open.map { Handle($0) }
         case let component as LoopTimers: timers = component.pending
+        case let component as LoopRequests:
+          requests = component.inFlight.filter(\.isAwaited).map {
+            Request(kind: $0.kind.rawValue, age: .nanoseconds(now - $0.since))
+          }
         default: break
         }
       }
@@ -47,6 +52,7 @@ extension LoopSnapshot {
     waits = lists.waits
     tasks = lists.tasks.oldestFirst.map { Task(name: $0.name, age: $0.age) }
     handles = lists.handles
+    requests = lists.requests
 
     var (sleepers, calls, limits): ([Wait], [Wait], [Wait]) = ([], [], [])
     for entry in lists.timers.sorted(by: { ($0.deadline, $0.sequence) < ($1.deadline, $1.sequence) }) {

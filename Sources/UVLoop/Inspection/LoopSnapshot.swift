@@ -74,6 +74,14 @@ public struct LoopSnapshot: Sendable, Codable {
     public let age: Duration
   }
 
+  /// A request of libuv's that is in flight. Offloaded calls are listed as what they are.
+  public struct Request: Sendable, Codable {
+    /// What it is for.
+    public let kind: String
+    /// For how long.
+    public let age: Duration
+  }
+
   /// The loop's name.
   public let loop: String
   /// Where it is in its life.
@@ -100,6 +108,8 @@ public struct LoopSnapshot: Sendable, Codable {
   public let offloadsQueued: [Offload]
   /// Its offloaded calls that run, the oldest first.
   public let offloadsRunning: [Offload]
+  /// Its requests that libuv has not answered, in no order.
+  public let requests: [Request]
   /// The handles that C code has put on the loop, those that are closing too; nil from outside, where libuv's list cannot
   /// be read.
   public let foreignHandles: [ShutdownReport.ForeignHandle]?

@@ -16,7 +16,7 @@ import Synchronization
 ///
 /// One kind for each use, so that a suite of laws can hold all of them to the same.
 enum WaitKind: String, CaseIterable, Sendable {
-  case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose
+  case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, request
 }
 
 /// Where a wait comes from: who begins it, and calls it off.

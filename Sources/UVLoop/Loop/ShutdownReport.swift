@@ -10,11 +10,13 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
       case task
       /// An offloaded call that occupies a worker of the pool.
       case offload
+      /// A request that libuv has not answered, for a task that has been told that the loop shuts down.
+      case request
     }
 
     /// What it is.
     public let kind: Kind
-    /// The name of the task, or the label of the offloaded call.
+    /// The name of the task, the label of the offloaded call, or what the request is for.
     public let label: String?
     /// For how long it has been there: since the task was made, since the call began.
     public let age: Duration

@@ -5,7 +5,8 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   let queue = OffloadQueue()
   // Holds because nothing of it is used once the core has ended: calls and runners in flight keep the loop turning.
   private unowned(unsafe) let core: LoopCore
-  private var runners: [Runner] = []
+  /// How many runners are in flight.
+  private var runners = 0
   private var resting: [Runner] = []
   /// Calls that came while the process exits. No runner knows of it.
   private let late = OffloadQueue()
@@ -53,15 +54,14 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   private func sendRunner() {
-    let runner = resting.popLast() ?? Runner(for: self)
-    unsafe runner.submit(on: core)
-    runners.append(runner)
+    let runner = unsafe resting.popLast() ?? Runner(for: self, on: core)
+    runner.submit()
+    runners += 1
   }
 
   /// libuv has given it back.
   func runnerEnded(_ runner: Runner, hasRun: Bool) {
-    if let index = runners.firstIndex(where: { $0 === runner }) { runners.swapAt(index, runners.count - 1) }
-    runners.removeLast()
+    runners -= 1
     resting.append(runner)
     if !hasRun { PoolLedger.process.withdrawRunner(of: queue) }
     sendRunnerIfNeeded()
@@ -78,11 +78,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned. All
   /// runners but those that run such a call must be back: who is told that the loop has ended may end the process.
-  var isSettled: Bool { PoolLedger.process.isSettled(queue, runners: runners.count) }
-
-  var isEmpty: Bool { runners.isEmpty }
-
-  var uvRequests: Int { runners.count }
+  var isSettled: Bool { PoolLedger.process.isSettled(queue, runners: runners) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
   var isQuiet: Bool { PoolLedger.process.isQuiet(queue) }
@@ -90,7 +86,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
   /// to others for long.
   func beforePoll() -> Bool {
-    if unsafe core.stop != nil && !runners.isEmpty && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
+    if unsafe core.stop != nil && runners > 0 && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
     return false
   }
 
@@ -100,7 +96,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   private func withdrawRunners() {
-    for runner in runners { runner.withdraw() }
+    for request in unsafe core.requests.inFlight where request is Runner { request.cancel() }
   }
 
   func report(into report: inout ShutdownReport) {

@@ -4,11 +4,10 @@ import Synchronization
 /// A request in libuv's pool that runs a loop's offloaded calls; see ``RunnerCount`` for its life.
 ///
 /// The loop's thread makes it, submits it, and gets it back in libuv's callback, to use again.
-final class Runner: Sendable {
+@safe final class Runner: PendingRequest, @unchecked Sendable {  // Holds because `queue` alone is used on the worker.
   private let queue: OffloadQueue
   // Holds because a runner in flight keeps the loop turning.
   private unowned(unsafe) let work: LoopWork
-  private nonisolated(unsafe) var request = Request(UV_WORK)  // Holds because only the loop's thread uses it.
 
   /// At most this much in one go, while others wait for the pool.
   private static let shareCount = 64
@@ -16,33 +15,22 @@ final class Runner: Sendable {
   /// For how long it looks for another call.
   private static let lookTime: Int64 = 10_000
 
-  init(for work: LoopWork) {
+  init(for work: LoopWork, on core: LoopCore) {
     queue = work.queue
     unsafe self.work = work
+    super.init(.work, UV_WORK, on: core)
   }
 
   /// On the loop's thread, inside the exit gate.
-  func submit(on core: LoopCore) {
-    let status = unsafe request.submit(for: self) { memory in
+  func submit() {
+    let status = unsafe submit { loop, memory in
       unsafe uv_queue_work(
-        core.machinery.loop, memory.bindMemory(to: uv_work_t.self, capacity: 1),
+        loop, memory.bindMemory(to: uv_work_t.self, capacity: 1),
         { work in unsafe Runner.of(work?.pointee.data)?.run() },
-        { work, status in unsafe Request.finish(work?.pointee.data, as: Runner.self)?.complete(status) })
+        { work, status in unsafe Runner.finish(work?.pointee.data, status) })
     }
     // It refuses nothing but a missing function (`threadpool.c`).
     if status < 0 { fatalError("UVLoop: uv_queue_work answered \(status).") }
-  }
-
-  /// On the loop's thread: out of libuv's queue, if it has not begun. Its callback comes either way.
-  func withdraw() {
-    // When the process exits the pool runs what is queued, so that the callback comes then too.
-    if !ExitGate.enter() { return }
-    defer { ExitGate.leave() }
-    _ = unsafe request.cancel()
-  }
-
-  private static func of(_ data: UnsafeMutableRawPointer?) -> Runner? {
-    unsafe data.map { unsafe Unmanaged<Runner>.fromOpaque($0).takeUnretainedValue() }
   }
 
   /// On a thread of the pool.
@@ -83,9 +71,13 @@ final class Runner: Sendable {
     repeat { Posix.yield() } while queue.arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
   }
 
-  /// libuv's callback on the loop's thread.
-  private func complete(_ status: Int32) {
-    unsafe request.complete()
-    unsafe work.runnerEnded(self, hasRun: status == 0)
-  }
+  override func ended(_ status: Int32) { unsafe work.runnerEnded(self, hasRun: status == 0) }
+
+  /// The calls that it runs say what a shutdown waits for.
+  override var isAwaited: Bool { false }
+}
+
+extension RequestKind {
+  /// Runs offloaded calls.
+  fileprivate static let work = RequestKind(rawValue: "work")
 }

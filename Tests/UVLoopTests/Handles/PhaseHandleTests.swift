@@ -64,6 +64,7 @@ import Testing
       let done = try Promise<Void>()
       try check.start { done.resume(returning: ()) }
       #expect(gone.value == 1)
+      try await turn(loop)
       try await done.value()
       #expect(calls.log.isEmpty)
       check.close()

@@ -78,14 +78,14 @@ import Testing
     try await onTestLoop { loop, calls in
       let pair = SocketPair()
       let owner = Owner(on: loop)
-      try owner.assumeIsolated { try $0.watch(pair.watched) }
+      try await owner.watch(pair.watched)
       for _ in 0..<3 {
         let task = loop.task { _ in try await owner.wait() }
         try await turn(loop)
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
         try await turn(loop)
-        #expect(!owner.assumeIsolated { $0.isActive })
+        #expect(await !owner.isActive)
       }
       pair.feed()
       try await owner.wait()
@@ -120,14 +120,14 @@ import Testing
     try await onTestLoop { loop, calls in
       let pair = SocketPair()
       let owner = Owner(on: loop)
-      try owner.assumeIsolated { try $0.watch(pair.watched) }
+      try await owner.watch(pair.watched)
       let task = loop.task { _ in try await owner.wait() }
       try await turn(loop)
       #expect(await codeOfError { try await owner.wait() } == .busy)
-      try expectCode(.busy) { try owner.assumeIsolated { try $0.start() } }
+      try await expectCode(.busy) { try await owner.start() }
       task.cancel()
       await #expect(throws: CancellationError.self) { try await task.value }
-      try owner.assumeIsolated { try $0.start() }
+      try await owner.start()
       #expect(await codeOfError { try await owner.wait() } == .busy)
     }
   }

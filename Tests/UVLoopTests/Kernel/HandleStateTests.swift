@@ -14,7 +14,7 @@ extension HandleActivity {
   @Test(arguments: open, [HandleActivity.started, .other])
   func `activate adds a reason to an open handle`(before: HandleState, reason: HandleActivity) {
     var state = before
-    #expect(state.activate(reason))
+    #expect(state.activate(reason) == true)
     #expect(state == .open(before.activity.union(reason)))
     #expect(state.isActive)
   }
@@ -31,8 +31,8 @@ extension HandleActivity {
   @Test(arguments: closed, [HandleActivity.started, .other])
   func `a closed handle has no reasons and gets none`(before: HandleState, reason: HandleActivity) {
     var state = before
-    #expect(!state.activate(reason))
-    #expect(!state.deactivate(reason))
+    #expect(state.activate(reason) == false)
+    #expect(state.deactivate(reason) == false)
     #expect(state == before)
     #expect(state.activity.isEmpty && !state.isActive)
   }
@@ -52,7 +52,7 @@ extension HandleActivity {
     var state = HandleState.closing(closer)
     state.finish()
     #expect(state == .closed(closer))
-    #expect(!state.close(by: .owner))
+    #expect(state.close(by: .owner) == false)
   }
 
   @Test func `isClosed and closer describe the state`() {

@@ -22,13 +22,13 @@ import Testing
   {
     try await onTestLoop { loop, calls in
       let keeper = Keeper(on: loop)
-      try keeper.assumeIsolated { try $0.make() }
+      try await keeper.make()
       let waits = loop.task { _ in await keeper.closed() }
       let gives = loop.task { _ in await keeper.closed() }
       try await turn(loop)
       gives.cancel()
       #expect(await gives.value == false)
-      keeper.assumeIsolated { $0.close() }
+      await keeper.close()
       #expect(await waits.value == true)
     }
   }

@@ -94,37 +94,46 @@ import Testing
     }
   }
 
+  /// All of them take memory of one size, so that the allocator gives one the address of another.
+  private static func start(
+    on loop: EventLoop, opensScope: Bool, _ body: @Sendable @escaping () async throws -> Void
+  ) -> Task<Void, any Error> {
+    Task(executorPreference: loop.taskExecutor) {
+      if opensScope { try await WaitScope.open(on: loop.core, body) } else { try await body() }
+    }
+  }
+
   @Test func `a scope is over before the address of its task is used again`() async throws {
-    try await onTestLoop { loop, calls in
+    try await withTestLoop { loop, calls in
       let addresses = Shared<Set<UInt>>([])
-      let (recycled, ended) = (Counter(), Counter())
-      for _ in 0..<200 {
-        // The task that it starts inherits the scope, and starts others when its maker has gone.
+      let recycled = Counter()
+      for _ in 0..<100 {
+        // It inherits the scope, and starts others when its maker has gone.
         let heir = Shared<Task<Void, any Error>?>(nil)
-        let maker = loop.task { loop in
-          let scope = try #require(WaitScope.current(on: loop.core))
-          addresses.update { _ = $0.insert(WaitScope.currentTask) }
-          heir.value = Task {
-            while ended.value == 0 { try await loop.sleep(for: .zero) }
-            for _ in 0..<4 {
-              let task = Task {
-                _ = loop
-                if addresses.value.contains(WaitScope.currentTask) { recycled.add() }
-                #expect(WaitScope.current(on: loop.core) == nil)
-                // Were the scope taken for this task's, its cancellation would be nobody's.
-                try await loop.sleep(for: .seconds(3_600))
+        let makerHasGone = Event("the end of the maker")
+        do {
+          let maker = Self.start(on: loop, opensScope: true) {
+            #expect(WaitScope.current(on: loop.core) != nil)
+            addresses.update { _ = $0.insert(WaitScope.currentTask) }
+            heir.value = Task {
+              try await makerHasGone.wait()
+              for _ in 0..<4 {
+                let task = Self.start(on: loop, opensScope: false) {
+                  if addresses.value.contains(WaitScope.currentTask) { recycled.add() }
+                  #expect(WaitScope.current(on: loop.core) == nil)
+                  // Were the scope taken for this task's, its cancellation would be nobody's.
+                  try await loop.sleep(for: .seconds(3_600))
+                }
+                await loop.run { _ in }
+                task.cancel()
+                await #expect(throws: CancellationError.self) { try await task.value }
               }
-              try await turn(loop, times: 2)
-              task.cancel()
-              await #expect(throws: CancellationError.self) { try await task.value }
             }
           }
-          withExtendedLifetime(scope) {}
+          try await maker.value
         }
-        try await maker.value
-        ended.add()
+        makerHasGone.signal()
         try await heir.value?.value
-        ended.add(-ended.value)
       }
       #expect(recycled.value > 0, "no address was used again, and nothing was shown")
     }

@@ -98,6 +98,8 @@ final class AnyHandle {
     case let async as AsyncHandle: async.sender.send()
     case is PollHandle: pair?.feed()
     case let signal as SignalHandle: pthread_kill(pthread_self(), signal.signal.rawValue)
+    // After a poll means after one that ends.
+    case is CheckHandle: _ = LoopCore.current?.timers.insert({}, at: 0)
     default: break
     }
   }

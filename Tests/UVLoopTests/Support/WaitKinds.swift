@@ -66,8 +66,8 @@ actor WaitStage: LoopActor {
     case .sleep: try await loop.sleep(for: .seconds(1))
     case .tick: try await Self.require(try loop.ticks(every: .seconds(1)))
     case .signal: try await Self.require(try loop.signals(signal))
-    case .abandonableCall: try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
-    case .offload: try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
+    case .abandonableCall: _ = try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
+    case .offload: _ = try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
     }
   }
 
@@ -78,8 +78,8 @@ actor WaitStage: LoopActor {
     case .tick: try await Self.require(try loop.ticks(every: .seconds(1)))
     case .signal: try await Self.require(try loop.signals(signal))
     case .timeLimit: try await loop.withTimeout(.seconds(3_600)) { try await loop.sleep(for: .seconds(1)) }
-    case .abandonableCall: try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
-    case .offload: try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
+    case .abandonableCall: _ = try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
+    case .offload: _ = try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
     default: preconditionFailure("\(waiting) belongs to the loop")
     }
   }

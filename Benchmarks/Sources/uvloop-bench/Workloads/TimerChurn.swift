@@ -10,6 +10,21 @@ extension Workload {
     quickSize: 100_000,
     peers: timerPeers(pending: 10_000) + Script.all)
 
+  /// Many timers are pending; a random one gets another time, as a time limit does whenever data comes.
+  static let timerReschedule = Workload(
+    name: "W3a.reschedule", title: "10,000 timers pend: a random one gets another time", size: 1_000_000,
+    quickSize: 100_000,
+    peers: [
+      Peer("c-uv-close") { try .throughput($0, peer_churn_close($0, 10_000)) },
+      Peer("c-uv-reuse") { try .throughput($0, peer_churn_reuse($0, 10_000)) },
+      Peer("uvloop-swift") { count in
+        try await withEventLoop { loop in try reschedule(count, 10_000, isolation: loop) }
+      },
+      Peer("uvloop-swift-handle") { count in
+        try await withEventLoop { loop in try restart(count, 10_000, isolation: loop) }
+      },
+    ])
+
   /// Those who keep so many timers pending.
   static func timerPeers(pending: Int) -> [Peer] {
     [
@@ -72,6 +87,29 @@ extension Workload {
     for (id, timer) in timers {
       seen.mark(id)
       cancel(timer)
+    }
+    try seen.check()
+    return figures
+  }
+
+  private static func reschedule(
+    _ count: Int, _ pending: Int, isolation: isolated any LoopActor
+  ) throws -> [Figure] {
+    let seen = Seen(count + pending)
+    var random = Random()
+    var ids = Array(0..<pending)
+    let calls = try (0..<pending).map { _ in try isolation.loop.schedule(after: farAway(&random)) {} }
+    let watch = Stopwatch()
+    for id in pending..<pending + count {
+      let victim = random.below(pending)
+      seen.mark(ids[victim])
+      ids[victim] = id
+      calls[victim].reschedule(after: farAway(&random))
+    }
+    let figures = watch.throughput(count)
+    for (id, call) in zip(ids, calls) {
+      seen.mark(id)
+      call.cancel()
     }
     try seen.check()
     return figures

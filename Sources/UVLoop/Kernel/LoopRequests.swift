@@ -1,0 +1,57 @@
+import CLibUV
+
+/// The requests that libuv has of a loop, so that a shutdown waits for them, and nobody takes them for those of C code.
+final class LoopRequests: LoopComponent {
+  // Holds because requests use it on the loop's thread only, for as long as there is a core.
+  private unowned(unsafe) let core: LoopCore
+  private(set) var inFlight: [PendingRequest] = []
+
+  init(_ core: LoopCore) { unsafe self.core = core }
+
+  func add(_ request: PendingRequest) {
+    request.place = inFlight.count
+    unsafe core.books.withOwnership { inFlight.append(request) }
+  }
+
+  func remove(_ request: PendingRequest) {
+    let last = unsafe core.books.withOwnership {
+      let last = inFlight.removeLast()
+      if last !== request { inFlight[request.place] = last }
+      return last
+    }
+    last.place = request.place
+  }
+
+  func releaseWaits() {
+    for request in inFlight { request.releaseWaits() }
+  }
+
+  /// The time that the shutdown was given is over: what has not begun shall not.
+  func expire() {
+    for request in inFlight { request.cancel() }
+  }
+
+  var isSettled: Bool { !inFlight.contains(where: \.isAwaited) }
+
+  var isEmpty: Bool { inFlight.isEmpty }
+
+  /// On virtual time: each of them comes back by itself.
+  var isQuiet: Bool { isSettled }
+
+  var uvRequests: Int { inFlight.count }
+
+  func report(into report: inout ShutdownReport) {
+    let now = MonotonicClock.now()
+    for request in inFlight where request.isAwaited {
+      report.unfinished.append(
+        .init(kind: .request, label: request.kind.rawValue, age: .nanoseconds(now - request.since)))
+    }
+  }
+}
+
+extension LoopCore {
+  private static let requestsKey = ComponentKey<LoopRequests>()
+
+  /// The loop's requests in flight.
+  var requests: LoopRequests { component(LoopCore.requestsKey) { LoopRequests($0) } }
+}

@@ -1,0 +1,19 @@
+/// Memory that libuv reads or writes for a request, kept with it until its callback.
+///
+/// An array has no address that survives an `await`.
+@safe final class RequestBuffer: @unchecked Sendable {  // Holds because one has it at a time: the request, and then its task.
+  let start: UnsafeMutableRawPointer
+  let count: Int
+
+  init(count: Int) {
+    unsafe start = .allocate(byteCount: count, alignment: 16)
+    self.count = count
+  }
+
+  deinit { unsafe start.deallocate() }
+
+  /// Copies the first bytes out, when libuv has no more to do with them.
+  func bytes(first count: Int) -> [UInt8] {
+    unsafe Array(UnsafeRawBufferPointer(start: start, count: min(count, self.count)))
+  }
+}
