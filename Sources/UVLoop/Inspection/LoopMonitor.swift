@@ -128,7 +128,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   }
 
   func loopNeverWaits(_ noun: StaticString, _ site: CallSite) {
-    tellOfHandle(noun, site, "has kept the loop from waiting for more than 10 s: it takes a whole CPU until it is stopped.")
+    tellOfHandle(
+      noun, site, "has kept the loop from waiting for more than 10 s: it takes a whole CPU until it is stopped.")
   }
 
   private func tellOfHandle(_ noun: StaticString, _ site: CallSite, _ sentence: String) {

@@ -1,7 +1,8 @@
 /// Memory that libuv reads or writes for a request, kept with it until its callback.
 ///
 /// An array has no address that survives an `await`.
-@safe final class RequestBuffer: @unchecked Sendable {  // Holds because one has it at a time: the request, and then its task.
+// Holds because one has it at a time: the request, and then its task.
+@safe final class RequestBuffer: @unchecked Sendable {
   let start: UnsafeMutableRawPointer
   let count: Int
 

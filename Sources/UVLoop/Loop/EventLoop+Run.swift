@@ -94,7 +94,9 @@ extension EventLoop {
       guard let id else { throw self.core.closedError("task") }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
-      return try await LoopTasks.$chain.withValue([id]) { try await WaitScope.open(on: self.core) { try await operation(self) } }
+      return try await LoopTasks.$chain.withValue([id]) {
+        try await WaitScope.open(on: self.core) { try await operation(self) }
+      }
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }

@@ -23,7 +23,8 @@ final class TestClock {
         returning: .failure(
           UVError(
             .busy, call: call,
-            "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one.")))
+            "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one."
+          )))
     }
   }
 

@@ -99,7 +99,7 @@ extension EventLoop {
   }
 
   /// On the loop even a task group without a child goes over the global pool; so the task is unstructured, cancelled by
-  /// hand, and its end awaited at a gate. It never outlives this call.
+  /// hand, and its end awaited on the loop. It never outlives this call.
   private func runOnLoop<R>(
     isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Transfer<() async throws -> R>
   ) async -> Result<Transfer<R>, any Error> {

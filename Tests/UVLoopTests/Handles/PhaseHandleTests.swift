@@ -71,7 +71,8 @@ import Testing
     }
   }
 
-  @Test func `Q-19 a started idle handle is called once an iteration, and input, timers and posts go on`() async throws {
+  @Test func `Q-19 a started idle handle is called once an iteration, and input, timers and posts go on`() async throws
+  {
     try await onTestLoop { loop, calls in
       let pair = SocketPair()
       let idle = try IdleHandle()

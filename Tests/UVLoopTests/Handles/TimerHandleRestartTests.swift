@@ -4,7 +4,7 @@ import Testing
 
 /// A running `TimerHandle` that is started anew.
 @Suite(.alone) struct TimerHandleRestartTests {
-  @Test func `a timer that is started again and again calls once, with what it was given last, and not early`() async throws {
+  @Test func `a timer that is started again and again calls once, for its last start, and not early`() async throws {
     try await onTestLoop { loop, calls in
       calls.expect("last")
       let timer = try TimerHandle()

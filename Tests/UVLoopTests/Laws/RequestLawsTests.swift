@@ -6,7 +6,7 @@ import Testing
 /// What holds for every request that a task awaits, shown by one of libuv's pool. Who must keep it from being answered
 /// holds all workers, and the pool is one per process.
 @Suite(.alone) struct RequestLawsTests {
-  @Test func `G-25 a request gives its result, on the loop and elsewhere, and is in nobody's list afterwards`() async throws {
+  @Test func `G-25 a request gives its result, on the loop and elsewhere, and is in no list afterwards`() async throws {
     try await withTestLoop { loop, _ in
       let here = try await loop.random(32)
       let there = try await loop.run { loop in try await loop.random(32) }
@@ -24,7 +24,7 @@ import Testing
     }
   }
 
-  @Test func `G-25 cancellation ends the wait at once, takes the request out of the queue, and frees what it kept`() async {
+  @Test func `G-25 cancellation ends the wait, takes the request out of the queue, and frees what it kept`() async {
     await #expect(processExitsWith: .success) {
       try await withTestLoop { loop, _ in
         let gone = Counter()

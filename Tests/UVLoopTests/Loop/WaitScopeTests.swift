@@ -8,11 +8,12 @@ import Testing
 
   @Test func `a task of the loop, a run that may wait and a limit bring a scope`() async throws {
     try await withTestLoop { loop, calls in
-      #expect(try await loop.task { loop in Self.hasScope(loop) }.value)
-      #expect(await loop.run { loop in
-        await Task.yield()
-        return Self.hasScope(loop)
-      })
+      #expect(await loop.task { loop in Self.hasScope(loop) }.value)
+      #expect(
+        await loop.run { loop in
+          await Task.yield()
+          return Self.hasScope(loop)
+        })
       let isLimited = try await Task {
         try await loop.run { loop in
           try await loop.withTimeout(.seconds(60)) { Self.hasScope(loop) }

@@ -21,7 +21,7 @@ enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
   /// Those that a shutdown ends with `loopClosed`. What it does itself, it awaits: a handle is closed, and a call ends.
   static let closable = allCases.filter { $0 != .handleClose && $0 != .offload && $0 != .abandonableCall }
   /// Those that may begin off the loop.
-  static let anywhere = allCases.filter { [.sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload].contains($0) }
+  static let anywhere: [Waiting] = [.sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload]
 }
 
 /// Waits for one thing, and makes it come. Its loop needs a time that is turned.

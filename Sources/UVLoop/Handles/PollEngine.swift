@@ -1,0 +1,240 @@
+import CLibUV
+
+// What libuv's loop has under a descriptor's number is the watcher that was started last, and there is one at most: it
+// refuses a second start with `EEXIST`. But whatever watches the number, `uv_poll_stop` and `uv_close` of any `uv_poll_t`
+// take the number out of the epoll set (`uv__platform_invalidate_fd`), and whoever has it now would never hear again. So
+// libuv is not told to stop what it does not watch.
+
+extension HandleActivity {
+  /// A task waits for the next event.
+  fileprivate static let waiting = HandleActivity(rawValue: 2)
+}
+
+/// The next event, for one task: the source of ``PollHandle/wait(for:isolation:)``.
+struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's thread alone uses `poll`.
+  typealias Value = Result<PollHandle.Events, UVError>
+
+  let poll: PollEngine
+  let events: PollHandle.Events
+
+  func begin(_ wait: LoopWait<Readiness>) { poll.begin(wait, for: events) }
+
+  func withdraw(_ wait: LoopWait<Readiness>) { poll.withdraw(wait) }
+}
+
+/// A `uv_poll_t`, for a callback or for a task that waits.
+@safe final class PollEngine: Handle {
+  let descriptor: Int32
+  private(set) var events: PollHandle.Events = []
+  private var body: ((Result<PollHandle.Events, UVError>) -> Void)?
+  private var waiter: LoopWait<Readiness>?
+  /// Whether libuv hands it to the kernel in the next poll.
+  private var isFresh = false
+  /// Why the kernel has refused the descriptor, as a negative errno, until the callback is told; else 0.
+  private var refusal: Int32 = 0
+
+  init(_ descriptor: Int32, on core: LoopCore) throws(UVError) {
+    try core.requireOnLoop("PollHandle.init")
+    if descriptor < 0 {
+      throw UVError(
+        status: Int32(UV_EBADF.rawValue), call: "PollHandle.init", hint: "Descriptor \(descriptor) is not one.")
+    }
+    self.descriptor = descriptor
+    do throws(UVError) {
+      try unsafe super.init(UV_POLL, "PollHandle", on: core) { loop, memory in
+        unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), descriptor)
+      }
+    } catch {
+      throw PollEngine.explained(error, descriptor, core)
+    }
+  }
+
+  override var watchedDescriptor: Int32? { descriptor }
+
+  override var subject: String { " for descriptor \(descriptor)" }
+
+  override var activeText: String { "active for \(events)" }
+
+  private var uvPoll: UnsafeMutablePointer<uv_poll_t> { unsafe memory.assumingMemoryBound(to: uv_poll_t.self) }
+
+  /// Whether libuv watches the descriptor for this handle.
+  private var isWatched: Bool { unsafe uv_is_active(uvHandle) != 0 }
+
+  func start(
+    for events: PollHandle.Events, _ body: @escaping (Result<PollHandle.Events, UVError>) -> Void
+  ) throws(UVError) {
+    try enter("start")
+    if waiter != nil { throw busy("start") }
+    try watch(for: events, "PollHandle.start")
+    // Released at the end, when the handle is in order: what the callback held may call back into it.
+    let replaced = self.body
+    self.body = body
+    activate()
+    _ = consume replaced
+  }
+
+  func wait(for events: PollHandle.Events, isolation: isolated (any Actor)?) async throws -> PollHandle.Events {
+    try enter("wait")
+    let wait = LoopWait(.readiness, for: Readiness(poll: self, events: events), on: core)
+    return try await wait.value("PollHandle.wait").get()
+  }
+
+  func begin(_ wait: LoopWait<Readiness>, for events: PollHandle.Events) {
+    do throws(UVError) {
+      if body != nil || waiter != nil { throw busy("wait") }
+      try watch(for: events, "PollHandle.wait")
+      waiter = wait
+      activate(.waiting)
+    } catch {
+      wait.resume(returning: .failure(error))
+    }
+  }
+
+  func withdraw(_ wait: LoopWait<Readiness>) {
+    if waiter === wait { _ = takeWaiter() }
+  }
+
+  /// It may wait again at once; if not, libuv is told before the poll that nobody does.
+  private func takeWaiter() -> LoopWait<Readiness>? {
+    guard let wait = waiter.take() else { return nil }
+    core.handles.remind(self)
+    deactivate(.waiting)
+    return wait
+  }
+
+  private func busy(_ call: String) -> UVError {
+    UVError(
+      .busy, call: "PollHandle.\(call)",
+      """
+      Descriptor \(descriptor) is waited for already, by a callback or by a task. One of them can have the handle at a time.
+      """)
+  }
+
+  /// Makes libuv watch for exactly these. It does already where nothing has changed, and each change costs three system
+  /// calls: two of libuv's, and one that looks at the descriptor before the poll.
+  private func watch(for events: PollHandle.Events, _ call: StaticString) throws(UVError) {
+    if events.isEmpty || !events.isSubset(of: .all) {
+      throw UVError(
+        status: Int32(UV_EINVAL.rawValue), call: "\(call)",
+        hint: "Wait for at least one of readable, writable, disconnect, prioritized. To wait for none call stop().")
+    }
+    if isWatched {
+      if events == self.events { return }
+    } else if !Posix.isOpen(descriptor) {
+      throw closedBehind("\(call)")
+    }
+    var status = startNow(events)
+    if status == Int32(UV_EEXIST.rawValue) {
+      core.handles.release(descriptor)
+      status = startNow(events)
+    }
+    do throws(UVError) {
+      try check(status, "\(call)")
+    } catch {
+      throw PollEngine.explained(error, descriptor, core)
+    }
+    refusal = 0
+    isFresh = true
+    self.events = events
+    core.handles.remind(self)
+  }
+
+  private func startNow(_ events: PollHandle.Events) -> Int32 {
+    unsafe uv_poll_start(uvPoll, events.rawValue) { handle, status, events in
+      unsafe PollEngine.of(handle?.pointee.data)?.report(status, PollHandle.Events(rawValue: events))
+    }
+  }
+
+  /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if epoll refuses it: because it
+  /// has been closed by then, or its number belongs to a file now. The callback is told after the poll: here it could
+  /// close descriptors that have been looked at, and start handles whose descriptors have not.
+  override func beforePoll() -> Bool {
+    if state.isClosed { return false }
+    if !state.isActive {
+      letGoOfDescriptor()
+      return false
+    }
+    if !isFresh { return false }
+    isFresh = false
+    refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
+    if refusal == 0 { return false }
+    _ = unsafe uv_poll_stop(uvPoll)
+    return true
+  }
+
+  override func afterPoll() {
+    if refusal == 0 || !state.isActive { return }
+    fail(
+      refusal == Int32(UV_EBADF.rawValue)
+        ? closedBehind("PollHandle")
+        : UVError(
+          status: refusal, call: "PollHandle",
+          hint: "Descriptor \(descriptor) is not what it was. Close the handle before its descriptor."))
+  }
+
+  private func report(_ status: Int32, _ events: PollHandle.Events) {
+    if status < 0 {
+      // libuv has stopped the handle before it told, and left the descriptor in the epoll set.
+      _ = unsafe uv_poll_stop(uvPoll)
+      fail(
+        UVError(
+          status: status, call: "PollHandle",
+          hint: "The descriptor was closed or reset, or nobody has the other end any more."))
+    } else if let body {
+      call { body(.success(events)) }
+    } else {
+      takeWaiter()?.resume(returning: .success(events))
+    }
+  }
+
+  private func fail(_ error: UVError) {
+    let body = body
+    self.body = nil
+    refusal = 0
+    takeWaiter()?.resume(returning: .failure(error))
+    fired()
+    if let body { call { body(.failure(error)) } }
+    closeIfOrphan()
+  }
+
+  private func closedBehind(_ call: String) -> UVError {
+    UVError(
+      status: Int32(UV_EBADF.rawValue), call: call,
+      hint: "Descriptor \(descriptor) was closed behind the handle. Close the handle before its descriptor.")
+  }
+
+  /// Says who has the descriptor, where libuv says only that somebody does.
+  private static func explained(_ error: UVError, _ descriptor: Int32, _ core: LoopCore) -> UVError {
+    if error.code != .fileExists { return error }
+    let isOurs = core.handles.claimant(of: descriptor) != nil
+    return UVError(
+      status: Int32(UV_EEXIST.rawValue), call: error.call,
+      hint: isOurs
+        ? "A PollHandle of loop \"\(core.name)\" watches descriptor \(descriptor). Use that one, or stop it first."
+        : "C code watches descriptor \(descriptor) on loop \"\(core.name)\".")
+  }
+
+  func stop() {
+    if state.isClosed { return }
+    requireLoop("stop")
+    letGoOfDescriptor()
+    refusal = 0
+    takeWaiter()?.cancel()
+    let body = body
+    self.body = nil
+    deactivate()
+    _ = consume body
+  }
+
+  override func letGoOfDescriptor() {
+    if isWatched { _ = unsafe uv_poll_stop(uvPoll) }
+  }
+
+  override func releaseWaits() { waiter?.close() }
+
+  override func willClose() {
+    takeWaiter()?.resume(returning: .failure(closedError("wait", .owner)))
+    if !isWatched { unsafe clibuv_forget_descriptor(uvPoll) }
+    body = nil
+  }
+}
