@@ -10,24 +10,13 @@ extension HandleActivity {
   fileprivate static let waiting = HandleActivity(rawValue: 2)
 }
 
-/// The next event, for one task: the source of ``PollHandle/wait(for:isolation:)``.
-struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's thread alone uses `poll`.
-  typealias Value = Result<PollHandle.Events, UVError>
-
-  let poll: PollEngine
-  let events: PollHandle.Events
-
-  func begin(_ wait: LoopWait<Readiness>) { poll.begin(wait, for: events) }
-
-  func withdraw(_ wait: LoopWait<Readiness>) { poll.withdraw(wait) }
-}
-
 /// A `uv_poll_t`, for a callback or for a task that waits.
-@safe final class PollEngine: Handle {
+// Holds because a wait calls its owner on the loop's thread alone.
+@safe final class PollEngine: Handle, WaitOwner, @unchecked Sendable {
   let descriptor: Int32
   private(set) var events: PollHandle.Events = []
   private var body: ((Result<PollHandle.Events, UVError>) -> Void)?
-  private var waiter: LoopWait<Readiness>?
+  private var waiter: LoopWait?
   /// Whether libuv hands it to the kernel in the next poll.
   private var isFresh = false
   /// Why the kernel has refused the descriptor, as a negative errno, until the callback is told; else 0.
@@ -75,27 +64,28 @@ struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's
 
   func wait(for events: PollHandle.Events, isolation: isolated (any Actor)?) async throws -> PollHandle.Events {
     try enter("wait")
-    let wait = LoopWait(.readiness, for: Readiness(poll: self, events: events), on: core)
-    return try await wait.value("PollHandle.wait").get()
+    let wait = LoopWait(.readiness, on: core, owner: self, Int64(events.rawValue))
+    return PollHandle.Events(rawValue: Int32(try await wait.value("PollHandle.wait")))
   }
 
-  func begin(_ wait: LoopWait<Readiness>, for events: PollHandle.Events) {
+  /// Its argument and its number are libuv's bits of events.
+  func begin(_ wait: LoopWait) {
     do throws(UVError) {
       if body != nil || waiter != nil { throw busy("wait") }
-      try watch(for: events, "PollHandle.wait")
+      try watch(for: PollHandle.Events(rawValue: Int32(wait.argument)), "PollHandle.wait")
       waiter = wait
       activate(.waiting)
     } catch {
-      wait.resume(returning: .failure(error))
+      wait.resume(throwing: error)
     }
   }
 
-  func withdraw(_ wait: LoopWait<Readiness>) {
+  func withdraw(_ wait: LoopWait) {
     if waiter === wait { _ = takeWaiter() }
   }
 
   /// It may wait again at once; if not, libuv is told before the poll that nobody does.
-  private func takeWaiter() -> LoopWait<Readiness>? {
+  private func takeWaiter() -> LoopWait? {
     guard let wait = waiter.take() else { return nil }
     core.handles.remind(self)
     deactivate(.waiting)
@@ -183,7 +173,7 @@ struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's
     } else if let body {
       call { body(.success(events)) }
     } else {
-      takeWaiter()?.resume(returning: .success(events))
+      takeWaiter()?.resume(returning: Int64(events.rawValue))
     }
   }
 
@@ -191,7 +181,7 @@ struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's
     let body = body
     self.body = nil
     refusal = 0
-    takeWaiter()?.resume(returning: .failure(error))
+    takeWaiter()?.resume(throwing: error)
     fired()
     if let body { call { body(.failure(error)) } }
     closeIfOrphan()
@@ -233,7 +223,7 @@ struct Readiness: WaitSource, @unchecked Sendable {  // Holds because the loop's
   override func releaseWaits() { waiter?.close() }
 
   override func willClose() {
-    takeWaiter()?.resume(returning: .failure(closedError("wait", .owner)))
+    takeWaiter()?.resume(throwing: closedError("wait", .owner))
     if !isWatched { unsafe clibuv_forget_descriptor(uvPoll) }
     body = nil
   }

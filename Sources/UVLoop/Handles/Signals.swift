@@ -69,40 +69,33 @@ extension Signals {
     private let core: LoopCore
     private let watch: Watch
 
-    /// What the watchers' callbacks keep, so that they do not keep the subscription.
-    private final class Watch {
+    /// What the watchers' callbacks keep, so that they do not keep the subscription. The waits' number is the signal's.
+    private final class Watch: WaitOwner, @unchecked Sendable {  // Holds because the loop's thread alone uses it.
       var watchers: [SignalWatcher] = []
       var pending: [Signal] = []
       /// Those who wait at copies of the iterator.
-      var waiters = Waiters<NextSignal>()
+      var waiters = Waiters()
       var error: UVError?
 
       func come(_ signal: Signal) {
         while let wait = waiters.popFirst() {
-          if wait.resume(returning: .success(signal)) { return }
+          if wait.resume(returning: Int64(signal.rawValue)) { return }
         }
         if !pending.contains(signal) { pending.append(signal) }
       }
-    }
 
-    /// One `next` that waits.
-    private struct NextSignal: WaitSource, @unchecked Sendable {  // Holds because the loop's thread alone uses `watch`.
-      typealias Value = Result<Signal, UVError>
-
-      let watch: Watch
-
-      func begin(_ wait: LoopWait<NextSignal>) {
-        if let error = watch.error {
-          wait.resume(returning: .failure(error))
-        } else if let signal = watch.pending.first {
-          if wait.resume(returning: .success(signal)) { watch.pending.removeFirst() }
+      func begin(_ wait: LoopWait) {
+        if let error {
+          wait.resume(throwing: error)
+        } else if let signal = pending.first {
+          if wait.resume(returning: Int64(signal.rawValue)) { pending.removeFirst() }
         } else {
-          watch.waiters.append(wait)
+          waiters.append(wait)
           wait.core.waits.add(wait)
         }
       }
 
-      func withdraw(_ wait: LoopWait<NextSignal>) { watch.waiters.remove(wait) }
+      func withdraw(_ wait: LoopWait) { waiters.remove(wait) }
     }
 
     init(_ core: LoopCore, _ signals: [Signal]) {
@@ -128,9 +121,9 @@ extension Signals {
     }
 
     func next(isolation: isolated (any Actor)?) async throws -> Signal? {
-      let wait = LoopWait(.signal, for: NextSignal(watch: watch), on: core)
+      let wait = LoopWait(.signal, on: core, owner: watch)
       do {
-        return try await wait.value("Signals.next").get()
+        return Signal(rawValue: Int32(try await wait.value("Signals.next")))
       } catch is CancellationError {
         return nil
       }

@@ -4,54 +4,45 @@ import CLibUV
 ///
 /// A task that is cancelled goes on at once. libuv is asked to take the request out of the pool's queue; if it has begun it
 /// goes on, its buffers are kept until its callback, and what it brings late is handed to `unwanted`.
-final class AwaitedRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
-  private var wait: LoopWait<RequestEnd>?
+@safe final class AwaitedRequest: PendingRequest, WaitOwner, @unchecked Sendable {  // Holds as for all requests.
+  typealias Start = @Sendable (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
+
+  private var wait: LoopWait?
   private let buffers: (any AnyObject & Sendable)?
   private let unwanted: (@Sendable (Int32) -> Void)?
+  private let start: Start
 
   init(
     _ kind: RequestKind, _ type: uv_req_type, on core: LoopCore, keeping buffers: (any AnyObject & Sendable)?,
-    unwanted: (@Sendable (Int32) -> Void)?
+    unwanted: (@Sendable (Int32) -> Void)?, _ start: @escaping Start
   ) {
     self.buffers = buffers
     self.unwanted = unwanted
+    unsafe self.start = start
     super.init(kind, type, on: core)
   }
 
-  func begin(
-    _ wait: LoopWait<RequestEnd>, _ start: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
-  ) {
+  /// The wait's number is libuv's status.
+  func begin(_ wait: LoopWait) {
     // A process that exits begins nothing any more: the wait lasts until its end, or the loop's.
     if !ExitGate.enter() { return core.waits.add(wait) }
     defer { ExitGate.leave() }
     let status = unsafe submit(start)
-    if status < 0 { wait.resume(returning: status) } else { self.wait = wait }
+    if status < 0 { wait.resume(returning: Int64(status)) } else { self.wait = wait }
   }
 
-  func withdraw() {
-    wait = nil
+  func withdraw(_ wait: LoopWait) {
+    self.wait = nil
     cancel()
   }
 
   override func ended(_ status: Int32) {
-    if let wait = wait.take(), wait.resume(returning: status) { return }
+    if let wait = wait.take(), wait.resume(returning: Int64(status)) { return }
     if status >= 0 { unwanted?(status) }
   }
 
   /// A shutdown ends the wait with `loopClosed`, and asks libuv to take the request out of the queue.
   override func releaseWaits() { wait?.close() }
-}
-
-/// The callback of a request, for the task that awaits it. Gives libuv's status.
-@safe struct RequestEnd: WaitSource {
-  typealias Value = Int32
-
-  let request: AwaitedRequest
-  let start: @Sendable (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
-
-  func begin(_ wait: LoopWait<RequestEnd>) { unsafe request.begin(wait, start) }
-
-  func withdraw(_ wait: LoopWait<RequestEnd>) { request.withdraw() }
 }
 
 extension LoopCore {
@@ -66,11 +57,10 @@ extension LoopCore {
   func request(
     _ kind: RequestKind, _ type: uv_req_type, _ call: StaticString, keeping buffers: (any AnyObject & Sendable)? = nil,
     isolation: isolated (any Actor)? = #isolation, unwanted: (@Sendable (Int32) -> Void)? = nil,
-    _ start: @escaping @Sendable (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
+    _ start: @escaping AwaitedRequest.Start
   ) async throws -> Int32 {
-    let request = AwaitedRequest(kind, type, on: self, keeping: buffers, unwanted: unwanted)
-    let wait = unsafe LoopWait(.request, for: RequestEnd(request: request, start: start), on: self)
-    let status = try await wait.value("\(call)")
+    let request = unsafe AwaitedRequest(kind, type, on: self, keeping: buffers, unwanted: unwanted, start)
+    let status = Int32(try await LoopWait(.request, on: self, owner: request).value("\(call)"))
     try check(status, "\(call)")
     return status
   }

@@ -23,7 +23,7 @@ import CLibUV
   final var place = -1
   /// Whether it waits for its `beforePoll`; kept by the registry.
   final var isReminded = false
-  final private var closeWaiters = Waiters<HandleClose>()
+  final private var closeWaiters = Waiters()
   /// Where it was made, if anybody wants to know.
   final let site: CallSite?
 
@@ -121,7 +121,10 @@ import CLibUV
   }
 
   /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
-  final func abandon() { core.onLoop { self.orphan() } }
+  final func abandon() {
+    // Without a closure where it can be: that would be a block of memory for each handle.
+    if core.isCurrent { orphan() } else { core.tell { self.orphan() } }
+  }
 
   private final func orphan() {
     isOrphan = true
@@ -171,10 +174,10 @@ import CLibUV
   final func closed(isolation: isolated (any Actor)?) async -> Bool {
     requireReadable("closed")
     if case .closed = state { return true }
-    let wait = LoopWait(.handleClose, for: HandleClose(), on: core)
+    let wait = LoopWait(.handleClose, on: core)
     closeWaiters.append(wait)
     defer { closeWaiters.remove(wait) }
-    return await wait.result(isolation: isolation) { wait.cancel() } != nil
+    return await wait.isResumed(isolation: isolation) { wait.cancel() }
   }
 
   // What a kind adds.
@@ -208,11 +211,4 @@ import CLibUV
   func beforePoll() -> Bool { false }
   /// After the poll, if `beforePoll` asked for it. The handle may have been stopped, started anew or closed meanwhile.
   func afterPoll() {}
-}
-
-/// The end of a handle that a task waits for. The handle lists it.
-private struct HandleClose: WaitSource {
-  typealias Value = Void
-
-  func begin(_ wait: LoopWait<HandleClose>) {}
 }

@@ -62,7 +62,14 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
   ) async throws(E) -> sending R {
     let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      try await WaitScope.open(on: core) { () async throws(E) -> Transfer<R> in Transfer(try await body(self)) }
+      guard let scope = WaitScope.open(on: core) else { return Transfer(try await body(self)) }
+      defer { scope.close() }
+      let result: Result<Transfer<R>, E> = await withTaskCancellationHandler {
+        do throws(E) { return .success(Transfer(try await body(self))) } catch { return .failure(error) }
+      } onCancel: {
+        scope.cancel()
+      }
+      return try result.get()
     }
     return result.take()
   }
@@ -94,8 +101,10 @@ extension EventLoop {
       guard let id else { throw self.core.closedError("task") }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
+      let scope = WaitScope.open(on: self.core)
+      defer { scope?.close() }
       return try await LoopTasks.$chain.withValue([id]) {
-        try await WaitScope.open(on: self.core) { try await operation(self) }
+        try await withTaskCancellationHandler { try await operation(self) } onCancel: { scope?.cancel() }
       }
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
@@ -122,7 +131,11 @@ extension EventLoop {
       }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
-      return await LoopTasks.$chain.withValue([id]) { await WaitScope.open(on: self.core) { await operation(self) } }
+      let scope = WaitScope.open(on: self.core)
+      defer { scope?.close() }
+      return await LoopTasks.$chain.withValue([id]) {
+        await withTaskCancellationHandler { await operation(self) } onCancel: { scope?.cancel() }
+      }
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }

@@ -1,36 +1,30 @@
-import Synchronization
-
 // What takes part in a loop without the core knowing what it is.
 
-/// The way to one component of a loop, from the file that declares it.
-///
-/// A loop has one component of a key at most, made at its first use.
-final class ComponentKey<Component: LoopComponent>: Sendable {
-  fileprivate let index = nextIndex.add(1, ordering: .relaxed).oldValue
-}
-
-/// One number for each kind of component in the process.
-private let nextIndex = Atomic(0)
-
 extension LoopCore {
-  /// The component with this key. On the loop's thread.
+  /// The component of this type, made at its first use. On the loop's thread.
+  ///
+  /// Its file declares how it is reached and made: a new one needs no change here.
   @inline(__always)
   func component<Component: LoopComponent, Failure>(
-    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
+    _ make: (LoopCore) throws(Failure) -> Component
   ) throws(Failure) -> Component {
-    // Holds because what is under a key was made for it.
-    if key.index < keyed.count, let found = keyed[key.index] { return unsafe unsafeDowncast(found, to: Component.self) }
-    return try add(key, make)
+    let key = ObjectIdentifier(Component.self)
+    var index = 0
+    while index < components.count {
+      // Holds because the key is its type.
+      if keys[index] == key { return unsafe unsafeDowncast(components[index], to: Component.self) }
+      index += 1
+    }
+    return try add(make)
   }
 
   @inline(never)
   private func add<Component: LoopComponent, Failure>(
-    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
+    _ make: (LoopCore) throws(Failure) -> Component
   ) throws(Failure) -> Component {
     let component = try make(self)
-    while keyed.count <= key.index { keyed.append(nil) }
-    keyed[key.index] = component
     books.withOwnership { components.append(component) }
+    keys.append(ObjectIdentifier(Component.self))
     watch.observer.didAdd(component)
     return component
   }
@@ -39,6 +33,6 @@ extension LoopCore {
   func removeComponents() {
     var leaving: [any LoopComponent] = []
     books.withOwnership { swap(&leaving, &components) }
-    keyed = []
+    keys = []
   }
 }

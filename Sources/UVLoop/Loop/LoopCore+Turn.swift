@@ -89,6 +89,7 @@ extension LoopCore {
     // What is left are jobs, and messages of the library that find handles closed and waits ended.
     inbox.end(into: local) { drainer.add($0, for: self) }
     removeComponents()
+    scopes.removeAll()
     inbox.wake.detach()
     uptime.end()
     watch.observer.loopEnds()

@@ -45,12 +45,13 @@ import Synchronization
   var runningJob: UInt = 0
   var runningIdentity = JobIdentity.actor
   let waits: LoopWaits
+  let scopes = WaitScopes()
   var hooks = ShutdownHooks()
   var stop: LoopStop?
   var hasQuiesced = false
-  /// What takes part in it; the same by key, so that what is asked for at every call is a load away.
+  /// What takes part in it, and which type each is: one of a type at most.
   var components: [any LoopComponent] = []
-  var keyed: [AnyObject?] = []
+  var keys: [ObjectIdentifier] = []
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.

@@ -10,7 +10,10 @@ import Synchronization
 //   └────────────────────── renew, where nobody else holds it ────────────────────┘
 //
 // The end comes once, from one of three: `resume`, by whoever has what was waited for; `cancel`, on any thread; `close`,
-// by a shutdown. All but the word and the result belongs to the loop's thread.
+// by a shutdown. All but the word and what it carries belongs to the loop's thread.
+//
+// The class is not generic over what it carries: the runtime looks up the metadata of a generic actor each time that one is
+// made, enqueued on and freed, which is a quarter of what a wait costs.
 
 /// What a task waits for on a loop.
 ///
@@ -19,20 +22,13 @@ enum WaitKind: String, CaseIterable, Sendable {
   case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, request
 }
 
-/// Where a wait comes from: who begins it, and calls it off.
-protocol WaitSource: Sendable {
-  /// What the wait gives.
-  associatedtype Value
+/// Who begins a wait, and calls it off. Its methods are called on the loop's thread.
+protocol WaitOwner: AnyObject, Sendable {
+  /// The wait begins, unless it has ended before: sees to it that somebody resumes or closes it.
+  func begin(_ wait: LoopWait)
 
-  /// On the loop's thread, unless the wait has ended before: sees to it that somebody resumes or closes it.
-  mutating func begin(_ wait: LoopWait<Self>)
-
-  /// On the loop's thread: the wait has begun, and was cancelled or closed. Nobody needs to resume it any more.
-  mutating func withdraw(_ wait: LoopWait<Self>)
-}
-
-extension WaitSource {
-  func withdraw(_ wait: LoopWait<Self>) {}
+  /// The wait has begun, and was cancelled or closed. Nobody needs to resume it any more.
+  func withdraw(_ wait: LoopWait)
 }
 
 /// One task that waits for one thing on a loop, and does not leave the loop's thread for it.
@@ -42,7 +38,7 @@ extension WaitSource {
 /// instead. To await ``pass()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and then
 /// gives it to the loop, which runs it as one of its own. If the task is isolated to the loop it goes on at once; if not
 /// it hops to where it belongs.
-@safe actor LoopWait<Source: WaitSource> {
+@safe actor LoopWait {
   /// How a wait has ended.
   enum End: UInt, Sendable {
     /// What was waited for has come.
@@ -59,23 +55,47 @@ extension WaitSource {
   private var hasPassed = false
   /// As what the task that waits was running. Written before its job is parked, and read by whoever takes the job.
   private nonisolated(unsafe) var identity = JobIdentity.actor  // Holds because the word orders the write and the read.
-  /// Written by the one who resumes, before the word, and read by the task after it.
-  private nonisolated(unsafe) var result: Source.Value?  // Holds because the word orders the write and the read.
-  nonisolated(unsafe) var source: Source  // Holds because it belongs to the loop's thread once the wait has begun.
+
+  /// What it carries to the task: a number, an error or an object. Written by the one who resumes, before the word, and
+  /// read by the task after it.
+  private nonisolated(unsafe) var number: Int64 = 0  // Holds because the word orders the write and the read.
+  private nonisolated(unsafe) var error: (any Error)?  // Holds for the same reason.
+  private nonisolated(unsafe) var object: AnyObject?  // Holds for the same reason.
+
+  /// Nil for a wait that nobody begins: it is resumed by whoever has been given it.
+  private nonisolated(unsafe) var owner: (any WaitOwner)?  // Holds because it belongs to the loop's thread.
+  /// What the owner is to know: a deadline, say.
+  private nonisolated(unsafe) var parameter: Int64  // Holds because it is written before the wait begins.
+  private nonisolated(unsafe) var mark = TimerToken.none  // Holds because it belongs to the loop's thread.
   private nonisolated(unsafe) var hasBegun = false  // Holds because it belongs to the loop's thread.
   private nonisolated(unsafe) var scope: WaitScope?  // Holds because it belongs to the loop's thread.
-  private nonisolated(unsafe) var standing = -1  // Holds because it belongs to the loop's thread.
+  private nonisolated(unsafe) var index = -1  // Holds because it belongs to the loop's thread.
 
-  init(_ kind: WaitKind, for source: Source, on core: LoopCore) {
+  init(_ kind: WaitKind, on core: LoopCore, owner: (any WaitOwner)? = nil, _ argument: Int64 = 0) {
     self.kind = kind
-    unsafe self.source = source
     self.core = core
+    unsafe self.owner = owner
+    unsafe parameter = argument
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
 
   /// How the wait has ended, or nil.
   nonisolated var end: End? { End(rawValue: word.load(ordering: .acquiring)) }
+
+  nonisolated var argument: Int64 { unsafe parameter }
+
+  /// Where its owner finds it again.
+  nonisolated var token: TimerToken {
+    get { unsafe mark }
+    set { unsafe mark = newValue }
+  }
+
+  /// Where it stands among the loop's waits, which keep this number; negative if it does not.
+  nonisolated var place: Int {
+    get { unsafe index }
+    set { unsafe index = newValue }
+  }
 
   /// The assignment is what makes it wait: the optimiser removes a hop to an executor on which nothing is done.
   private func pass() { hasPassed = true }
@@ -84,16 +104,18 @@ extension WaitSource {
 // MARK: - The task that waits
 
 extension LoopWait {
-  /// Begins at the source, now or by a message to the loop, and waits for the end; one task, once.
+  /// Begins, now or by a message to the loop, and waits for the end; one task, once.
   ///
   /// - Parameter call: What the user called, for the error of a shutdown.
-  /// - Throws: `CancellationError`; ``UVError/Code/loopClosed``.
+  /// - Returns: The number with which it was resumed.
+  /// - Throws: The error with which it was resumed; `CancellationError`; ``UVError/Code/loopClosed``.
+  @discardableResult
   func value(
     _ call: @autoclosure () -> String, isolation: isolated (any Actor)? = #isolation
-  ) async throws -> Source.Value {
+  ) async throws -> Int64 {
     try Task.checkCancellation()
     try core.requireRunning(call())
-    if core.isCurrent, let scope = WaitScope.current(on: core) {
+    if core.isCurrent, let scope = core.scopes.current {
       scope.waiting = self
       unsafe self.scope = scope
       enter()
@@ -108,45 +130,44 @@ extension LoopWait {
       }
     }
     switch end {
-    case .resumed: return takeResult()
+    case .resumed:
+      if let error = unsafe error { throw error }
+      return unsafe number
     case .closed: throw core.closedWhileWaiting(call())
     case .cancelled, nil: throw CancellationError()
     }
   }
 
-  /// Waits for a result that somebody was told to leave here, also in a task that is cancelled meanwhile: `cancel`, which
-  /// runs at once and on any thread, decides what that means. Nil if the wait was cancelled.
-  func result(
-    isolation: isolated (any Actor)?, onCancel cancel: @Sendable () -> Void
-  ) async -> Source.Value? {
+  /// Waits until somebody resumes it who was given it, also in a task that is cancelled meanwhile: `cancel`, which runs at
+  /// once and on any thread, decides what that means. False if the wait was cancelled.
+  func isResumed(isolation: isolated (any Actor)?, onCancel cancel: @Sendable () -> Void) async -> Bool {
     await withTaskCancellationHandler {
       _ = isolation
       if end == nil { await pass() }
     } onCancel: {
       cancel()
     }
-    return end == .resumed ? takeResult() : nil
+    return end == .resumed
   }
+
+  /// The object with which it was resumed, once.
+  nonisolated func take<Object: AnyObject>(_ type: Object.Type) -> Object? { unsafe object.take() as? Object }
 
   /// A wait for an owner that waits again and again: the last one, as if it were new, or another if somebody may still
   /// hold that one who could end it.
   static func renew(
-    _ wait: inout LoopWait?, _ kind: WaitKind, for source: consuming Source, on core: LoopCore
+    _ wait: inout LoopWait?, _ kind: WaitKind, on core: LoopCore, owner: any WaitOwner, _ argument: Int64
   ) -> LoopWait {
     if isKnownUniquelyReferenced(&wait), let wait {
-      unsafe wait.source = consume source
+      unsafe wait.parameter = argument
       unsafe wait.hasBegun = false
+      unsafe wait.error = nil
       wait.word.store(0, ordering: .relaxed)
       return wait
     }
-    let new = LoopWait(kind, for: consume source, on: core)
+    let new = LoopWait(kind, on: core, owner: owner, argument)
     wait = new
     return new
-  }
-
-  private nonisolated func takeResult() -> Source.Value {
-    guard let value = unsafe result.take() else { preconditionFailure("a wait that was resumed has its result") }
-    return value
   }
 
   private nonisolated func begin() {
@@ -165,45 +186,59 @@ extension LoopWait {
       leave()
     } else {
       unsafe hasBegun = true
-      unsafe source.begin(self)
+      unsafe owner?.begin(self)
     }
   }
 }
 
 // MARK: - Who ends it
 
-extension LoopWait: Wait {
-  nonisolated var place: Int {
-    get { unsafe standing }
-    set { unsafe standing = newValue }
+extension LoopWait {
+  /// What was waited for has come. False if the wait has ended before.
+  @discardableResult
+  nonisolated func resume(returning number: Int64 = 0) -> Bool {
+    if end != nil { return false }
+    unsafe self.number = number
+    return resumed()
   }
 
-  /// Gives what was waited for, once. False, and the value is dropped, if the wait has ended before.
+  /// It will not come, because of this.
   @discardableResult
-  nonisolated func resume(returning value: consuming Source.Value) -> Bool {
+  nonisolated func resume(throwing error: any Error) -> Bool {
     if end != nil { return false }
-    unsafe result = consume value
-    if end(.resumed) {
-      leave()
-      return true
-    }
-    unsafe result = nil
+    unsafe self.error = error
+    return resumed()
+  }
+
+  /// It has come, and is this. Where the wait has ended before the object is let go of here.
+  @discardableResult
+  nonisolated func resume(carrying object: consuming AnyObject) -> Bool {
+    if end != nil { return false }
+    unsafe self.object = consume object
+    if resumed() { return true }
+    unsafe self.object = nil
     return false
   }
 
-  /// Ends it at once, from any thread, and calls it off at its source.
+  private nonisolated func resumed() -> Bool {
+    if !end(.resumed) { return false }
+    leave()
+    return true
+  }
+
+  /// Ends it at once with `CancellationError`, from any thread, and calls it off.
   nonisolated func cancel() {
     if end(.cancelled) { core.onLoop { self.callOff() } }
   }
 
-  /// On the loop: a shutdown ends it.
+  /// On the loop: a shutdown ends it with `loopClosed`.
   nonisolated func close() {
     if end(.closed) { callOff() }
   }
 
   private nonisolated func callOff() {
     leave()
-    if unsafe hasBegun { unsafe source.withdraw(self) }
+    if unsafe hasBegun { unsafe owner?.withdraw(self) }
   }
 
   /// Nobody shall find it any more who looks for a wait to end.
@@ -231,12 +266,6 @@ extension LoopWait: Wait {
   }
 }
 
-extension LoopWait where Source.Value == Void {
-  /// What was waited for has come.
-  @discardableResult
-  nonisolated func resume() -> Bool { resume(returning: ()) }
-}
-
 extension LoopWait: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
@@ -251,9 +280,9 @@ extension LoopWait: SerialExecutor {
   nonisolated func isIsolatingCurrentContext() -> Bool? { core.isIsolating }
 }
 
-/// A result that one task leaves for another; see ``LoopWait/result(isolation:onCancel:)``.
-struct HandedResult<R>: WaitSource {
-  typealias Value = Result<Transfer<R>, any Error>
+/// The result of a task, for another one that waits for it.
+final class TaskResult<R>: Sendable {
+  let value: Result<Transfer<R>, any Error>
 
-  func begin(_ wait: LoopWait<HandedResult<R>>) {}
+  init(_ value: Result<Transfer<R>, any Error>) { self.value = value }
 }

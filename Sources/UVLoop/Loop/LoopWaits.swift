@@ -1,17 +1,7 @@
-/// A wait, whatever it waits for.
-protocol Wait: AnyObject, Sendable {
-  /// Where it stands among the loop's waits, which keep this number; negative if it does not.
-  var place: Int { get set }
-  /// Ends it, from any thread, with `CancellationError`.
-  func cancel()
-  /// Ends it, on the loop, with `loopClosed`.
-  func close()
-}
-
 /// The waits that a shutdown must end itself: nobody else on the loop lists them. Belongs to the loop's thread.
-@safe final class LoopWaits {
+final class LoopWaits {
   private let books: BiasedLock
-  private var waits: [any Wait] = []
+  private var waits: [LoopWait] = []
   /// Set once shutdown has ended the waits. From then on none begins.
   private(set) var areReleased = false
 
@@ -20,12 +10,12 @@ protocol Wait: AnyObject, Sendable {
   /// How many there are; guarded by the books.
   var count: Int { waits.count }
 
-  func add(_ wait: any Wait) {
+  func add(_ wait: LoopWait) {
     wait.place = waits.count
     books.withOwnership { waits.append(wait) }
   }
 
-  func remove(_ wait: any Wait) {
+  func remove(_ wait: LoopWait) {
     let place = wait.place
     wait.place = -1
     let last = books.withOwnership {

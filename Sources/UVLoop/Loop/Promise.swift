@@ -22,7 +22,7 @@
 public final class Promise<Value> {
   private let core: LoopCore
   private var result: Result<Value, any Error>?
-  private var waiters = Waiters<PromiseAnswer>()
+  private var waiters = Waiters()
 
   /// A promise without a result.
   ///
@@ -66,7 +66,7 @@ public final class Promise<Value> {
     if core.isIsolating, let result { return try result.get() }
     try Task.checkCancellation()
     try core.requireOnLoop("Promise.value")
-    let wait = LoopWait(.promise, for: PromiseAnswer(), on: core)
+    let wait = LoopWait(.promise, on: core, owner: PromiseWaits.owner)
     waiters.append(wait)
     defer { waiters.remove(wait) }
     try await wait.value("Promise.value")
@@ -83,9 +83,11 @@ extension Promise: CustomStringConvertible {
   }
 }
 
-/// What a task waits for at a promise, which lists it for as long as it waits.
-private struct PromiseAnswer: WaitSource {
-  typealias Value = Void
+/// Who begins the wait for a promise, which lists it itself.
+private final class PromiseWaits: WaitOwner, Sendable {
+  static let owner = PromiseWaits()
 
-  func begin(_ wait: LoopWait<PromiseAnswer>) { wait.core.waits.add(wait) }
+  func begin(_ wait: LoopWait) { wait.core.waits.add(wait) }
+
+  func withdraw(_ wait: LoopWait) {}
 }

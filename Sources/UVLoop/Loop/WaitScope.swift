@@ -3,57 +3,92 @@ import Synchronization
 // To hear of a cancellation costs more than the rest of a wait on the loop. A task that waits often hears of it once, in
 // a scope around all that it does, and each wait that begins on the loop says there that it is the one to be ended.
 //
-// The scope must be that of the very task that waits. What runs in a task sees the task's locals, and so do tasks that it
-// starts: so a scope knows its task, by the address of the runtime's object. That address is used again when the task has
-// ended, but the scope is over before: as long as it is not, its task lives, and no other has the address.
+// The scope must be that of the very task that waits. A thread may run one task inside another's job, and so the loop asks
+// the runtime which one calls. A task is known by the address of the runtime's object, which is used again when it has
+// ended. But its scope is over before: as long as it is not, the task lives, and no other has the address.
 
 /// The cancellation of one task, for its waits on one loop. Belongs to the loop's thread, but for its end.
 final class WaitScope: @unchecked Sendable {  // Holds because of the line above, and `isOver` is atomic.
-  @TaskLocal private static var inherited: WaitScope?
-
-  private let core: LoopCore
-  private let task: UInt
-  private let isOver = Atomic(false)
+  fileprivate let core: LoopCore
+  fileprivate let task: UInt
+  fileprivate let isOver = Atomic(false)
   /// The wait that a cancellation ends.
-  var waiting: (any Wait)?
+  var waiting: LoopWait?
 
-  private init(_ core: LoopCore, _ task: UInt) {
+  fileprivate init(_ core: LoopCore, _ task: UInt) {
     self.core = core
     self.task = task
   }
 
-  /// On the loop: the scope of the calling task, if it has one there.
-  static func current(on core: LoopCore) -> WaitScope? {
-    guard let scope = inherited, scope.core === core, !scope.isOver.load(ordering: .acquiring),
-      scope.task == currentTask
-    else { return nil }
+  /// Opens one for the calling task; nil where it has one, and where it is not on the loop. Whoever opens it hands the
+  /// task's cancellation to ``cancel()``, and closes it in the same task.
+  static func open(on core: LoopCore) -> WaitScope? {
+    if !core.isCurrent { return nil }
+    let task = currentTask
+    if core.scopes.scope(of: task) != nil { return nil }
+    let scope = WaitScope(core, task)
+    core.scopes.add(scope)
     return scope
   }
 
-  /// Runs `body` with a scope, unless the calling task has one.
-  static func open<R, E>(
-    on core: LoopCore, isolation: isolated (any Actor)? = #isolation, _ body: () async throws(E) -> R
-  ) async throws(E) -> R {
-    if current(on: core) != nil { return try await body() }
-    let scope = WaitScope(core, currentTask)
-    let result: Result<R, E> = await $inherited.withValue(scope) {
-      await withTaskCancellationHandler {
-        _ = isolation
-        do throws(E) { return .success(try await body()) } catch { return .failure(error) }
-      } onCancel: {
-        scope.cancel()
-      }
-    }
-    scope.isOver.store(true, ordering: .releasing)
-    return try result.get()
+  /// The task waits no more in here.
+  func close() {
+    isOver.store(true, ordering: .releasing)
+    if core.isIsolating { core.scopes.remove(self) } else { core.tell { self.core.scopes.remove(self) } }
   }
 
   /// The task was cancelled, on any thread. A wait that begins later sees that by itself.
-  private func cancel() { core.onLoop { self.waiting?.cancel() } }
+  func cancel() { core.onLoop { self.waiting?.cancel() } }
 
   /// Zero outside of tasks, where nobody waits.
   static var currentTask: UInt {
     // Holds because it is one reference, to the object that the runtime runs.
     unsafe withUnsafeCurrentTask { unsafe $0.map { unsafe unsafeBitCast($0, to: UInt.self) } ?? 0 }
+  }
+}
+
+/// The scopes of the tasks that are on a loop. Belongs to the loop's thread.
+final class WaitScopes {
+  private var scopes: [UInt: WaitScope] = [:]
+  /// The one that was asked for last: a task that waits often waits again.
+  private var last: WaitScope?
+  /// What is kept for good after a burst.
+  private static let keptCapacity = 4_096
+
+  /// The scope of the calling task.
+  var current: WaitScope? { scopes.isEmpty ? nil : scope(of: WaitScope.currentTask) }
+
+  fileprivate func scope(of task: UInt) -> WaitScope? {
+    if let last, last.task == task, !last.isOver.load(ordering: .acquiring) { return last }
+    guard let found = scopes[task], !found.isOver.load(ordering: .acquiring) else { return nil }
+    last = found
+    return found
+  }
+
+  fileprivate func add(_ scope: WaitScope) {
+    scopes[scope.task] = scope
+    last = scope
+  }
+
+  fileprivate func remove(_ scope: WaitScope) {
+    if last === scope { last = nil }
+    // The address may belong to another task by now, which has opened its own.
+    if scopes[scope.task] === scope { scopes[scope.task] = nil }
+    if scopes.capacity > WaitScopes.keptCapacity && scopes.count < scopes.capacity / 4 { halve() }
+  }
+
+  /// At the end of the loop, when no wait begins any more.
+  func removeAll() {
+    last = nil
+    scopes = [:]
+  }
+
+  /// A quarter is enough. A dictionary keeps its memory however little is left in it.
+  @inline(never)
+  private func halve() {
+    var less: [UInt: WaitScope] = [:]
+    less.reserveCapacity(scopes.capacity / 2)
+    for (task, scope) in scopes { less[task] = scope }
+    scopes = less
   }
 }

@@ -93,6 +93,8 @@ extension LoopCore {
     }
     try requireRunning(call)
     if !isCurrent { throw offLoopError(call, "Turn the clock on its loop: `try await loop.run { loop in … }`.") }
-    return try await LoopWait(.clockAdvance, for: TestClock.Turn(extent(), call), on: self).value(call).get()
+    let turn = TestClock.Turn(extent(), call)
+    try await LoopWait(.clockAdvance, on: self, owner: turn).value(call)
+    return turn.reached
   }
 }

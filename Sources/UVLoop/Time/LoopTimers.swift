@@ -11,7 +11,7 @@ import Synchronization
     case call(() -> Void)
     /// The same, on a loop of which somebody wants to know where things come from.
     case tracedCall(TracedCall)
-    case sleeper(LoopWait<Sleep>)
+    case sleeper(LoopWait)
     case limit(TimeLimit)
   }
 
@@ -201,13 +201,11 @@ final class TracedCall {
 }
 
 extension LoopCore {
-  private static let timersKey = ComponentKey<LoopTimers>()
-
   /// The loop's timers.
   ///
   /// `uv_timer_init` cannot fail in any version of libuv; making them needs the loop's thread.
   var timers: LoopTimers {
-    component(LoopCore.timersKey) { core in
+    component { core in
       do { return try LoopTimers(core) } catch { fatalError("UVLoop: \(error)") }
     }
   }

@@ -1,18 +1,12 @@
-/// A moment that a task waits for: the source of `sleep` and of each tick.
-struct Sleep: WaitSource {
-  typealias Value = Void
+/// Who begins the wait for a moment. The wait's argument is the deadline, in nanoseconds of the loop's time.
+final class Sleep: WaitOwner, Sendable {
+  static let owner = Sleep()
 
-  private let deadline: Int64
-  private var token = TimerToken.none
-
-  /// - Parameter deadline: In nanoseconds of the loop's time.
-  init(until deadline: Int64) { self.deadline = deadline }
-
-  mutating func begin(_ wait: LoopWait<Sleep>) { token = wait.core.timers.insert(.sleeper(wait), at: deadline) }
+  func begin(_ wait: LoopWait) { wait.token = wait.core.timers.insert(.sleeper(wait), at: wait.argument) }
 
   /// A shutdown has emptied the timers before.
-  func withdraw(_ wait: LoopWait<Sleep>) {
-    if !wait.core.waits.areReleased { wait.core.timers.remove(token) }
+  func withdraw(_ wait: LoopWait) {
+    if !wait.core.waits.areReleased { wait.core.timers.remove(wait.token) }
   }
 }
 
@@ -21,6 +15,6 @@ extension LoopCore {
   func sleep(
     until deadline: Int64, _ call: @autoclosure () -> String, isolation: isolated (any Actor)? = #isolation
   ) async throws {
-    try await LoopWait(.sleep, for: Sleep(until: deadline), on: self).value(call())
+    try await LoopWait(.sleep, on: self, owner: Sleep.owner, deadline).value(call())
   }
 }

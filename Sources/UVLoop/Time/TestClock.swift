@@ -5,10 +5,8 @@
 
 /// Turns the virtual time of a loop. Belongs to the loop's thread.
 final class TestClock {
-  /// One turn, and the task that waits for its end. Gives the deadline that a turn to the next one went to.
-  struct Turn: WaitSource {
-    typealias Value = Result<Int64?, UVError>
-
+  /// One turn, which a task waits for.
+  final class Turn: WaitOwner, @unchecked Sendable {  // Holds because its task reads it when the wait has ended.
     fileprivate var steps: ClockTurn
     private let call: String
 
@@ -17,31 +15,34 @@ final class TestClock {
       self.call = call
     }
 
-    func begin(_ wait: LoopWait<Turn>) {
-      if wait.core.timers.testClock?.begin(wait) == true { return }
+    /// The deadline that a turn to the next one went to.
+    var reached: Int64? { steps.reached }
+
+    func begin(_ wait: LoopWait) {
+      if wait.core.timers.testClock?.begin(self, wait) == true { return }
       wait.resume(
-        returning: .failure(
-          UVError(
-            .busy, call: call,
-            "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one."
-          )))
+        throwing: UVError(
+          .busy, call: call,
+          "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one."))
     }
+
+    func withdraw(_ wait: LoopWait) {}
   }
 
   private let time: VirtualTime
-  private var turn: LoopWait<Turn>?
+  private var turn: (steps: Turn, wait: LoopWait)?
 
   init(_ time: VirtualTime) { self.time = time }
 
   /// False if another turn is under way. One that was cancelled is over, though it is still noted here.
-  private func begin(_ turn: LoopWait<Turn>) -> Bool {
+  private func begin(_ turn: Turn, _ wait: LoopWait) -> Bool {
     if isTurning { return false }
-    self.turn = turn
+    self.turn = (turn, wait)
     return true
   }
 
   /// Whether a turn is under way.
-  var isTurning: Bool { turn.map { $0.end == nil } ?? false }
+  var isTurning: Bool { turn.map { $0.wait.end == nil } ?? false }
 
   /// Nothing is due or ready. True if that has changed.
   ///
@@ -49,14 +50,14 @@ final class TestClock {
   ///   - earliest: The earliest deadline; nil if none will ever come.
   ///   - isAlone: Whether nothing else on the loop may call back.
   func goOn(earliest: Int64?, isAlone: @autoclosure () -> Bool) -> Bool {
-    if let turn, turn.end == nil {
-      switch unsafe turn.source.steps.next(earliest: earliest) {
+    if let turn, turn.wait.end == nil {
+      switch turn.steps.steps.next(earliest: earliest) {
       case .go(let moment):
         time.move(to: moment)
       case .end(let moment):
         if let moment { time.move(to: moment) }
         self.turn = nil
-        turn.resume(returning: .success(unsafe turn.source.steps.reached))
+        turn.wait.resume()
       }
       return true
     }
@@ -67,5 +68,5 @@ final class TestClock {
   }
 
   /// Shutdown.
-  func close() { turn?.close() }
+  func close() { turn?.wait.close() }
 }

@@ -53,7 +53,7 @@ public struct Ticks: AsyncSequence, Sendable {
     private let core: LoopCore
     private var schedule: TickSchedule
     /// Of the last tick, for the next.
-    private var wait: LoopWait<Sleep>?
+    private var wait: LoopWait?
 
     fileprivate init(core: LoopCore, schedule: TickSchedule) {
       self.core = core
@@ -72,7 +72,7 @@ public struct Ticks: AsyncSequence, Sendable {
       if Task.isCancelled { return nil }
       let nominal = schedule.next(now: core.time.now)
       do {
-        try await LoopWait.renew(&wait, .tick, for: Sleep(until: nominal), on: core).value("Ticks.next")
+        try await LoopWait.renew(&wait, .tick, on: core, owner: Sleep.owner, nominal).value("Ticks.next")
       } catch is CancellationError {
         return nil
       }

@@ -103,15 +103,22 @@ extension EventLoop {
   private func runOnLoop<R>(
     isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Transfer<() async throws -> R>
   ) async -> Result<Transfer<R>, any Error> {
-    let wait = LoopWait(.timeLimit, for: HandedResult<R>(), on: core)
+    let wait = LoopWait(.timeLimit, on: core)
     let task = Task.immediate(name: Task.name, executorPreference: executor) {
       _ = isolation
-      wait.resume(
-        returning: await WaitScope.open(on: self.core, isolation: isolation) {
-          await self.perform(isolation: isolation, body)
-        })
+      let scope = WaitScope.open(on: self.core)
+      let result = await withTaskCancellationHandler {
+        _ = isolation
+        return await self.perform(isolation: isolation, body)
+      } onCancel: {
+        scope?.cancel()
+      }
+      scope?.close()
+      wait.resume(carrying: TaskResult(result))
     }
-    return await wait.result(isolation: isolation) { task.cancel() } ?? .failure(CancellationError())
+    let isResumed = await wait.isResumed(isolation: isolation) { task.cancel() }
+    guard isResumed, let result = wait.take(TaskResult<R>.self) else { return .failure(CancellationError()) }
+    return result.value
   }
 
   /// Elsewhere the way over the loop would be the longer one.

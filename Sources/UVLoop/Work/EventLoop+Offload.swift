@@ -71,17 +71,17 @@ extension EventLoop {
   private func abandonable<T>(
     _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
   ) async throws -> Transfer<T> {
-    let wait = LoopWait(.abandonableCall, for: HandedResult<T>(), on: core)
+    let wait = LoopWait(.abandonableCall, on: core)
     let parcel = Parcel(consume body)
     // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may come
     // back here, which costs a wake and does nothing.
     let task = Task.immediate(name: Task.name) { await offload.perform(parcel, leavingResultIn: wait) }
-    let result = await wait.result(isolation: isolation) {
+    let isResumed = await wait.isResumed(isolation: isolation) {
       task.cancel()
       offload.cancel()
       wait.cancel()
     }
-    guard let result else { throw CancellationError() }
-    return try result.get()
+    guard isResumed, let result = wait.take(TaskResult<T>.self) else { throw CancellationError() }
+    return try result.value.get()
   }
 }

@@ -2,22 +2,25 @@ import Testing
 
 @testable import UVLoop
 
-/// Waits for what a test gives it, or calls off.
-struct Probe: WaitSource {
-  typealias Value = Int
+/// Begins and calls off what a test says.
+private final class Probe: WaitOwner {
+  private let begun: @Sendable (LoopWait) -> Void
+  private let calledOff: @Sendable () -> Void
 
-  var begun: @Sendable (LoopWait<Probe>) -> Void = { _ in }
-  var calledOff: @Sendable () -> Void = {}
+  init(begun: @escaping @Sendable (LoopWait) -> Void, calledOff: @escaping @Sendable () -> Void) {
+    self.begun = begun
+    self.calledOff = calledOff
+  }
 
-  func begin(_ wait: LoopWait<Probe>) { begun(wait) }
-  func withdraw(_ wait: LoopWait<Probe>) { calledOff() }
+  func begin(_ wait: LoopWait) { begun(wait) }
+  func withdraw(_ wait: LoopWait) { calledOff() }
 }
 
-extension LoopWait where Source == Probe {
+extension LoopWait {
   static func probe(
-    on core: LoopCore, begun: @escaping @Sendable (LoopWait<Probe>) -> Void = { _ in },
+    on core: LoopCore, begun: @escaping @Sendable (LoopWait) -> Void = { _ in },
     calledOff: @escaping @Sendable () -> Void = {}
-  ) -> LoopWait { LoopWait(.sleep, for: Probe(begun: begun, calledOff: calledOff), on: core) }
+  ) -> LoopWait { LoopWait(.sleep, on: core, owner: Probe(begun: begun, calledOff: calledOff)) }
 }
 
 @Suite(.sideBySide) struct LoopWaitTests {
@@ -66,7 +69,7 @@ extension LoopWait where Source == Probe {
   {
     try await onTestLoop { loop, calls in
       calls.expect("called off", 2)
-      for end in [LoopWait<Probe>.End.cancelled, .closed, .resumed] {
+      for end in [LoopWait.End.cancelled, .closed, .resumed] {
         let wait = LoopWait.probe(on: loop.core, calledOff: { calls.mark("called off") })
         try loop.post {
           switch end {
@@ -112,7 +115,7 @@ extension LoopWait where Source == Probe {
       let before = loop.core.inbox.counts
       for round in 0..<100 {
         let wait = LoopWait.probe(on: loop.core)
-        try loop.post { wait.resume(returning: round) }
+        try loop.post { wait.resume(returning: Int64(round)) }
         let value = try await wait.value("test")
         #expect(value == round)
         #expect(loop.isCurrent)
@@ -149,7 +152,7 @@ extension LoopWait where Source == Probe {
 
   @Test func `a wait that is dropped without a task holds nothing`() async throws {
     try await onTestLoop { loop, calls in
-      weak var observed: LoopWait<Probe>?
+      weak var observed: LoopWait?
       do {
         let wait = LoopWait.probe(on: loop.core)
         observed = wait
@@ -161,16 +164,17 @@ extension LoopWait where Source == Probe {
 
   @Test func `an owner that waits again gets the same wait, and another while somebody holds it`() async throws {
     try await onTestLoop { loop, calls in
-      var kept: LoopWait<Probe>?
-      let first = ObjectIdentifier(LoopWait.renew(&kept, .sleep, for: Probe(), on: loop.core))
-      for round in 0..<3 {
-        let wait = LoopWait.renew(&kept, .sleep, for: Probe(begun: { $0.resume(returning: round) }), on: loop.core)
+      var kept: LoopWait?
+      let owner = Probe(begun: { $0.resume(returning: $0.argument) }, calledOff: {})
+      let first = ObjectIdentifier(LoopWait.renew(&kept, .sleep, on: loop.core, owner: owner, 0))
+      for round in 0..<3 as Range<Int64> {
+        let wait = LoopWait.renew(&kept, .sleep, on: loop.core, owner: owner, round)
         #expect(ObjectIdentifier(wait) == first)
         let value = try await wait.value("test")
         #expect(value == round)
       }
       let holder = kept
-      let other = LoopWait.renew(&kept, .sleep, for: Probe(), on: loop.core)
+      let other = LoopWait.renew(&kept, .sleep, on: loop.core, owner: owner, 0)
       #expect(other !== holder)
       #expect(other.end == nil && holder?.end == .resumed)
     }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(.sideBySide) struct WaitScopeTests {
   /// Whether the calling task has a scope on the loop.
-  private static func hasScope(_ loop: EventLoop) -> Bool { WaitScope.current(on: loop.core) != nil }
+  private static func hasScope(_ loop: EventLoop) -> Bool { loop.core.scopes.current != nil }
 
   @Test func `a task of the loop, a run that may wait and a limit bring a scope`() async throws {
     try await withTestLoop { loop, calls in
@@ -34,17 +34,16 @@ import Testing
     try await withTestLoop { loop, calls in
       try await withTestLoop("other") { other, _ in
         try await loop.run { loop in
-          let scope = try #require(WaitScope.current(on: loop.core))
+          let scope = try #require(loop.core.scopes.current)
           await loop.run { loop in
             await Task.yield()
-            #expect(WaitScope.current(on: loop.core) === scope)
+            #expect(loop.core.scopes.current === scope)
           }
           await other.run { other in
             await Task.yield()
-            #expect(WaitScope.current(on: other.core) != nil)
-            #expect(WaitScope.current(on: loop.core) == nil)
+            #expect(other.core.scopes.current != nil)
           }
-          #expect(WaitScope.current(on: loop.core) === scope)
+          #expect(loop.core.scopes.current === scope)
         }
       }
     }
@@ -100,7 +99,9 @@ import Testing
     on loop: EventLoop, opensScope: Bool, _ body: @Sendable @escaping () async throws -> Void
   ) -> Task<Void, any Error> {
     Task(executorPreference: loop.taskExecutor) {
-      if opensScope { try await WaitScope.open(on: loop.core, body) } else { try await body() }
+      let scope = opensScope ? WaitScope.open(on: loop.core) : nil
+      defer { scope?.close() }
+      try await body()
     }
   }
 
@@ -114,14 +115,14 @@ import Testing
         let makerHasGone = Event("the end of the maker")
         do {
           let maker = Self.start(on: loop, opensScope: true) {
-            #expect(WaitScope.current(on: loop.core) != nil)
+            #expect(loop.core.scopes.current != nil)
             addresses.update { _ = $0.insert(WaitScope.currentTask) }
             heir.value = Task {
               try await makerHasGone.wait()
               for _ in 0..<4 {
                 let task = Self.start(on: loop, opensScope: false) {
                   if addresses.value.contains(WaitScope.currentTask) { recycled.add() }
-                  #expect(WaitScope.current(on: loop.core) == nil)
+                  #expect(loop.core.scopes.current == nil)
                   // Were the scope taken for this task's, its cancellation would be nobody's.
                   try await loop.sleep(for: .seconds(3_600))
                 }
