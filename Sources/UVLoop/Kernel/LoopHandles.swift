@@ -111,6 +111,8 @@ import CLibUV
 }
 
 extension LoopCore {
+  private static let handlesKey = ComponentKey<LoopHandles>()
+
   /// The registry of the loop's handles.
-  var handles: LoopHandles { component { LoopHandles($0) } }
+  var handles: LoopHandles { component(LoopCore.handlesKey) { LoopHandles($0) } }
 }

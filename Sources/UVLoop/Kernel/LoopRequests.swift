@@ -50,6 +50,8 @@ final class LoopRequests: LoopComponent {
 }
 
 extension LoopCore {
+  private static let requestsKey = ComponentKey<LoopRequests>()
+
   /// The loop's requests in flight.
-  var requests: LoopRequests { component { LoopRequests($0) } }
+  var requests: LoopRequests { component(LoopCore.requestsKey) { LoopRequests($0) } }
 }

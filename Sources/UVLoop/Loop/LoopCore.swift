@@ -49,9 +49,9 @@ import Synchronization
   var hooks = ShutdownHooks()
   var stop: LoopStop?
   var hasQuiesced = false
-  /// What takes part in it, and which type each is: one of a type at most.
+  /// What takes part in it, in the order of its making, and by key.
   var components: [any LoopComponent] = []
-  var keys: [ObjectIdentifier] = []
+  let table = ComponentTable()
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.

@@ -201,11 +201,13 @@ final class TracedCall {
 }
 
 extension LoopCore {
+  private static let timersKey = ComponentKey<LoopTimers>()
+
   /// The loop's timers.
   ///
   /// `uv_timer_init` cannot fail in any version of libuv; making them needs the loop's thread.
   var timers: LoopTimers {
-    component { core in
+    component(LoopCore.timersKey) { core in
       do { return try LoopTimers(core) } catch { fatalError("UVLoop: \(error)") }
     }
   }

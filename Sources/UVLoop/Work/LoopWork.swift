@@ -107,6 +107,8 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 }
 
 extension LoopCore {
+  private static let workKey = ComponentKey<LoopWork>()
+
   /// The loop's offloaded calls.
-  var work: LoopWork { component { LoopWork($0) } }
+  var work: LoopWork { component(LoopCore.workKey) { LoopWork($0) } }
 }

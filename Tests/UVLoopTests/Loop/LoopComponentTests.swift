@@ -4,6 +4,8 @@ import Testing
 
 /// A component that no floor knows.
 private final class Recorder: LoopComponent {
+  static let key = ComponentKey<Recorder>()
+
   var log: [String] = []
   var didPoll = false
   var witness: Witness?
@@ -15,7 +17,7 @@ private final class Recorder: LoopComponent {
 }
 
 extension LoopCore {
-  fileprivate var recorder: Recorder { component { _ in Recorder() } }
+  fileprivate var recorder: Recorder { component(Recorder.key) { _ in Recorder() } }
 }
 
 @Suite(.sideBySide) struct LoopComponentTests {
