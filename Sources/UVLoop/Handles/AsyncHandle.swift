@@ -109,26 +109,17 @@ extension AsyncHandle {
 }
 
 @safe private final class Async: Handle {
-  private var callback: (() -> Void)?
   private(set) lazy var gate = unsafe SendGate(memory.assumingMemoryBound(to: uv_async_t.self))
 
   init(on core: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
-    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: core) { loop, memory in
+    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: core, calling: callback) { loop, memory in
       unsafe uv_async_init(loop, memory.bindMemory(to: uv_async_t.self, capacity: 1)) { handle in
-        unsafe Async.of(handle?.pointee.data)?.received()
+        unsafe Async.of(handle?.pointee.data)?.call()
       }
     }
-    self.callback = callback
   }
 
-  private func received() {
-    if let callback { call(callback) }
-  }
-
-  override func willClose() {
-    gate.close()
-    callback = nil
-  }
+  override func willClose() { gate.close() }
 
   override func willFree() { gate.waitUntilEmpty() }
 

@@ -98,7 +98,6 @@ public final class IdleHandle: LoopHandle {
   enum Kind { case prepare, check, idle }
 
   private let kind: Kind
-  private var body: (() -> Void)?
   /// In the loop's milliseconds. Nil once it has been reported, or needs not be.
   private var started: UInt64?
 
@@ -124,10 +123,7 @@ public final class IdleHandle: LoopHandle {
     try enter("start")
     try check(startNow(), "\(noun).start")
     if kind == .idle && site != nil && !state.isActive { started = unsafe uv_now(core.machinery.loop) }
-    let replaced = self.body
-    self.body = body
-    activate()
-    _ = consume replaced
+    start(calling: body)
   }
 
   /// On one that is started libuv does nothing.
@@ -150,8 +146,7 @@ public final class IdleHandle: LoopHandle {
 
   private func come() {
     if started != nil { reportIfLong() }
-    if let body { call(body) }
-    closeIfOrphan()
+    call()
   }
 
   private func reportIfLong() {
@@ -169,12 +164,7 @@ public final class IdleHandle: LoopHandle {
       case .check: unsafe uv_check_stop(memory.assumingMemoryBound(to: uv_check_t.self))
       case .idle: unsafe uv_idle_stop(memory.assumingMemoryBound(to: uv_idle_t.self))
       }
-    let body = body
-    self.body = nil
     started = nil
-    deactivate()
-    _ = consume body
+    stopCalling()
   }
-
-  override func willClose() { body = nil }
 }

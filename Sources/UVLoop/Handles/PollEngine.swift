@@ -15,7 +15,8 @@ extension HandleActivity {
 @safe final class PollEngine: Handle, WaitOwner, @unchecked Sendable {
   let descriptor: Int32
   private(set) var events: PollHandle.Events = []
-  private var body: ((Result<PollHandle.Events, UVError>) -> Void)?
+  /// What the function is called with.
+  private var outcome: Result<PollHandle.Events, UVError> = .success([])
   private var waiter: LoopWait?
   /// Whether libuv hands it to the kernel in the next poll.
   private var isFresh = false
@@ -55,11 +56,7 @@ extension HandleActivity {
     try enter("start")
     if waiter != nil { throw busy("start") }
     try watch(for: events, "PollHandle.start")
-    // Released at the end, when the handle is in order: what the callback held may call back into it.
-    let replaced = self.body
-    self.body = body
-    activate()
-    _ = consume replaced
+    start { body(self.outcome) }
   }
 
   func wait(for events: PollHandle.Events, isolation: isolated (any Actor)?) async throws -> PollHandle.Events {
@@ -71,7 +68,7 @@ extension HandleActivity {
   /// Its argument and its number are libuv's bits of events.
   func begin(_ wait: LoopWait) {
     do throws(UVError) {
-      if body != nil || waiter != nil { throw busy("wait") }
+      if function != nil || waiter != nil { throw busy("wait") }
       try watch(for: PollHandle.Events(rawValue: Int32(wait.argument)), "PollHandle.wait")
       waiter = wait
       activate(.waiting)
@@ -170,20 +167,19 @@ extension HandleActivity {
         UVError(
           status: status, call: "PollHandle",
           hint: "The descriptor was closed or reset, or nobody has the other end any more."))
-    } else if let body {
-      call { body(.success(events)) }
+    } else if function != nil {
+      outcome = .success(events)
+      call()
     } else {
       takeWaiter()?.resume(returning: Int64(events.rawValue))
     }
   }
 
   private func fail(_ error: UVError) {
-    let body = body
-    self.body = nil
     refusal = 0
     takeWaiter()?.resume(throwing: error)
-    fired()
-    if let body { call { body(.failure(error)) } }
+    outcome = .failure(error)
+    call(once: true)
     closeIfOrphan()
   }
 
@@ -210,10 +206,7 @@ extension HandleActivity {
     letGoOfDescriptor()
     refusal = 0
     takeWaiter()?.cancel()
-    let body = body
-    self.body = nil
-    deactivate()
-    _ = consume body
+    stopCalling()
   }
 
   override func letGoOfDescriptor() {
@@ -225,6 +218,5 @@ extension HandleActivity {
   override func willClose() {
     takeWaiter()?.resume(throwing: closedError("wait", .owner))
     if !isWatched { unsafe clibuv_forget_descriptor(uvPoll) }
-    body = nil
   }
 }

@@ -69,7 +69,6 @@ public final class SignalHandle: LoopHandle {
 
 @safe final class SignalWatcher: Handle {
   private let signal: Signal
-  private var body: (() -> Void)?
   private var isOnce = false
   private var isWatching = false
 
@@ -99,30 +98,17 @@ public final class SignalHandle: LoopHandle {
       setBlocked(false)
     }
     self.isOnce = isOnce
-    // Released at the end, when the handle is in order: what the callback held may call back into it.
-    let replaced = self.body
-    self.body = body
-    activate()
-    _ = consume replaced
+    start(calling: body)
   }
 
   private func fire() {
-    guard let body else { return }
-    if isOnce {
-      self.body = nil
-      unwatch()
-      fired()
-    }
-    call(body)
-    closeIfOrphan()
+    if isOnce { unwatch() }
+    call(once: isOnce)
   }
 
   func stop() {
-    let body = body
-    self.body = nil
     unwatch()
-    deactivate()
-    _ = consume body
+    stopCalling()
   }
 
   private func unwatch() {
@@ -155,8 +141,5 @@ public final class SignalHandle: LoopHandle {
   override var subject: String { " for \(signal)" }
 
   /// libuv closes the handle after the signals that were caught already (`signal.c`).
-  override func willClose() {
-    unwatch()
-    body = nil
-  }
+  override func willClose() { unwatch() }
 }

@@ -92,7 +92,6 @@ public final class TimerHandle: LoopHandle {
 }
 
 @safe private final class Timer: Handle {
-  private var body: (() -> Void)?
   private var interval: UInt64 = 0
   private var wasStarted = false
   /// A start with zero delay waits for the end of the turn: before libuv 1.48 a timer that is armed with 0 in its own
@@ -123,12 +122,8 @@ public final class TimerHandle: LoopHandle {
     } else {
       try arm(delay.saturatingNanoseconds)
     }
-    // Released at the end, when the timer is in order: what the callback held may call back into it.
-    let replaced = self.body.take()
-    self.body = body
     wasStarted = true
-    activate()
-    _ = consume replaced
+    start(calling: body)
   }
 
   /// libuv counts from a time that it cached, cut to milliseconds, so that its own sum is early by up to one. Ours is
@@ -156,17 +151,13 @@ public final class TimerHandle: LoopHandle {
   }
 
   private func fire() {
-    guard let body else { return }
-    if unsafe uv_is_active(uvHandle) == 0 {
-      self.body = nil
-      fired()
-    } else {
+    let isOnce = unsafe uv_is_active(uvHandle) == 0
+    if !isOnce {
       // Armed anew by libuv, before it called, and with the same sum.
       let (next, overflow) = loopTime.addingReportingOverflow(interval)
       due.store(overflow ? .max : next, ordering: .relaxed)
     }
-    call(body)
-    closeIfOrphan()
+    call(once: isOnce)
   }
 
   func stop() {
@@ -174,10 +165,7 @@ public final class TimerHandle: LoopHandle {
     requireLoop("stop")
     _ = unsafe uv_timer_stop(uvTimer)
     isPostponed = false
-    // Released at the end, when the timer is in order: what the callback held may call back into it.
-    let body = body.take()
-    deactivate()
-    _ = consume body
+    stopCalling()
   }
 
   func again() throws(UVError) {
@@ -188,7 +176,7 @@ public final class TimerHandle: LoopHandle {
         hint: "The timer was never started. Call start(after:repeating:_:) first.")
     }
     if interval == 0 { return }
-    if body == nil {
+    if function == nil {
       throw UVError(
         status: Int32(UV_EINVAL.rawValue), call: "TimerHandle.again",
         hint:
@@ -228,6 +216,4 @@ public final class TimerHandle: LoopHandle {
   }
 
   override var activeText: String { "active, due in \((remaining ?? .zero).text)" }
-
-  override func willClose() { body = nil }
 }

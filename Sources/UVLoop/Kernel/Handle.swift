@@ -3,20 +3,22 @@ import CLibUV
 // Who owns what:
 //   the memory of the uv handle   the loop, from the moment its init returned 0 to the close callback, which frees it
 //   this object                   the loop's registry, for as long as libuv uses the memory; and the public wrapper
-//   the callbacks                 this object, while the handle is active; let go at the latest when it closes
+//   the user's function           this object, while the handle is active; let go at the latest when it closes
 //
 // The states are those of ``HandleState``. A wrapper that goes away closes its handle, at once if it is inactive, else
 // as soon as it becomes so: a started timer keeps firing though nobody holds it.
 
 /// The life of one libuv handle, written once for all kinds. Belongs to the loop's thread.
 ///
-/// A kind derives from it, adds its callbacks and its calls, and overrides the hooks at the end.
+/// A kind derives from it, adds its calls, and overrides the hooks at the end.
 @safe class Handle {
   final let core: LoopCore
   /// The public type's name, for messages.
   final let noun: StaticString
   final let memory: UnsafeMutableRawPointer
   final private(set) var state = HandleState.inactive
+  /// What it calls; see ``start(calling:)``.
+  final private(set) var function: (() -> Void)?
   /// Nobody holds the wrapper any more.
   final private var isOrphan = false
   /// Where it stands in the registry, which keeps this number.
@@ -28,14 +30,15 @@ import CLibUV
   final let site: CallSite?
 
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
-  /// is no handle, and the memory is freed without a close.
+  /// is no handle, and the memory is freed without a close. A kind that needs no start is given its `function` here.
   init(
-    _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore,
+    _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore, calling function: (() -> Void)? = nil,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
     try core.requireOnLoop("\(noun).init")
     self.core = core
     self.noun = noun
+    self.function = function
     site = core.watch.siteIfWanted
     unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
     do throws(UVError) {
@@ -54,7 +57,8 @@ import CLibUV
 
   /// Finds the object again in a callback from C. The registry keeps it while callbacks can come.
   static func of(_ data: UnsafeMutableRawPointer?) -> Self? {
-    unsafe data.map { unsafe Unmanaged<Self>.fromOpaque($0).takeUnretainedValue() }
+    guard let data = unsafe data else { return nil }
+    return unsafe Unmanaged<Self>.fromOpaque(data).takeUnretainedValue()
   }
 
   /// Before each call that starts the handle: throws where it is closed, or the loop shuts down; then traps off the
@@ -105,15 +109,36 @@ import CLibUV
     if core.books.withOwnership({ state.deactivate(reason) }) { closeIfOrphan() }
   }
 
-  /// Like ``deactivate()``, for a one-shot that is about to call back: whether anybody needs it is known only
-  /// afterwards, and `closeIfOrphan` asks then.
-  final func fired() { _ = core.books.withOwnership { state.deactivate(.started) } }
+  // A function is released last, when the handle is in order: what it captured may call back into the handle.
 
-  /// Runs a callback of the user's.
+  /// It has been started, and calls `function` from now on.
+  final func start(calling function: @escaping () -> Void) {
+    let replaced = self.function
+    self.function = function
+    activate()
+    _ = consume replaced
+  }
+
+  /// It has been stopped, and lets go of its function.
+  final func stopCalling() {
+    let function = function
+    self.function = nil
+    deactivate()
+    _ = consume function
+  }
+
+  /// In libuv's callback, and last there: calls the user's function. A one-shot is inactive before it calls; whether anybody
+  /// needs it is known only afterwards.
   @inline(__always)
-  final func call(_ body: () -> Void) {
+  final func call(once isOnce: Bool = false) {
+    guard let function else { return }
+    if isOnce {
+      self.function = nil
+      _ = core.books.withOwnership { state.deactivate(.started) }
+    }
     core.counters.callbacks.add()
-    core.watch.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), body)
+    core.watch.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), function)
+    closeIfOrphan()
   }
 
   final func closeIfOrphan() {
@@ -145,19 +170,23 @@ import CLibUV
   /// Closes the handle. From now on no callback of it runs. Twice is once.
   final func close(by closer: Closer) {
     if !core.books.withOwnership({ state.close(by: closer) }) { return }
+    let function = function
+    self.function = nil
     willClose()
     core.handles.noteClosed()
     if mustStayOpen {
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
       core.handles.leave(self)
-      while let wait = closeWaiters.popFirst() { wait.resume() }
+      resumeCloseWaiters()
+      _ = consume function
       return
     }
     unsafe uv_close(uvHandle) { handle in
       guard let handle = unsafe handle else { return }
       unsafe Handle.of(handle.pointee.data)?.free()
     }
+    _ = consume function
   }
 
   /// In the close callback: libuv has let go of the memory.
@@ -167,6 +196,11 @@ import CLibUV
     // First out of the registry: whoever reads that from outside also reads the memory.
     core.handles.remove(self)
     unsafe memory.deallocate()
+    resumeCloseWaiters()
+  }
+
+  private final func resumeCloseWaiters() {
+    if closeWaiters.isEmpty { return }
     while let wait = closeWaiters.popFirst() { wait.resume() }
   }
 
@@ -189,8 +223,7 @@ import CLibUV
   /// Its state while it may call, for a description.
   var activeText: String { "active" }
 
-  /// It closes: let go of callbacks and of what was claimed. The state says so already, so that what a callback held
-  /// may call back.
+  /// It closes: let go of what was claimed. The state says so already.
   func willClose() {}
   /// Whether libuv can close it no more; asked after `willClose`.
   var mustStayOpen: Bool { false }

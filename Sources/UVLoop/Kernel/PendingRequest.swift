@@ -71,7 +71,8 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
 
   /// Finds the object again, also in a callback that comes before the last. The list keeps it.
   static func of(_ data: UnsafeMutableRawPointer?) -> Self? {
-    unsafe data.map { unsafe Unmanaged<Self>.fromOpaque($0).takeUnretainedValue() }
+    guard let data = unsafe data else { return nil }
+    return unsafe Unmanaged<Self>.fromOpaque(data).takeUnretainedValue()
   }
 
   // What a kind adds.

@@ -62,14 +62,11 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
   ) async throws(E) -> sending R {
     let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      guard let scope = WaitScope.open(on: core) else { return Transfer(try await body(self)) }
-      defer { scope.close() }
-      let result: Result<Transfer<R>, E> = await withTaskCancellationHandler {
-        do throws(E) { return .success(Transfer(try await body(self))) } catch { return .failure(error) }
-      } onCancel: {
-        scope.cancel()
+      var result: Result<Transfer<R>, E>?
+      await WaitScope.run(on: core) {
+        do throws(E) { result = .success(Transfer(try await body(self))) } catch { result = .failure(error) }
       }
-      return try result.get()
+      return try result!.get()
     }
     return result.take()
   }
@@ -101,11 +98,13 @@ extension EventLoop {
       guard let id else { throw self.core.closedError("task") }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
-      let scope = WaitScope.open(on: self.core)
-      defer { scope?.close() }
-      return try await LoopTasks.$chain.withValue([id]) {
-        try await withTaskCancellationHandler { try await operation(self) } onCancel: { scope?.cancel() }
+      var result: Result<R, any Error>?
+      await LoopTasks.$chain.withValue([id]) {
+        await WaitScope.run(on: self.core) {
+          do { result = .success(try await operation(self)) } catch { result = .failure(error) }
+        }
       }
+      return try result!.get()
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }
@@ -131,11 +130,11 @@ extension EventLoop {
       }
       self.core.noteStart(of: id, name)
       defer { self.core.tasks.leave(id) }
-      let scope = WaitScope.open(on: self.core)
-      defer { scope?.close() }
-      return await LoopTasks.$chain.withValue([id]) {
-        await withTaskCancellationHandler { await operation(self) } onCancel: { scope?.cancel() }
+      var result: R?
+      await LoopTasks.$chain.withValue([id]) {
+        await WaitScope.run(on: self.core) { result = await operation(self) }
       }
+      return result!
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }

@@ -20,9 +20,25 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
     self.task = task
   }
 
+  /// Runs `body` in a scope of the calling task's. Where it has one already, and where it is not on the loop, none is opened.
+  ///
+  /// It returns nothing and throws nothing, since a generic one costs more than the whole scope.
+  static func run(
+    on core: LoopCore, isolation: isolated (any Actor)? = #isolation, _ body: () async -> Void
+  ) async {
+    guard let scope = open(on: core) else { return await body() }
+    await withTaskCancellationHandler {
+      _ = isolation
+      await body()
+    } onCancel: {
+      scope.cancel()
+    }
+    scope.close()
+  }
+
   /// Opens one for the calling task; nil where it has one, and where it is not on the loop. Whoever opens it hands the
   /// task's cancellation to ``cancel()``, and closes it in the same task.
-  static func open(on core: LoopCore) -> WaitScope? {
+  private static func open(on core: LoopCore) -> WaitScope? {
     if !core.isCurrent { return nil }
     let task = currentTask
     if core.scopes.scope(of: task) != nil { return nil }

@@ -3,6 +3,8 @@ struct Waiters {
   private var first: LoopWait?
   private var others: [LoopWait] = []
 
+  var isEmpty: Bool { first == nil }
+
   var count: Int { first == nil ? 0 : 1 + others.count }
 
   mutating func append(_ wait: LoopWait) {

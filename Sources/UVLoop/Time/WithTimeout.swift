@@ -106,15 +106,9 @@ extension EventLoop {
     let wait = LoopWait(.timeLimit, on: core)
     let task = Task.immediate(name: Task.name, executorPreference: executor) {
       _ = isolation
-      let scope = WaitScope.open(on: self.core)
-      let result = await withTaskCancellationHandler {
-        _ = isolation
-        return await self.perform(isolation: isolation, body)
-      } onCancel: {
-        scope?.cancel()
+      await WaitScope.run(on: self.core, isolation: isolation) {
+        wait.resume(carrying: TaskResult(await self.perform(isolation: isolation, body)))
       }
-      scope?.close()
-      wait.resume(carrying: TaskResult(result))
     }
     let isResumed = await wait.isResumed(isolation: isolation) { task.cancel() }
     guard isResumed, let result = wait.take(TaskResult<R>.self) else { return .failure(CancellationError()) }

@@ -99,9 +99,12 @@ import Testing
     on loop: EventLoop, opensScope: Bool, _ body: @Sendable @escaping () async throws -> Void
   ) -> Task<Void, any Error> {
     Task(executorPreference: loop.taskExecutor) {
-      let scope = opensScope ? WaitScope.open(on: loop.core) : nil
-      defer { scope?.close() }
-      try await body()
+      if !opensScope { return try await body() }
+      var result = Result<Void, any Error>.success(())
+      await WaitScope.run(on: loop.core) {
+        do { try await body() } catch { result = .failure(error) }
+      }
+      try result.get()
     }
   }
 
