@@ -12,6 +12,13 @@ extension Count {
     )
   }
 
+  /// A promise that a callback resumes.
+  private static func answer(on loop: isolated EventLoop, isAwaited: Bool) async throws {
+    let promise = try Promise<Int>()
+    try loop.schedule(after: .zero) { promise.resume(returning: 1) }
+    if isAwaited { _ = try await promise.value() } else { try await loop.sleep(for: .zero) }
+  }
+
   /// On the loop's thread.
   static func onLoop(_ ledger: inout Ledger) async throws {
     ledger = try await withEventLoop { [ledger] loop in
@@ -21,10 +28,19 @@ extension Count {
       ledger.enter("await of another actor on the loop", "wakes", calls.wakes, atMost: 0)
 
       let sleeps = try await allocations { try await loop.sleep(for: .zero) }
-      ledger.enter("sleep", "allocations", sleeps, atMost: 2)
+      ledger.enter("sleep", "allocations", sleeps, atMost: 1)
       let writes = counting_writes()
       for _ in 0..<rounds { try await loop.sleep(for: .zero) }
       ledger.enter("sleep", "wakes", Double(counting_writes() - writes) / Double(rounds), atMost: 0)
+
+      var ticks = try loop.ticks(every: .nanoseconds(1)).makeAsyncIterator()
+      let ticked = try await allocations { _ = try await ticks.next(isolation: loop) }
+      ledger.enter("tick", "allocations", ticked, atMost: 0)
+
+      // The promise itself, its callback, and the wait.
+      let promised = try await allocations { try await answer(on: loop, isAwaited: true) }
+      let unawaited = try await allocations { try await answer(on: loop, isAwaited: false) }
+      ledger.enter("await of a promise", "allocations", promised - (unawaited - sleeps), atMost: 1)
 
       let scheduled = try await allocations { try loop.schedule(after: .seconds(60)) {}.cancel() }
       ledger.enter("schedule and cancel", "allocations", scheduled, atMost: 2)

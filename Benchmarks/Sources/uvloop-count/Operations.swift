@@ -34,6 +34,16 @@ extension Count {
     onLoop("sleep of no time") { loop, count in
       for _ in 0..<count { try await loop.sleep(for: .zero) }
     },
+    // All others run in one task, which has a scope for the cancellation of its waits.
+    withoutScope("sleep of no time, in a task without a scope") { loop, count in
+      for _ in 0..<count { try await loop.sleep(for: .zero) }
+    },
+    onLoop("run of an asynchronous body") { loop, count in
+      for _ in 0..<count { try await loop.run { _ in try await nothing() } }
+    },
+    withoutScope("run of an asynchronous body, which brings a scope") { loop, count in
+      for _ in 0..<count { try await loop.run { _ in try await nothing() } }
+    },
     onLoop("schedule and cancel") { loop, count in
       for _ in 0..<count { try loop.schedule(after: .seconds(3_600)) {}.cancel() }
     },
@@ -85,6 +95,23 @@ extension Count {
       }
     }
   }
+
+  /// The same in a task that merely prefers the loop.
+  private static func withoutScope(
+    _ name: String, _ body: @escaping @Sendable (_ loop: EventLoop, _ count: Int) async throws -> Void
+  ) -> Operation {
+    Operation(name: name) { batches in
+      try await withEventLoop { loop in
+        try await Task.detached(executorPreference: loop.taskExecutor) { [loop] in
+          for _ in 0..<batches { try await body(loop, batch) }
+        }.value
+      }
+    }
+  }
+
+  /// It might wait.
+  @inline(never)
+  private static func nothing() async throws {}
 
   /// The loop waits while the posts come, and then runs them all: so each batch wakes it once.
   @available(*, noasync)

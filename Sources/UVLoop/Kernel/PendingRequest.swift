@@ -22,6 +22,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   final let core: LoopCore
   final let kind: RequestKind
   private final let memory: UnsafeMutableRawPointer
+  private final let usesPool: Bool
   final private(set) var isInFlight = false
   /// When it was submitted, in nanoseconds of the monotonic clock.
   final private(set) var since: Int64 = 0
@@ -32,6 +33,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
     self.core = core
     self.kind = kind
     unsafe memory = .allocate(byteCount: uv_req_size(type), alignment: 16)
+    usesPool = [UV_WORK, UV_FS, UV_GETADDRINFO, UV_GETNAMEINFO, UV_RANDOM].contains(type)
   }
 
   deinit {
@@ -45,7 +47,10 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   /// The callback hands the request's `data`, and its status, to ``finish(_:_:)``.
   final func submit(_ start: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32) -> Int32 {
     unsafe memory.assumingMemoryBound(to: uv_req_t.self).pointee.data = Unmanaged.passUnretained(self).toOpaque()
-    let status = unsafe start(core.machinery.loop, memory)
+    let status =
+      usesPool
+      ? PoolStart.around { unsafe start(core.machinery.loop, memory) }
+      : unsafe start(core.machinery.loop, memory)
     if status < 0 { return status }
     isInFlight = true
     since = MonotonicClock.now()

@@ -27,9 +27,6 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     case .willBeTaken: break
     case .cancelled: return false
     case .needsRunner: sendRunner()
-    case .needsFirstRunner:
-      DetachedThread.asCreator(of: "libuv-worker") { sendRunner() }
-      PoolLedger.process.noteStarted()
     }
     return true
   }

@@ -30,8 +30,6 @@ struct OffloadTimes {
 /// The books of the pool: which offloaded calls wait, which run, and who waits for whom.
 final class PoolLedger: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
-  private var fixedSize: Int?
-  private var hasStarted = false
   private var queues: [OffloadQueue] = []
   private var running = OffloadList()
 
@@ -45,21 +43,12 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       {
         PoolLedger.process.queues = []
         PoolLedger.process.running = OffloadList()
-        PoolLedger.process.fixedSize = nil
-        PoolLedger.process.hasStarted = false
         PoolLedger.process.lock.unlock()
       })
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
   }
 
-  var size: Int { lock.withLock { fixedSize ?? PoolLedger.sizeFromEnvironment() } }
-
-  private static func sizeFromEnvironment() -> Int {
-    guard let text = unsafe getenv("UV_THREADPOOL_SIZE") else { return 4 }
-    // libuv stores the result unsigned: a negative number is a very large one.
-    let number = unsafe atoi(text)
-    return number == 0 ? 1 : number < 0 ? 1_024 : min(Int(number), 1_024)
-  }
+  var size: Int { lock.withLock { PoolStart.size ?? PoolStart.sizeFromEnvironment } }
 
   func setSize(_ size: Int) throws(UVError) {
     if !(1...1_024).contains(size) {
@@ -67,10 +56,10 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
         .invalidArgument, call: "ThreadPool.setSize", "A size of \(size) is not possible: it must be from 1 to 1,024.")
     }
     try lock.withLock { () throws(UVError) in
-      if fixedSize != nil {
+      if let size = PoolStart.size {
         throw UVError(
           .busy, call: "ThreadPool.setSize",
-          "The pool has been used and keeps its \(fixedSize ?? 0) threads. Set the size before the first offload.")
+          "The pool has been used and keeps its \(size) threads. Set the size before the first offload.")
       }
       let status = unsafe setenv("UV_THREADPOOL_SIZE", "\(size)", 1)
       if status != 0 { throw UVError(status: -Posix.errno, call: "ThreadPool.setSize") }
@@ -86,9 +75,6 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     /// A runner is on its way, or about to look.
     case willBeTaken
     case needsRunner
-    /// The same, and it may be the one for which the pool's threads are made: of two loops that come first at the same
-    /// time either may be.
-    case needsFirstRunner
     /// It has been cancelled and is not queued.
     case cancelled
   }
@@ -99,8 +85,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     let now = MonotonicClock.now()
     return try lock.withLock { () throws(UVError) in
       if offload.isWithdrawn { return .cancelled }
-      let size = fixedSize ?? PoolLedger.sizeFromEnvironment()
-      fixedSize = size
+      let size = PoolStart.fixSize()
       if unsafe !offload.chain.isEmpty {
         let holders = running.filter { !$0.isOver }
         if holders.count >= size && holders.allSatisfy({ isStuck($0, behind: offload) }) {
@@ -115,8 +100,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       let mustSend = queue.runners.mustSend(
         forWaiting: queue.waiting.count, poolSize: size,
         finishing: running.count { unsafe $0.queue === queue && $0.isLeaving })
-      if !mustSend { return .willBeTaken }
-      return hasStarted ? .needsRunner : .needsFirstRunner
+      return mustSend ? .needsRunner : .willBeTaken
     }
   }
 
@@ -130,9 +114,6 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       return true
     }
   }
-
-  /// A runner has been queued, and so the pool's threads are there.
-  func noteStarted() { lock.withLock { hasStarted = true } }
 
   private func isStuck(_ holder: Offload, behind newest: Offload) -> Bool {
     guard holder.isBlocked else { return false }
@@ -238,7 +219,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
 
   /// Whether one more runner must be sent for what waits, which is then counted.
   func mustSendRunner(to queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: fixedSize ?? 1) }
+    lock.withLock { queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: PoolStart.size ?? 1) }
   }
 
   /// libuv gave a runner back that had not begun.

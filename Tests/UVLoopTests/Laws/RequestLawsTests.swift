@@ -1,17 +1,26 @@
 import CLibUV
+import Foundation
 import Testing
 
 @testable import UVLoop
 
-/// What holds for every request that a task awaits, shown by one of libuv's pool. Who must keep it from being answered
-/// holds all workers, and the pool is one per process.
+/// What holds for every request of the library. Who must keep one from being answered holds all workers, and the pool is one
+/// per process.
 @Suite(.alone) struct RequestLawsTests {
-  @Test func `G-25 a request gives its result, on the loop and elsewhere, and is in no list afterwards`() async throws {
+  @Test(arguments: Requesting.allCases)
+  func `G-25 a request ends, on the loop and elsewhere, and is in no list afterwards`(_ kind: Requesting) async throws {
+    try await withTestLoop { loop, _ in
+      try await kind.ask(loop)
+      try await loop.run { loop in try await kind.ask(loop) }
+      await expectEventually { await !kind.isInFlight(on: loop) }
+    }
+  }
+
+  @Test func `G-25 libuv writes into what the request keeps`() async throws {
     try await withTestLoop { loop, _ in
       let here = try await loop.random(32)
       let there = try await loop.run { loop in try await loop.random(32) }
       #expect(here.count == 32 && here != there)
-      #expect(await loop.run { $0.core.requests.inFlight.isEmpty })
     }
   }
 
@@ -24,78 +33,122 @@ import Testing
     }
   }
 
-  @Test func `G-25 cancellation ends the wait, takes the request out of the queue, and frees what it kept`() async {
-    await #expect(processExitsWith: .success) {
-      try await withTestLoop { loop, _ in
-        let gone = Counter()
-        let held = try await HeldWorkers(4, on: loop)
-        for hasScope in [true, false] {
-          let wait: @Sendable () async throws -> Void = { _ = try await loop.random(8, keeping: Witness(gone)) }
-          let task = hasScope ? loop.task { _ in try await wait() } : Task { try await wait() }
-          await expectEventually { await loop.run { $0.core.requests.inFlight.contains { $0.kind == .random } } }
-          task.cancel()
-          await #expect(throws: CancellationError.self) { try await task.value }
-        }
-        // libuv calls back though no worker is free.
-        await expectEventually { await loop.run { !$0.core.requests.inFlight.contains { $0.kind == .random } } }
-        await expectEventually { gone.value == 2 }
-        try await held.release()
-      }
-    }
-  }
-
-  @Test func `G-25 in a task that is cancelled before it no request is submitted`() async throws {
+  @Test(arguments: Requesting.allCases)
+  func `G-25 in a task that is cancelled before it no request is submitted`(_ kind: Requesting) async throws {
     try await withTestLoop { loop, _ in
       let task = Task {
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        _ = try await loop.random(8)
+        try await kind.ask(loop)
       }
       await #expect(throws: CancellationError.self) { try await task.value }
-      #expect(await loop.run { $0.core.requests.inFlight.isEmpty })
+      #expect(await !kind.isInFlight(on: loop))
     }
   }
 
-  @Test func `G-25 a shutdown ends the wait with loopClosed, and waits for the request`() async {
+  @Test func `G-25 cancellation in the pool's queue ends the wait at once, and frees what was kept`() async {
     await #expect(processExitsWith: .success) {
-      let (loop, other) = (try EventLoop(), try EventLoop())
-      let held = try await HeldWorkers(4, on: other)
-      let task = Task { _ = try await loop.random(8) }
-      await expectEventually { await loop.run { !$0.core.requests.inFlight.isEmpty } }
-      let report = await loop.shutdown()
-      #expect(await codeOfError { try await task.value } == .loopClosed)
-      #expect(report.unfinished.isEmpty && report.foreignHandles.isEmpty, "\(report)")
-      #expect(await codeOfError { _ = try await loop.random(8) } == .loopClosed)
-      try await held.release()
+      for kind in Requesting.allCases {
+        try await withTestLoop { loop, _ in
+          let gone = Counter()
+          let held = try await HeldWorkers(4, on: loop)
+          for hasScope in [true, false] {
+            let ask: @Sendable () async throws -> Void = { try await kind.ask(loop, keeping: Witness(gone)) }
+            let task = hasScope ? loop.task { _ in try await ask() } : Task { try await ask() }
+            await expectEventually { await kind.isInFlight(on: loop) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+          }
+          // libuv has let go of it though no worker is free.
+          await expectEventually { gone.value == 2 }
+          try await held.release()
+        }
+      }
+    }
+  }
+
+  @Test func `G-25 a shutdown runs what was accepted or ends the wait, and waits for libuv`() async {
+    await #expect(processExitsWith: .success) {
+      let other = try EventLoop()
+      for kind in Requesting.allCases {
+        let loop = try EventLoop()
+        let held = try await HeldWorkers(4, on: other)
+        let task = Task { try await kind.ask(loop) }
+        await expectEventually { await kind.isInFlight(on: loop) }
+        let shutdown = Task { await loop.shutdown() }
+        if kind.isRunByShutdown {
+          await expectEventually { loop.core.life != .running }
+          try await held.release()
+          try await task.value
+        } else {
+          #expect(await codeOfError { try await task.value } == .loopClosed)
+        }
+        let report = await shutdown.value
+        #expect(report.unfinished.isEmpty && report.foreignHandles.isEmpty, "\(report)")
+        #expect(await codeOfError { try await kind.ask(loop) } == .loopClosed)
+        try await held.release()
+      }
       await other.shutdown()
     }
   }
 
   @Test func `G-25 requests in flight are named in snapshots, and are nobody else's`() async {
     await #expect(processExitsWith: .success) {
-      try await withTestLoop { loop, _ in
-        let held = try await HeldWorkers(4, on: loop)
-        let task = Task { _ = try await loop.random(8) }
-        await expectEventually { await loop.snapshot().requests.map(\.kind) == ["random"] }
-        #expect(await loop.snapshot().foreignRequests == 0)
-        #expect(await loop.snapshot().description.contains("random"))
-        try await held.release()
-        try await task.value
-        #expect(await loop.snapshot().requests.isEmpty)
+      for kind in Requesting.allCases {
+        let other = try EventLoop()
+        try await withTestLoop { loop, _ in
+          let held = try await HeldWorkers(4, on: other)
+          let task = Task { try await kind.ask(loop) }
+          await expectEventually { await kind.isInFlight(on: loop) }
+          let snapshot = await loop.snapshot()
+          #expect(snapshot.foreignRequests == 0)
+          #expect(snapshot.requests.map(\.kind) == (kind.isListedAsCall ? [] : [kind.rawValue]))
+          #expect(snapshot.description.contains(kind.rawValue))
+          try await held.release()
+          try await task.value
+          await expectEventually { await loop.snapshot().requests.isEmpty }
+        }
+        await other.shutdown()
       }
     }
   }
 
   @Test func `G-25 a result that comes when nobody waits any more is handed to whoever wants to know`() async throws {
     try await withTestLoop { loop, _ in
-      let late = Counter()
-      for _ in 0..<200 {
-        let task = Task { try await loop.random(8, unwanted: { _ in late.add() }) }
+      let (late, inTime) = (Counter(), Counter())
+      var isLate = false
+      // Until it has been seen: between the cancellation and the worker it is a race.
+      for _ in 0..<20_000 where !isLate {
+        let task = Task {
+          _ = try await loop.random(8, unwanted: { _ in late.add() })
+          inTime.add()
+        }
         await loop.run { _ in }
         task.cancel()
         _ = await task.result
+        await expectEventually { await !Requesting.random.isInFlight(on: loop) }
+        isLate = late.value > 0
       }
-      await expectEventually { await loop.run { $0.core.requests.inFlight.isEmpty } }
-      #expect(late.value <= 200)
+      #expect(isLate, "\(inTime.value) came in time")
     }
+  }
+
+  @Test(arguments: Requesting.allCases)
+  func `the pool's threads have a name of their own, whatever is asked for first`(_ kind: Requesting) async {
+    await #expect(processExitsWith: .success) { [kind] in
+      let loop = try EventLoop()
+      try await kind.ask(loop)
+      let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
+      let names = threads.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
+      #expect(names.count { $0 == "libuv-worker\n" } == 4, "\(names)")
+      await loop.shutdown()
+    }
+  }
+
+  @Test func `every request in the sources names a kind, and the laws hold all of them`() throws {
+    var named: Set<String> = []
+    for text in try librarySources() {
+      for use in text.matches(of: /RequestKind\(rawValue: "(\w+)"\)/) { named.insert(String(use.output.1)) }
+    }
+    #expect(named == Set(Requesting.allCases.map(\.rawValue)).subtracting(["random"]))
   }
 }

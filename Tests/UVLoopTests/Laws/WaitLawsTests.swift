@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 
 @testable import UVLoop
@@ -170,12 +169,8 @@ import Testing
   }
 
   @Test func `every wait in the sources names a kind, and the laws hold all of them`() throws {
-    let sources = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../Sources/UVLoop")
     var named: Set<String> = []
-    let files = FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil)
-    while let file = files?.nextObject() as? URL {
-      if file.pathExtension != "swift" { continue }
-      let text = try String(contentsOf: file, encoding: .utf8)
+    for text in try librarySources() {
       for use in text.matches(of: /LoopWait\(\.(\w+)|LoopWait\.renew\(&\w+, \.(\w+)/) {
         named.insert(String(use.output.1 ?? use.output.2 ?? ""))
       }

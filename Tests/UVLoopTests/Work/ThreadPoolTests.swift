@@ -134,18 +134,15 @@ import Testing
     async throws
   {
     await #expect(processExitsWith: .success) {
-      let loop = try EventLoop()
-      let ledger = PoolLedger.process
-      func admit() throws -> PoolLedger.Admission {
-        let call = Offload(on: loop.core, label: nil, isAbandonable: false)
-        defer { _ = ledger.withdraw(call) }
-        return try ledger.enqueue(call, in: OffloadQueue())
+      func name() -> String { PoolStart.around { DetachedThread.currentName } }
+      let outside = DetachedThread.currentName
+      #expect(outside != "libuv-worker" && PoolStart.size == nil)
+      PoolStart.around {
+        #expect(DetachedThread.currentName == "libuv-worker" && PoolStart.size == ThreadPool.size)
+        // Another loop comes meanwhile.
+        #expect(name() == "libuv-worker")
       }
-      #expect(try admit() == .needsFirstRunner)
-      #expect(try admit() == .needsFirstRunner)
-      ledger.noteStarted()
-      #expect(try admit() == .needsRunner)
-      await loop.shutdown()
+      #expect(name() == outside)
     }
   }
 }
