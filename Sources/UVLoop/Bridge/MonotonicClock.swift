@@ -1,4 +1,9 @@
-// The clock that all deadlines are measured with.
+// The clock that all deadlines are measured with, and what a `Duration` is there: nanoseconds for our heap, whole
+// milliseconds for libuv's timers.
+//
+// Both round up, because a wait that is cut ends early; both saturate, because a `Duration` reaches 10^20 seconds and
+// "for ever" must not wrap into "at once". The sums are made in attoseconds of 128 bits: `components` traps on a
+// duration of more seconds than an Int64 holds.
 
 internal import CLibUV
 
@@ -11,4 +16,49 @@ enum MonotonicClock {
   /// > libuv: `uv_hrtime`, which may be called on any thread.
   @inline(__always)
   static func now() -> Int64 { Int64(truncatingIfNeeded: uv_hrtime()) }
+}
+
+extension MonotonicClock {
+  /// The moment that is `span` from now, no earlier than now; the end of time where it cannot be counted.
+  static func now(plus span: Duration) -> Int64 { now().later(by: span) }
+}
+
+extension Int64 {
+  /// Of a moment in nanoseconds: the one that is `span` later, never an earlier one; the end of time where it cannot be
+  /// counted.
+  @inline(__always)
+  func later(by span: Duration) -> Int64 { later(byNanoseconds: Swift.max(0, span.saturatingNanoseconds)) }
+
+  @inline(__always)
+  func later(byNanoseconds span: Int64) -> Int64 {
+    let (moment, overflow) = addingReportingOverflow(span)
+    return overflow ? .max : moment
+  }
+}
+
+extension Duration {
+  /// Whole nanoseconds, a fraction rounded up; saturates at both ends of `Int64` (292 years).
+  var saturatingNanoseconds: Int64 { Int64(clamping: nanosecondsRoundedUp) }
+
+  /// Whole nanoseconds, a fraction rounded up.
+  var nanosecondsRoundedUp: Int128 { roundedUp(shift: 9, odd: 1_953_125) }
+
+  /// Whole milliseconds, a fraction rounded up; zero for zero and less, saturates at the largest `UInt64`.
+  var millisecondsRoundedUp: UInt64 { UInt64(clamping: roundedUp(shift: 15, odd: 30_517_578_125)) }
+
+  /// How often a unit of so many attoseconds is begun: towards plus infinity, also below zero. The unit is `odd` times
+  /// two to the power of `shift`.
+  ///
+  /// Times of up to an hour or more get by with a division of 64 bits, which costs a tenth of one of 128.
+  @inline(__always)
+  private func roundedUp(shift: Int128, odd: Int64) -> Int128 {
+    let attoseconds = attoseconds
+    if attoseconds >= 0, let shifted = Int64(exactly: attoseconds >> shift) {
+      let (quotient, remainder) = shifted.quotientAndRemainder(dividingBy: odd)
+      let isExact = remainder == 0 && Int128(shifted) << shift == attoseconds
+      return Int128(isExact ? quotient : quotient + 1)
+    }
+    let (quotient, remainder) = attoseconds.quotientAndRemainder(dividingBy: Int128(odd) << shift)
+    return remainder > 0 ? quotient + 1 : quotient
+  }
 }

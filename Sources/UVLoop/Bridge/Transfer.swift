@@ -9,3 +9,10 @@ struct Transfer<Value>: @unchecked Sendable {
 
   consuming func take() -> sending Value { unsafe value }
 }
+
+/// The result of a task, for another one that waits for it.
+final class TaskResult<R>: Sendable {
+  let value: Result<Transfer<R>, any Error>
+
+  init(_ value: Result<Transfer<R>, any Error>) { self.value = value }
+}

@@ -66,7 +66,7 @@ extension EventLoop {
       await WaitScope.run(on: core) {
         do throws(E) { result = .success(Transfer(try await body(self))) } catch { result = .failure(error) }
       }
-      return try result!.get()
+      return try given(result).get()
     }
     return result.take()
   }
@@ -104,7 +104,7 @@ extension EventLoop {
           do { result = .success(try await operation(self)) } catch { result = .failure(error) }
         }
       }
-      return try result!.get()
+      return try given(result).get()
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }
@@ -134,10 +134,16 @@ extension EventLoop {
       await LoopTasks.$chain.withValue([id]) {
         await WaitScope.run(on: self.core) { result = await operation(self) }
       }
-      return result!
+      return given(result)
     }
     // Holds because a task is a job: a Task is one reference, to the object that the runtime runs.
     if let id { core.tasks.attach(id, job: unsafe unsafeBitCast(task, to: UInt.self)) { task.cancel() } }
     return task
   }
+}
+
+/// What a scope's body has given: the scope returns when that has ended.
+private func given<Value>(_ value: Value?) -> Value {
+  guard let value else { fatalError("UVLoop: a scope has returned, and its body has given nothing.") }
+  return value
 }

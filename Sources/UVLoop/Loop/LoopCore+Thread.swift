@@ -1,4 +1,6 @@
-// Where the calling code is, as seen from a loop.
+import Synchronization
+
+// Where the calling code is, as seen from a loop, and what is refused there.
 
 extension LoopCore {
   var address: UInt { UInt(bitPattern: unsafe Unmanaged.passUnretained(self).toOpaque()) }
@@ -54,6 +56,45 @@ extension LoopCore {
   private static func core(at slot: ThreadSlot) -> LoopCore? {
     guard let this = unsafe UnsafeRawPointer(bitPattern: slot.word) else { return nil }
     return unsafe Unmanaged<LoopCore>.fromOpaque(this).takeUnretainedValue()
+  }
+}
+
+// MARK: - What is refused
+
+extension LoopCore {
+  /// For a wait that was accepted, and that shutdown has ended.
+  func closedWhileWaiting(_ call: String) -> UVError {
+    UVError(.loopClosed, call: call, "Loop \"\(name)\" was shut down while \(call) waited.")
+  }
+
+  /// For a call that came too late.
+  @inline(never)
+  func closedError(_ call: String) -> UVError {
+    UVError(.loopClosed, call: call, "Loop \"\(name)\" has been shut down, or is about to be, and refused \(call).")
+  }
+
+  /// Refuses a call once shutdown has begun.
+  @inline(__always)
+  func requireRunning(_ call: @autoclosure () -> String) throws(UVError) {
+    if lifeState.load(ordering: .acquiring) != Life.running.rawValue { throw closedError(call()) }
+  }
+
+  /// Guards calls that need no `await` on the loop: throws where the loop has ended, and where an actor of another loop
+  /// calls.
+  func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) {
+    try requireRunning(call())
+    if !isCurrent { throw offLoopError(call(), "Use `await loop.run { loop in … }` or `loop.post { … }`.") }
+  }
+
+  /// For a call that was made off the loop's thread, with what to do instead.
+  func offLoopError(_ call: String, _ instead: String) -> UVError {
+    requireOwnProcess()
+    return UVError(
+      .notOnLoop, call: call,
+      """
+      \(call) must be called on the thread of loop "\(name)", \(threadText), and was called on \
+      \(ThreadIdentity.current). \(instead)
+      """)
   }
 
   /// For calls that only unsafe code can make in the wrong place.

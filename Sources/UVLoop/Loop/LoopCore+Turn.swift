@@ -1,5 +1,7 @@
 import CLibUV
 
+// How work comes to a loop, and how its turns do it.
+//
 // One turn: what is due of libuv's timers; our queue; the poll, which blocks only if there is nothing else to do; what
 // the poll brought; the inbox and our clock; our queue again; libuv's close callbacks.
 
@@ -96,5 +98,87 @@ extension LoopCore {
     machinery.close()
     mark(current: false, isolating: false)
     drainer.open(for: self)
+  }
+}
+
+// MARK: - What comes
+
+extension LoopCore {
+  /// A closure of a user: refused once shutdown has begun.
+  @inline(__always)
+  func post(_ work: consuming Work) throws(UVError) {
+    if isCurrent {
+      try requireRunning("post")
+      appendOwn(stamped(work))
+    } else {
+      requireOwnProcess()
+      if !inbox.add(stamped(work), .whileRunning).isAccepted { throw closedError("post") }
+    }
+  }
+
+  /// A message of the library to the loop: runs for as long as the loop turns and is dropped after that, when every
+  /// handle is closed and every wait has ended. In a forked child there is no loop to send it to. False if dropped.
+  @discardableResult
+  func tell(_ body: @escaping () -> Void) -> Bool {
+    if isCurrent {
+      appendOwn(.call(body))
+      return true
+    }
+    return isOwnProcess && inbox.add(.call(body), .whileTurning).isAccepted
+  }
+
+  /// Runs `body` on the loop: now if this is its thread, else as a message. False if the loop has ended, and then
+  /// `body` never runs: the caller resumes whoever waits for it.
+  @discardableResult
+  func onLoop(_ body: @escaping () -> Void) -> Bool {
+    if isCurrent {
+      body()
+      return true
+    }
+    return tell(body)
+  }
+
+  /// Jobs are never refused: somebody awaits them.
+  @inline(__always)
+  func accept(_ work: consuming Work) {
+    if isCurrent {
+      appendOwn(stamped(work))
+    } else {
+      acceptFromAfar(stamped(work))
+    }
+  }
+
+  /// What comes on the loop's own thread.
+  @inline(__always)
+  func appendOwn(_ work: consuming Work) {
+    local.append(work)
+    counters.queued.set(local.count)
+  }
+
+  func acceptFromAfar(_ work: consuming Work) {
+    requireOwnProcess()
+    if case .ended(let work) = inbox.add(work, .whileTurning) { drainer.add(work, for: self) }
+  }
+
+  /// What must still happen after the loop has ended.
+  func runLate(_ body: @escaping () -> Void) { drainer.add(.call(body), for: self) }
+
+  /// Runs work where an observer sees it.
+  @inline(__always)
+  func run(_ work: consuming Work) {
+    if watch.interest.contains(.calls) { runObserved(work) } else { perform(work) }
+  }
+
+  @inline(__always)
+  func perform(_ work: consuming Work) {
+    switch consume work {
+    case .call(let body):
+      body()
+    case .job(let job, let identity):
+      perform(job, as: identity)
+    case .stamped(let stamped):
+      // Nobody wants to know any more.
+      if let work = stamped.take() { performAgain(work) }
+    }
   }
 }

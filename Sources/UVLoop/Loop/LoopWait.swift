@@ -1,3 +1,5 @@
+// The file is long because the list of waits stands here too: whether a wait may begin, and who ends it, is one story.
+
 import Synchronization
 
 // One atomic word:
@@ -110,6 +112,7 @@ extension LoopWait {
   /// - Returns: The number with which it was resumed.
   /// - Throws: The error with which it was resumed; `CancellationError`; ``UVError/Code/loopClosed``.
   @discardableResult
+  @inline(__always)
   func value(
     _ call: @autoclosure () -> String, isolation: isolated (any Actor)? = #isolation
   ) async throws -> Int64 {
@@ -280,9 +283,37 @@ extension LoopWait: SerialExecutor {
   nonisolated func isIsolatingCurrentContext() -> Bool? { core.isIsolating }
 }
 
-/// The result of a task, for another one that waits for it.
-final class TaskResult<R>: Sendable {
-  let value: Result<Transfer<R>, any Error>
+/// The waits that a shutdown must end itself: nobody else on the loop lists them. Belongs to the loop's thread.
+final class LoopWaits {
+  private let books: BiasedLock
+  private var waits: [LoopWait] = []
+  /// Set once shutdown has ended the waits. From then on none begins.
+  private(set) var areReleased = false
 
-  init(_ value: Result<Transfer<R>, any Error>) { self.value = value }
+  init(_ books: BiasedLock) { self.books = books }
+
+  /// How many there are; guarded by the books.
+  var count: Int { waits.count }
+
+  func add(_ wait: LoopWait) {
+    wait.place = waits.count
+    books.withOwnership { waits.append(wait) }
+  }
+
+  func remove(_ wait: LoopWait) {
+    let place = wait.place
+    wait.place = -1
+    let last = books.withOwnership {
+      let last = waits.removeLast()
+      if last !== wait { waits[place] = last }
+      return last
+    }
+    if last !== wait { last.place = place }
+  }
+
+  /// Shutdown: every wait ends with `loopClosed`.
+  func release() {
+    areReleased = true
+    for wait in waits { wait.close() }
+  }
 }

@@ -23,7 +23,8 @@ final class TestClock {
       wait.resume(
         throwing: UVError(
           .busy, call: call,
-          "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one."))
+          "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one.")
+      )
     }
 
     func withdraw(_ wait: LoopWait) {}
