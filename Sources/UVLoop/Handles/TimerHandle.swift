@@ -114,13 +114,14 @@ public final class TimerHandle: LoopHandle {
   func start(after delay: Duration, repeating interval: Duration, _ body: @escaping () -> Void) throws(UVError) {
     try enter("start")
     setRepeat(interval.millisecondsRoundedUp)
-    if delay <= .zero {
+    let nanoseconds = delay.saturatingNanoseconds
+    if nanoseconds <= 0 {
       _ = unsafe uv_timer_stop(uvTimer)
       isPostponed = true
       due.store(loopTime, ordering: .relaxed)
       core.handles.remind(self)
     } else {
-      try arm(delay.saturatingNanoseconds)
+      try arm(nanoseconds)
     }
     wasStarted = true
     start(calling: body)
