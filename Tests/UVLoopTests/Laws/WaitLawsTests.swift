@@ -27,16 +27,13 @@ import Testing
     }
   }
 
-  /// Until what was begun has begun: there is no event for the beginning of a wait but that the loop has come by.
-  private static func settle(_ loop: EventLoop) async throws {
-    for _ in 0..<5 { await loop.run { _ in } }
-  }
+  private static func waitForBegin(_ stage: WaitStage) async { await expectEventually { await stage.hasBegun } }
 
   @Test(arguments: Waiting.allCases, [true, false])
   func `F-09 what comes ends the wait`(waiting: Waiting, hasScope: Bool) async throws {
     try await Self.onStage(waiting) { loop, stage in
       let task = Self.start(stage, hasScope: hasScope) { try await stage.wait() }
-      try await Self.settle(loop)
+      await Self.waitForBegin(stage)
       try await stage.complete()
       try await task.value
     }
@@ -72,7 +69,7 @@ import Testing
   func `F-09 cancellation ends the wait, and nothing is left of it`(waiting: Waiting, hasScope: Bool) async throws {
     try await Self.onStage(waiting) { loop, stage in
       let task = Self.start(stage, hasScope: hasScope) { try await stage.wait() }
-      try await Self.settle(loop)
+      await Self.waitForBegin(stage)
       task.cancel()
       await #expect(throws: CancellationError.self) { try await task.value }
       await expectNothingLeft(of: loop)
@@ -86,7 +83,7 @@ import Testing
     try await Self.onStage(waiting) { loop, stage in
       for round in 0..<20 {
         let task = Task.detached { try await stage.waitHere() }
-        if round % 2 == 0 { try await Self.settle(loop) }
+        if round % 2 == 0 { await loop.run { _ in } }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
       }
@@ -104,7 +101,7 @@ import Testing
         ended.signal()
         try await goesOn.wait()
       }
-      try await Self.settle(loop)
+      await Self.waitForBegin(stage)
       try await stage.complete()
       try await ended.wait()
       task.cancel()
@@ -121,7 +118,7 @@ import Testing
       let task = Task {
         if hasScope { try await loop.run { _ in try await stage.wait() } } else { try await stage.wait() }
       }
-      try await Self.settle(loop)
+      await Self.waitForBegin(stage)
       await loop.shutdown()
       #expect(await codeOfError { try await task.value } == .loopClosed)
     }
@@ -151,7 +148,7 @@ import Testing
         }
       }
       for stage in stages {
-        try await Self.settle(loop)
+        await Self.waitForBegin(stage)
         try await stage.complete()
       }
       try await task.value

@@ -91,6 +91,19 @@ actor WaitStage: LoopActor {
     if try await iterator.next(isolation: #isolation) == nil { throw CancellationError() }
   }
 
+  /// Whether somebody waits. Of what may come before the wait as well, that does not matter.
+  var hasBegun: Bool {
+    let core = loop.core
+    return switch waiting {
+    case .sleep, .tick: core.timers.count > 0
+    case .promise, .signal: core.waits.count > 0
+    case .timeLimit: core.timers.count > 0 && core.waits.count > 0
+    case .clockAdvance: core.timers.testClock?.isTurning == true
+    case .readiness: core.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
+    case .handleClose, .abandonableCall, .offload: true
+    }
+  }
+
   /// Makes what is waited for come.
   func complete() async throws {
     switch waiting {
