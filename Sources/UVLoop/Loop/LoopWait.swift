@@ -12,7 +12,8 @@ import Synchronization
 //   └────────────────────── renew, where nobody else holds it ────────────────────┘
 //
 // The end comes once, from one of three: `resume`, by whoever has what was waited for; `cancel`, on any thread; `close`,
-// by a shutdown. All but the word and what it carries belongs to the loop's thread.
+// by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to the loop's thread
+// from then on.
 //
 // The class is not generic over what it carries: the runtime looks up the metadata of a generic actor each time that one is
 // made, enqueued on and freed, which is a quarter of what a wait costs.
@@ -183,7 +184,7 @@ extension LoopWait {
 
   /// On the loop. It may have been cancelled before it came here, and a shutdown would not find it any more.
   private nonisolated func enter() {
-    if end != nil { return }
+    if end != nil { return leave() }
     if core.waits.areReleased {
       end(.closed)
       leave()
@@ -229,9 +230,12 @@ extension LoopWait {
     return true
   }
 
-  /// Ends it at once with `CancellationError`, from any thread, and calls it off.
+  /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and looks at
+  /// what it waited at.
   nonisolated func cancel() {
-    if end(.cancelled) { core.onLoop { self.callOff() } }
+    let isTold = core.onLoop { if self.end(.cancelled) { self.callOff() } }
+    // A loop that has ended has ended its waits too.
+    if !isTold { end(.cancelled) }
   }
 
   /// On the loop: a shutdown ends it with `loopClosed`.

@@ -1,11 +1,16 @@
 /// Those who wait for one thing, the first to come first. A single one, which is the rule, takes no memory.
+///
+/// Who was removed from behind others stays for a while, as one who has ended: it is not resumed any more.
 struct Waiters {
   private var first: LoopWait?
   private var others: [LoopWait] = []
+  /// How many of the others have been handed out.
+  private var taken = 0
+  private var removed = 0
 
   var isEmpty: Bool { first == nil }
 
-  var count: Int { first == nil ? 0 : 1 + others.count }
+  var count: Int { (first == nil ? 0 : 1) + others[taken...].count { $0.end == nil } }
 
   mutating func append(_ wait: LoopWait) {
     if first == nil { first = wait } else { others.append(wait) }
@@ -13,17 +18,31 @@ struct Waiters {
 
   mutating func popFirst() -> LoopWait? {
     let wait = first
-    first = others.isEmpty ? nil : others.removeFirst()
+    if taken < others.count {
+      first = others[taken]
+      taken += 1
+    } else {
+      first = nil
+      others = []
+      taken = 0
+    }
     return wait
   }
 
-  /// Nothing happens if it has gone already.
+  /// One that has ended. Nothing happens if it has gone already.
   mutating func remove(_ wait: LoopWait) {
     if first === wait {
       _ = popFirst()
-    } else if !others.isEmpty {
-      others.removeAll { $0 === wait }
+    } else if taken < others.count {
+      removed += 1
+      if removed > (others.count - taken) / 2 { forgetRemoved() }
     }
+  }
+
+  private mutating func forgetRemoved() {
+    others = others[taken...].filter { $0.end == nil }
+    taken = 0
+    removed = 0
   }
 
   /// Hands all of them out.

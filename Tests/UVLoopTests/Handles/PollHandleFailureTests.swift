@@ -14,6 +14,19 @@ import Testing
 @Suite(.alone) struct PollHandleFailureTests {
   typealias Outcome = Result<PollHandle.Events, UVError>
 
+  @Test func `M-15 a wait on a socket whose other end is gone gives readable, and a failure is thrown`() async throws {
+    try await onTestLoop { loop, calls in
+      let pair = SocketPair()
+      let poll = try PollHandle(descriptor: pair.watched)
+      pair.closeSecond()
+      #expect(try await poll.wait(for: .readable).contains(.readable))
+      pair.closeFirst()
+      poll.stop()
+      try await expectCode(.badFileDescriptor) { try await poll.wait(for: .readable) }
+      poll.close()
+    }
+  }
+
   @Test func `M-12 a connection that is reset reaches the callback as one failure, and the poll is stopped`()
     async throws
   {

@@ -23,6 +23,29 @@ import Testing
     }
   }
 
+  @Test func `a wait that has ended before it begins is not kept by the scope`() async throws {
+    try await withTestLoop { loop, calls in
+      let gone = Counter()
+      try await loop.task { loop in
+        try await Self.waitForWhatHasCome(on: loop, Witness(gone))
+        #expect(gone.value == 1)
+      }.value
+    }
+  }
+
+  private static func waitForWhatHasCome(on loop: isolated EventLoop, _ witness: consuming Witness) async throws {
+    let wait = LoopWait(.sleep, on: loop.core, owner: WitnessOwner(witness))
+    wait.resume()
+    try await wait.value("test")
+  }
+
+  private final class WitnessOwner: WaitOwner {
+    private let witness: Witness
+    init(_ witness: Witness) { self.witness = witness }
+    func begin(_ wait: LoopWait) {}
+    func withdraw(_ wait: LoopWait) {}
+  }
+
   @Test func `a plain task has none, and the synchronous run brings none`() async throws {
     try await withTestLoop { loop, calls in
       #expect(await loop.run { loop in Self.hasScope(loop) } == false)
