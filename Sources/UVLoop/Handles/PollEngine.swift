@@ -32,7 +32,11 @@ extension HandleActivity {
     self.descriptor = descriptor
     do throws(UVError) {
       try unsafe super.init(UV_POLL, "PollHandle", on: core) { loop, memory in
-        unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), descriptor)
+        let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
+        let status = unsafe uv_poll_init(loop, handle, descriptor)
+        if status != Int32(UV_EEXIST.rawValue) { return status }
+        core.handles.release(descriptor)
+        return unsafe uv_poll_init(loop, handle, descriptor)
       }
     } catch {
       throw PollEngine.explained(error, descriptor, core)
