@@ -33,7 +33,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
     self.core = core
     self.kind = kind
     unsafe memory = .allocate(byteCount: uv_req_size(type), alignment: 16)
-    usesPool = [UV_WORK, UV_FS, UV_GETADDRINFO, UV_GETNAMEINFO, UV_RANDOM].contains(type)
+    usesPool = ![UV_CONNECT, UV_WRITE, UV_SHUTDOWN, UV_UDP_SEND].contains(type)
   }
 
   deinit {

@@ -12,6 +12,7 @@ extension EventLoop {
     _ count: Int, keeping witness: Witness? = nil, isolation: isolated (any Actor)? = #isolation,
     unwanted: (@Sendable (Int32) -> Void)? = nil
   ) async throws -> [UInt8] {
+    if count < 0 { throw UVError(.invalidArgument, call: "EventLoop.random", "A count of \(count) is not possible.") }
     let buffer = RequestBuffer(count: count)
     _ = unsafe try await core.request(
       .random, UV_RANDOM, "EventLoop.random", keeping: Kept(buffer, witness), unwanted: unwanted
