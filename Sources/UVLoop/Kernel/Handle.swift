@@ -177,6 +177,7 @@ import CLibUV
     if mustStayOpen {
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
+      core.books.withOwnership { state.finish() }
       core.handles.leave(self)
       resumeCloseWaiters()
       _ = consume function
@@ -204,7 +205,7 @@ import CLibUV
     while let wait = closeWaiters.popFirst() { wait.resume() }
   }
 
-  /// Waits for that; see ``LoopHandle/closed(isolation:)``. A shutdown closes the handle, and so ends the wait.
+  /// Waits for that; see ``LoopHandle/closed(isolation:)``.
   final func closed(isolation: isolated (any Actor)?) async -> Bool {
     requireReadable("closed")
     if case .closed = state { return true }
@@ -212,6 +213,12 @@ import CLibUV
     closeWaiters.append(wait)
     defer { closeWaiters.remove(wait) }
     return await wait.isResumed(isolation: isolation) { wait.cancel() }
+  }
+
+  /// Shutdown, first part. Whoever waits for the close of an open handle may be what the loop's tasks wait for.
+  final func releaseAllWaits() {
+    if !state.isClosed { while let wait = closeWaiters.popFirst() { wait.close() } }
+    releaseWaits()
   }
 
   // What a kind adds.
@@ -237,6 +244,8 @@ import CLibUV
   func releaseWaits() {}
   /// Lets go of the descriptor that libuv still watches for an inactive handle.
   func letGoOfDescriptor() {}
+  /// How many requests libuv has of it, where a kind cannot do without.
+  var uvRequests: Int { 0 }
   /// The descriptor that it watches.
   var watchedDescriptor: Int32? { nil }
   /// Before the poll, if it was asked for with `LoopHandles.remind`. It calls nobody: it answers true if it has to, which

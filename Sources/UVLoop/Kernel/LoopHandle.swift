@@ -38,16 +38,17 @@ public class LoopHandle {
 
   /// Closes the handle: it never calls again, and its callback is released. Twice is once.
   ///
-  /// > libuv: `uv_close`. The memory is freed in the close callback, at the end of the loop's iteration; ``closed(isolation:)``
-  /// waits for that.
+  /// > libuv: `uv_close`. The memory is freed in the close callback, for most kinds at the end of the loop's iteration;
+  /// ``closed(isolation:)`` waits for that.
   public final func close() { engine.close() }
 
   /// Waits until the handle is closed and libuv has let go of it, by whomever it is closed. Returns at once if that is so
   /// already. It closes nothing.
   ///
-  /// - Returns: True; false if the calling task was cancelled before.
+  /// - Returns: True; false if the wait has ended before.
   ///
-  /// > Cancellation: Ends the wait. A shutdown does not: it closes the handle.
+  /// > Cancellation: Ends the wait. So does a shutdown, where the handle is open when it begins: it closes the handle itself, but
+  /// only when the loop's tasks have ended, and they may wait for the one that waits here.
   @discardableResult
   public final func closed(isolation: isolated (any Actor)? = #isolation) async -> Bool {
     await engine.closed(isolation: isolation)

@@ -96,7 +96,7 @@ import CLibUV
   }
 
   func releaseWaits() {
-    for handle in open { handle.releaseWaits() }
+    for handle in open { handle.releaseAllWaits() }
   }
 
   func close() {
@@ -104,6 +104,8 @@ import CLibUV
   }
 
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe left + open.map { unsafe $0.uvHandle } }
+
+  var uvRequests: Int { open.reduce(0) { $0 + $1.uvRequests } }
 
   var isSettled: Bool { open.isEmpty }
 

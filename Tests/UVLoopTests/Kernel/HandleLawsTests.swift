@@ -39,6 +39,22 @@ import Testing
     }
   }
 
+  @Test(arguments: HandleKind.startable)
+  func `K-20 a handle that is stopped and started at once calls the new callback, and only that`(
+    kind: HandleKind
+  ) async throws {
+    try await onTestLoop { loop, calls in
+      let handle = try AnyHandle(kind) { calls.mark("old") }
+      try handle.start()
+      handle.stop()
+      try handle.start { calls.mark("new") }
+      try handle.provoke()
+      try await turn(loop)
+      #expect(calls.log == ["new"])
+      handle.close()
+    }
+  }
+
   @Test func `K-02 again and repeatInterval on a closed timer do not reach libuv`() async throws {
     try await onTestLoop { loop, calls in
       let timer = try TimerHandle()

@@ -17,6 +17,8 @@ import Testing
     try await withTestLoop(time: .manual) { loop, _ in
       let stage = WaitStage(waiting, on: loop)
       try await stage.prepare()
+      // A shutdown would name a call that its caller has abandoned.
+      let queue = waiting == .abandonableCall ? await loop.run { $0.core.work.queue } : nil
       do {
         try await body(loop, stage)
       } catch {
@@ -24,6 +26,7 @@ import Testing
         throw error
       }
       await stage.end()
+      if let queue { await expectEventually { PoolLedger.process.running(queue).isEmpty } }
     }
   }
 

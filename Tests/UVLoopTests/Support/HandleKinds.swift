@@ -16,8 +16,11 @@ enum HandleKind: String, CaseIterable, CustomTestStringConvertible, Sendable {
 
   var testDescription: String { rawValue }
 
+  /// The public type's name, by which its callbacks are reported.
+  var noun: String { "\(rawValue.prefix(1).uppercased())\(rawValue.dropFirst())Handle" }
+
   /// The kinds that call back only once they have been started.
-  static let startable: [HandleKind] = [.timer, .poll, .signal, .prepare, .check, .idle]
+  static let startable = allCases.filter { $0 != .async }
   /// The kinds that call back in every iteration, once they have been started.
   static let phases: [HandleKind] = [.prepare, .check, .idle]
 }
@@ -57,8 +60,13 @@ final class AnyHandle {
     }
   }
 
-  /// From now on the callback may come: an hour from now, in the next iteration, or as soon as it is provoked.
-  func start() throws(UVError) {
+  /// From now on the callback may come: an hour from now, in the next iteration, or as soon as it is provoked. A second start
+  /// needs another one, since the first is not kept.
+  func start(calling another: (() -> Void)? = nil) throws(UVError) {
+    if let another {
+      unused = Callback(another)
+      callback = unused
+    }
     guard let callback else { fatalError("start(), stop() and start() again is more than this can") }
     switch handle {
     case let timer as TimerHandle: try timer.start(after: .seconds(3_600)) { callback.call() }
