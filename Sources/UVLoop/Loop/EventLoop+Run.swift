@@ -61,14 +61,30 @@ extension EventLoop {
   public func run<R, E>(
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
   ) async throws(E) -> sending R {
-    let result = try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      var result: Result<Transfer<R>, E>?
-      await WaitScope.run(on: core) {
-        do throws(E) { result = .success(Transfer(try await body(self))) } catch { result = .failure(error) }
-      }
-      return try given(result).get()
+    if let scope = WaitScope.open(on: core) { return try await run(in: scope, body).take() }
+    return try await preferring(body).take()
+  }
+
+  /// Apart, since what it needs would be made for a task that has a scope as well.
+  @inline(never)
+  private func run<R, E>(
+    in scope: WaitScope, _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
+  ) async throws(E) -> Transfer<R> {
+    // Holds because it is written before the scope's `run` returns, and read after that.
+    nonisolated(unsafe) var result: Result<Transfer<R>, E>?
+    await scope.run(isolation: self) {
+      do throws(E) { unsafe result = .success(try await preferring(body)) } catch { unsafe result = .failure(error) }
     }
-    return result.take()
+    return try unsafe given(result).get()
+  }
+
+  @inline(__always)
+  private func preferring<R, E>(
+    _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
+  ) async throws(E) -> Transfer<R> {
+    try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
+      Transfer(try await body(self))
+    }
   }
 
   /// Starts a task that belongs to the loop.

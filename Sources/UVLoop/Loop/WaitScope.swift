@@ -1,3 +1,4 @@
+import CLibUV
 import Synchronization
 
 // To hear of a cancellation costs more than the rest of a wait on the loop. A task that waits often hears of it once, in
@@ -21,24 +22,29 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   }
 
   /// Runs `body` in a scope of the calling task's. Where it has one already, and where it is not on the loop, none is opened.
-  ///
-  /// It returns nothing and throws nothing, since a generic one costs more than the whole scope.
+  @inline(__always)
   static func run(
     on core: LoopCore, isolation: isolated (any Actor)? = #isolation, _ body: () async -> Void
   ) async {
-    guard let scope = open(on: core) else { return await body() }
+    if let scope = open(on: core) { await scope.run(body) } else { await body() }
+  }
+
+  /// Runs `body` in this scope, which the calling task has just opened, and closes it.
+  ///
+  /// It returns nothing and throws nothing, since a generic one costs more than the whole scope.
+  @inline(__always)
+  func run(isolation: isolated (any Actor)? = #isolation, _ body: () async -> Void) async {
     await withTaskCancellationHandler {
       _ = isolation
       await body()
     } onCancel: {
-      scope.cancel()
+      cancel()
     }
-    scope.close()
+    close()
   }
 
-  /// Opens one for the calling task; nil where it has one, and where it is not on the loop. Whoever opens it hands the
-  /// task's cancellation to ``cancel()``, and closes it in the same task.
-  private static func open(on core: LoopCore) -> WaitScope? {
+  /// Opens one for the calling task, to run something in it; nil where it has one, and where it is not on the loop.
+  static func open(on core: LoopCore) -> WaitScope? {
     if !core.isCurrent { return nil }
     let task = currentTask
     if core.scopes.scope(of: task) != nil { return nil }
@@ -57,10 +63,7 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   func cancel() { core.onLoop { self.waiting?.cancel() } }
 
   /// Zero outside of tasks, where nobody waits.
-  static var currentTask: UInt {
-    // Holds because it is one reference, to the object that the runtime runs.
-    unsafe withUnsafeCurrentTask { unsafe $0.map { unsafe unsafeBitCast($0, to: UInt.self) } ?? 0 }
-  }
+  static var currentTask: UInt { UInt(bitPattern: unsafe clibuv_current_task()) }
 }
 
 /// The scopes of the tasks that are on a loop. Belongs to the loop's thread.
