@@ -131,7 +131,8 @@ extension LoopWait {
         let wait = LoopWait.probe(on: loop.core)
         let pass: @Sendable () async -> Void = {
           let value = try? await wait.value("test")
-          #expect((value != nil) == (wait.end == .resumed))
+          // A task that is cancelled before it waits does not look at what has come.
+          #expect(value == nil ? wait.end != .resumed || Task.isCancelled : wait.end == .resumed)
           passed.add()
         }
         let waiter = round % 2 == 0 ? loop.task { _ in await pass() } : Task.detached { await pass() }
