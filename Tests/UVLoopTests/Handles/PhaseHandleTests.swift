@@ -91,7 +91,7 @@ import Testing
         while calls.count("input") == before { try await loop.sleep(for: .zero) }
         try await onPlainThread { try? loop.post { calls.mark("post") } }
       }
-      while calls.count("timer") < 3 { try await loop.sleep(for: .milliseconds(1)) }
+      while calls.count("timer") < 3 || calls.count("post") < 3 { try await loop.sleep(for: .milliseconds(1)) }
       idle.stop()
       let turns = loop.turns - start
       #expect(calls.count("post") == 3)
