@@ -144,7 +144,7 @@ import Testing
       }
       go.signal()
       try await ended.wait()
-      await expectEventually { await loop.run { loop in loop.core.work.isEmpty } }
+      await expectEventually { await loop.run { loop in loop.core.requests.isEmpty } }
     }
   }
 

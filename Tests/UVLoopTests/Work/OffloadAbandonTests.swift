@@ -11,7 +11,7 @@ import Testing
 
   /// Shutdown does not wait for abandoned calls, and the harness takes none that is left.
   private static func waitUntilNoCallIsLeft(on loop: EventLoop) async {
-    #expect(await eventually { await loop.run { loop in loop.core.work.isEmpty } })
+    #expect(await eventually { await loop.run { loop in loop.core.requests.isEmpty } })
   }
 
   @Test func `C-09 a caller that is cancelled while the call runs goes on at once and the call to its end`()
