@@ -13,7 +13,9 @@ import Testing
         pair.drain()
         calls.mark("poll")
       }
-      // In the iteration that it is called in first: one that is started among the calls before a poll comes with the next.
+      // In the iteration that it is called in first: one that is started among the calls before a poll comes with the next,
+      // for which something must wake the loop.
+      try loop.schedule(after: .milliseconds(1)) {}
       try prepare.start {
         if calls.count("prepare") == 0 { pair.feed() }
         calls.mark("prepare")
