@@ -66,20 +66,10 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     let entry = lock.withLock {
       let entry = entries.removeValue(forKey: id.number)
       if let job = entry?.job { numbers?[job] = nil }
-      if entries.capacity > LoopTasks.keptCapacity && entries.count < entries.capacity / 4 { halve() }
+      if entries.giveBackMemory(above: LoopTasks.keptCapacity) && numbers != nil { _ = index() }
       return entry
     }
     _ = consume entry
-  }
-
-  /// A quarter is enough. A dictionary keeps its memory however little is left in it.
-  @inline(never)
-  private func halve() {
-    var less: [UInt64: Entry] = [:]
-    less.reserveCapacity(entries.capacity / 2)
-    for (number, entry) in entries { less[number] = entry }
-    entries = less
-    if numbers != nil { _ = index() }
   }
 
   /// Which job a task is, if that is not known yet. All jobs of a task are one.

@@ -1,12 +1,12 @@
 import CLibUV
 import Synchronization
 
-// To hear of a cancellation costs more than the rest of a wait on the loop. A task that waits often hears of it once, in
-// a scope around all that it does, and each wait that begins on the loop says there that it is the one to be ended.
+// To hear of a cancellation costs more than the rest of a wait on the loop. A task that waits often hears of it once,
+// in a scope around all that it does, and each wait that begins on the loop says there that it is the one to be ended.
 //
-// The scope must be that of the very task that waits. A thread may run one task inside another's job, and so the loop asks
-// the runtime which one calls. A task is known by the address of the runtime's object, which is used again when it has
-// ended. But its scope is over before: as long as it is not, the task lives, and no other has the address.
+// The scope must be that of the very task that waits. A thread may run one task inside another's job, and so the loop
+// asks the runtime which one calls. A task is known by the address of the runtime's object, which is used again when it
+// has ended. But its scope is over before: as long as it is not, the task lives, and no other has the address.
 
 /// The cancellation of one task, for its waits on one loop. Belongs to the loop's thread, but for its end.
 final class WaitScope: @unchecked Sendable {  // Holds because of the line above, and `isOver` is atomic.
@@ -21,7 +21,8 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
     self.task = task
   }
 
-  /// Runs `body` in a scope of the calling task's. Where it has one already, and where it is not on the loop, none is opened.
+  /// Runs `body` in a scope of the calling task's. Where it has one already, and where it is not on the loop, none is
+  /// opened.
   @inline(__always)
   static func run(
     on core: LoopCore, isolation: isolated (any Actor)? = #isolation, _ body: () async -> Void
@@ -93,21 +94,12 @@ final class WaitScopes {
     if last === scope { last = nil }
     // The address may belong to another task by now, which has opened its own.
     if scopes[scope.task] === scope { scopes[scope.task] = nil }
-    if scopes.capacity > WaitScopes.keptCapacity && scopes.count < scopes.capacity / 4 { halve() }
+    scopes.giveBackMemory(above: WaitScopes.keptCapacity)
   }
 
   /// At the end of the loop, when no wait begins any more.
   func removeAll() {
     last = nil
     scopes = [:]
-  }
-
-  /// A quarter is enough. A dictionary keeps its memory however little is left in it.
-  @inline(never)
-  private func halve() {
-    var less: [UInt: WaitScope] = [:]
-    less.reserveCapacity(scopes.capacity / 2)
-    for (task, scope) in scopes { less[task] = scope }
-    scopes = less
   }
 }
