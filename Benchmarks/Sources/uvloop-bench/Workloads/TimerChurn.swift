@@ -92,56 +92,46 @@ extension Workload {
     return figures
   }
 
-  private static func reschedule(
-    _ count: Int, _ pending: Int, isolation: isolated any LoopActor
+  /// Timers that stay get another time, a random one each time.
+  private static func move<Timer>(
+    _ count: Int, _ pending: Int, start: (Duration) throws -> Timer, move: (Timer, Duration) throws -> Void,
+    end: (Timer) -> Void
   ) throws -> [Figure] {
     let seen = Seen(count + pending)
     var random = Random()
     var ids = Array(0..<pending)
-    let calls = try (0..<pending).map { _ in try isolation.loop.schedule(after: farAway(&random)) {} }
+    let timers = try ids.map { _ in try start(farAway(&random)) }
     let watch = Stopwatch()
     for id in pending..<pending + count {
       let victim = random.below(pending)
       seen.mark(ids[victim])
       ids[victim] = id
-      calls[victim].reschedule(after: farAway(&random))
+      try move(timers[victim], farAway(&random))
     }
     let figures = watch.throughput(count)
-    for (id, call) in zip(ids, calls) {
+    for (id, timer) in zip(ids, timers) {
       seen.mark(id)
-      call.cancel()
+      end(timer)
     }
     try seen.check()
     return figures
   }
 
-  /// Starts handles anew, which stay: a timer that is started while it runs is stopped first, by libuv.
-  private static func restart(
-    _ count: Int, _ pending: Int, isolation: isolated any LoopActor
-  ) throws -> [Figure] {
-    let seen = Seen(count + pending)
-    var random = Random()
-    var ids = Array(0..<pending)
-    var timers: [TimerHandle] = []
-    for _ in 0..<pending {
-      let timer = try TimerHandle()
-      try timer.start(after: farAway(&random)) {}
-      timers.append(timer)
-    }
-    let watch = Stopwatch()
-    for id in pending..<pending + count {
-      let victim = random.below(pending)
-      seen.mark(ids[victim])
-      ids[victim] = id
-      try timers[victim].start(after: farAway(&random)) {}
-    }
-    let figures = watch.throughput(count)
-    for (id, timer) in zip(ids, timers) {
-      seen.mark(id)
-      timer.close()
-    }
-    try seen.check()
-    return figures
+  private static func reschedule(_ count: Int, _ pending: Int, isolation: isolated any LoopActor) throws -> [Figure] {
+    try move(
+      count, pending, start: { try isolation.loop.schedule(after: $0, isolation: isolation) {} },
+      move: { $0.reschedule(after: $1) }, end: { $0.cancel() })
+  }
+
+  /// Starts handles anew: a timer that is started while it runs is stopped first, by libuv.
+  private static func restart(_ count: Int, _ pending: Int, isolation: isolated any LoopActor) throws -> [Figure] {
+    try move(
+      count, pending,
+      start: {
+        let timer = try TimerHandle(isolation: isolation)
+        try timer.start(after: $0) {}
+        return timer
+      }, move: { try $0.start(after: $1) {} }, end: { $0.close() })
   }
 }
 
