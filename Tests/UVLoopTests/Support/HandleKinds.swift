@@ -21,8 +21,6 @@ enum HandleKind: String, CaseIterable, CustomTestStringConvertible, Sendable {
 
   /// The kinds that call back only once they have been started.
   static let startable = allCases.filter { $0 != .async }
-  /// The kinds that call back in every iteration, once they have been started.
-  static let phases: [HandleKind] = [.prepare, .check, .idle]
 }
 
 /// One handle of any kind, and what differs between kinds: how it is started and made to call. Lives on its loop.
@@ -60,8 +58,8 @@ final class AnyHandle {
     }
   }
 
-  /// From now on the callback may come: an hour from now, in the next iteration, or as soon as it is provoked. A second start
-  /// needs another one, since the first is not kept.
+  /// From now on the callback may come: an hour from now, in the next iteration, or as soon as it is provoked. A second
+  /// start needs another one, since the first is not kept.
   func start(calling another: (() -> Void)? = nil) throws(UVError) {
     if let another {
       unused = Callback(another)
