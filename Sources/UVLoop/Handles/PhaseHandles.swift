@@ -1,13 +1,13 @@
 import CLibUV
 
-// The three handles of libuv that call once an iteration, each at its place: idle, prepare, the poll, check. What differs
-// is the place. The loop has one of each kind of its own, by which it runs its queue; in which order it and these are
-// called at one place is not promised.
+// The three handles of libuv that call once an iteration, each at its place: idle, prepare, the poll, check. What
+// differs is the place. The loop has one of each kind of its own, by which it runs its queue; in which order it and
+// these are called at one place is not promised.
 
 /// A `uv_prepare_t`: calls before each poll.
 ///
-/// For code that must see to something before the loop waits: the event loop of another library that is embedded in this
-/// one, say. It does not make the loop go round: one that waits calls it again when it has woken.
+/// For code that must see to something before the loop waits: the event loop of another library that is embedded in
+/// this one, say. It does not make the loop go round: one that waits calls it again when it has woken.
 ///
 /// > libuv: `uv_prepare_t`, `uv_prepare_init`.
 public final class PrepareHandle: LoopHandle {
@@ -63,10 +63,11 @@ public final class CheckHandle: LoopHandle {
   public func stop() { phase.stop() }
 }
 
-/// A `uv_idle_t`: calls once an iteration, and keeps the loop from ever waiting: a whole CPU, for as long as it is started.
+/// A `uv_idle_t`: calls once an iteration, and keeps the loop from ever waiting: a whole CPU, for as long as it is
+/// started.
 ///
-/// Its name is libuv's, and misleads: it does not call when the loop is idle, but keeps it from being so. Input, timers and
-/// posts go on. A loop in debug mode reports one that has been started for more than ten seconds.
+/// Its name is libuv's, and misleads: it does not call when the loop is idle, but keeps it from being so. Input, timers
+/// and posts go on. A loop in debug mode reports one that has been started for more than ten seconds.
 ///
 /// > libuv: `uv_idle_t`, `uv_idle_init`.
 public final class IdleHandle: LoopHandle {

@@ -1,9 +1,9 @@
 import CLibUV
 
 // What libuv's loop has under a descriptor's number is the watcher that was started last, and there is one at most: it
-// refuses a second start with `EEXIST`. But whatever watches the number, `uv_poll_stop` and `uv_close` of any `uv_poll_t`
-// take the number out of the epoll set (`uv__platform_invalidate_fd`), and whoever has it now would never hear again. So
-// libuv is not told to stop what it does not watch.
+// refuses a second start with `EEXIST`. But whatever watches the number, `uv_poll_stop` and `uv_close` of any
+// `uv_poll_t` take the number out of the epoll set (`uv__platform_invalidate_fd`), and whoever has it now would never
+// hear again. So libuv is not told to stop what it does not watch.
 
 extension HandleActivity {
   /// A task waits for the next event.
@@ -97,7 +97,8 @@ extension HandleActivity {
     UVError(
       .busy, call: "PollHandle.\(call)",
       """
-      Descriptor \(descriptor) is waited for already, by a callback or by a task. One of them can have the handle at a time.
+      Descriptor \(descriptor) is waited for already, by a callback or by a task. One of them can have the handle at a \
+      time.
       """)
   }
 

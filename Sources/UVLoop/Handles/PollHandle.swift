@@ -85,8 +85,9 @@ public final class PollHandle: LoopHandle {
   /// file. Of a descriptor that is closed later the kernel says nothing: the handle stays active and hears no more.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` without an event, or with unknown ones;
-  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed, unless the handle watches it for these very
-  ///   events; ``UVError/Code/fileExists`` while another handle, or C code, watches it on this loop; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///   ``UVError/Code/badFileDescriptor`` if the descriptor has been closed, unless the handle watches it for these
+  ///   very events; ``UVError/Code/fileExists`` while another handle, or C code, watches it on this loop;
+  ///   ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > libuv: `uv_poll_start`.
   public func start(for events: Events, _ body: @escaping (Result<Events, UVError>) -> Void) throws(UVError) {
@@ -102,15 +103,16 @@ public final class PollHandle: LoopHandle {
   /// }
   /// ```
   ///
-  /// Who waits again at once, for the same events, causes no system call, and nobody looks at the descriptor. Between two
-  /// waits the handle is inactive: what holds meanwhile is told to the next wait, since the kernel still says so then. But
-  /// libuv watches the descriptor until the loop's next poll. Before the descriptor is closed, its number comes to belong to
-  /// something else, or C code watches it, call ``stop()`` or `close`: the next wait might hear nothing.
+  /// Who waits again at once, for the same events, causes no system call, and nobody looks at the descriptor. Between
+  /// two waits the handle is inactive: what holds meanwhile is told to the next wait, since the kernel still says so
+  /// then. But libuv watches the descriptor until the loop's next poll. Before the descriptor is closed, its number
+  /// comes to belong to something else, or C code watches it, call ``stop()`` or `close`: the next wait might hear
+  /// nothing.
   ///
   /// - Returns: Those of the events that hold.
-  /// - Throws: As ``start(for:_:)`` does, and what that gives its callback as a failure; ``UVError/Code/busy`` while the
-  ///   handle has been started, or another task waits at it; ``UVError/Code/handleClosed`` when it is closed meanwhile;
-  ///   ``UVError/Code/loopClosed`` when the loop shuts down; `CancellationError`.
+  /// - Throws: As ``start(for:_:)`` does, and what that gives its callback as a failure; ``UVError/Code/busy`` while
+  ///   the handle has been started, or another task waits at it; ``UVError/Code/handleClosed`` when it is closed
+  ///   meanwhile; ``UVError/Code/loopClosed`` when the loop shuts down; `CancellationError`.
   ///
   /// > Isolation: On the loop, as all of the handle.
   ///

@@ -40,11 +40,12 @@ public final class TimerHandle: LoopHandle {
   /// so that a loop that was blocked for three intervals makes one late call, and lateness adds up.
   ///
   /// On a started timer it replaces delay, interval and callback. In the timer's own callback it does the same. For a
-  /// deadline that moves all the time, as a time limit does while data comes, use ``EventLoop/schedule(after:isolation:_:)``
-  /// and ``ScheduledCall/reschedule(after:)``: they take less time, and keep nanoseconds.
+  /// deadline that moves all the time, as a time limit does while data comes, use
+  /// ``EventLoop/schedule(after:isolation:_:)`` and ``ScheduledCall/reschedule(after:)``: they take less time, and keep
+  /// nanoseconds.
   ///
-  /// Timers call in the order of their milliseconds, and in the order of their starts within one. A start with zero counts
-  /// from the next poll.
+  /// Timers call in the order of their milliseconds, and in the order of their starts within one. A start with zero
+  /// counts from the next poll.
   ///
   /// - Parameters:
   ///   - delay: Rounded up to whole milliseconds; the largest `Duration` is as good as never.
@@ -67,9 +68,9 @@ public final class TimerHandle: LoopHandle {
 
   /// Starts a repeating timer anew, with its interval as the delay. A timer that does not repeat is left as it is.
   ///
-  /// - Throws: ``UVError/Code/invalidArgument`` (`EINVAL`) if it was never started, or repeats and its callback is gone, where
-  ///   libuv's timer would still have it: it has been stopped, or got its interval as a one-shot that had fired.
-  ///   ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  /// - Throws: ``UVError/Code/invalidArgument`` (`EINVAL`) if it was never started, or repeats and its callback is
+  ///   gone, where libuv's timer would still have it: it has been stopped, or got its interval as a one-shot that had
+  ///   fired. ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > libuv: `uv_timer_again`.
   public func again() throws(UVError) { try timer.again() }

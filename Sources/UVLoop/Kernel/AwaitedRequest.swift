@@ -2,8 +2,8 @@ import CLibUV
 
 /// A request that a task awaits, and what libuv reads and writes for it.
 ///
-/// A task that is cancelled goes on at once. libuv is asked to take the request out of the pool's queue; if it has begun it
-/// goes on, its buffers are kept until its callback, and what it brings late is handed to `unwanted`.
+/// A task that is cancelled goes on at once. libuv is asked to take the request out of the pool's queue; if it has
+/// begun it goes on, its buffers are kept until its callback, and what it brings late is handed to `unwanted`.
 @safe final class AwaitedRequest: PendingRequest, WaitOwner, @unchecked Sendable {  // Holds as for all requests.
   typealias Start = @Sendable (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
 

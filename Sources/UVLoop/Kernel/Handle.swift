@@ -127,8 +127,8 @@ import CLibUV
     _ = consume function
   }
 
-  /// In libuv's callback, and last there: calls the user's function. A one-shot is inactive before it calls; whether anybody
-  /// needs it is known only afterwards.
+  /// In libuv's callback, and last there: calls the user's function. A one-shot is inactive before it calls; whether
+  /// anybody needs it is known only afterwards.
   @inline(__always)
   final func call(once isOnce: Bool = false) {
     guard let function else { return }

@@ -40,8 +40,8 @@ enum HandleState: Hashable, Sendable {
     return true
   }
 
-  /// Records that a reason has gone: a stop, or the firing of a one-shot. `true` if it was the last one, and the handle is
-  /// inactive now. No change once closing or closed.
+  /// Records that a reason has gone: a stop, or the firing of a one-shot. `true` if it was the last one, and the handle
+  /// is inactive now. No change once closing or closed.
   mutating func deactivate(_ reason: HandleActivity) -> Bool {
     guard case .open(let reasons) = self, isActive else { return false }
     self = .open(reasons.subtracting(reason))

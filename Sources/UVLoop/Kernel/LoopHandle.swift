@@ -8,8 +8,8 @@ import CLibUV
 /// > Isolation: Created and used on its loop only; nothing else compiles. A call that reaches it off the loop through
 /// unsafe code traps, in release builds too.
 ///
-/// > Ownership: While it is active the loop keeps it, and it goes on calling though nobody holds it. One that is dropped
-/// while it is inactive is closed.
+/// > Ownership: While it is active the loop keeps it, and it goes on calling though nobody holds it. One that is
+/// dropped while it is inactive is closed.
 ///
 /// > libuv: `uv_handle_t`.
 public class LoopHandle {
@@ -42,13 +42,13 @@ public class LoopHandle {
   /// ``closed(isolation:)`` waits for that.
   public final func close() { engine.close() }
 
-  /// Waits until the handle is closed and libuv has let go of it, by whomever it is closed. Returns at once if that is so
-  /// already. It closes nothing.
+  /// Waits until the handle is closed and libuv has let go of it, by whomever it is closed. Returns at once if that is
+  /// so already. It closes nothing.
   ///
   /// - Returns: True; false if the wait has ended before.
   ///
-  /// > Cancellation: Ends the wait. So does a shutdown, where the handle is open when it begins: it closes the handle itself, but
-  /// only when the loop's tasks have ended, and they may wait for the one that waits here.
+  /// > Cancellation: Ends the wait. So does a shutdown, where the handle is open when it begins: it closes the handle
+  /// itself, but only when the loop's tasks have ended, and they may wait for the one that waits here.
   @discardableResult
   public final func closed(isolation: isolated (any Actor)? = #isolation) async -> Bool {
     await engine.closed(isolation: isolation)

@@ -81,7 +81,8 @@ import CLibUV
     for handle in handles { handle.afterPoll() }
   }
 
-  // libuv watches a descriptor for one handle of a loop at most, of whatever kind, and refuses a second one with `EEXIST`.
+  // libuv watches a descriptor for one handle of a loop at most, of whatever kind, and refuses a second one with
+  // `EEXIST`.
 
   /// The active handle that watches the descriptor.
   func claimant(of descriptor: Int32) -> Handle? {

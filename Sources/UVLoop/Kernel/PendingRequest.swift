@@ -6,7 +6,7 @@ import CLibUV
 //
 // Who owns what while it is in flight:
 //   the memory of the request, and what it reads and writes   this object
-//   this object                                               libuv, until its callback; and the loop's list of requests
+//   this object                                               libuv, until its callback; the loop's list too
 
 /// What a request is for, in reports and snapshots. Each use has one, in its own file.
 struct RequestKind: RawRepresentable, Hashable, Sendable {
@@ -16,8 +16,8 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
 /// The life of one libuv request, written once for all kinds. Belongs to the loop's thread.
 ///
 /// Requests are never closed: the memory is ours again in the callback, which always comes, also after a cancel. A
-/// request belongs to the operation that asked for it, and not to a handle: of one handle several may be in flight. What
-/// libuv reads or writes meanwhile is kept by a kind, which derives from this.
+/// request belongs to the operation that asked for it, and not to a handle: of one handle several may be in flight.
+/// What libuv reads or writes meanwhile is kept by a kind, which derives from this.
 @safe class PendingRequest: @unchecked Sendable {  // Holds because it belongs to the loop's thread.
   final let core: LoopCore
   final let kind: RequestKind

@@ -40,8 +40,8 @@ enum PoolStart {
     return number == 0 ? 1 : number < 0 ? 1_024 : min(Int(number), 1_024)
   }
 
-  /// Around the submission of each request that goes to the pool. Of two loops that come first at the same time either may
-  /// be the one that makes the threads, and so both are careful.
+  /// Around the submission of each request that goes to the pool. Of two loops that come first at the same time either
+  /// may be the one that makes the threads, and so both are careful.
   @inline(__always)
   static func around<R>(_ submit: () -> R) -> R {
     begun.load(ordering: .acquiring) == generation ? submit() : first(submit)

@@ -12,8 +12,8 @@ protocol LoopComponent: AnyObject {
   func passIdle() -> Bool
   /// After each poll.
   func afterPoll()
-  /// Shutdown, before anything else: stops taking on what others ask of the program, such as connections. What was accepted
-  /// has not run yet.
+  /// Shutdown, before anything else: stops taking on what others ask of the program, such as connections. What was
+  /// accepted has not run yet.
   func quiesce()
   /// Shutdown, first part: resumes every wait with `loopClosed` and drops what will not happen.
   func releaseWaits()

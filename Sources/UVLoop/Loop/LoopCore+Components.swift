@@ -10,8 +10,8 @@ struct ComponentKey<Component: LoopComponent>: Sendable {
 /// One number for each type of component in the process.
 private let nextIndex = Atomic(0)
 
-/// The components of a loop by their key, so that what is asked for at every call is a load away. In plain memory: an array
-/// asks whether it is shared, and a property of a class is looked after at run time.
+/// The components of a loop by their key, so that what is asked for at every call is a load away. In plain memory: an
+/// array asks whether it is shared, and a property of a class is looked after at run time.
 @safe final class ComponentTable {
   private static let capacity = 32
   private let slots = UnsafeMutablePointer<AnyObject?>.allocate(capacity: ComponentTable.capacity)

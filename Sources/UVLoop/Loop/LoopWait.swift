@@ -11,12 +11,12 @@ import Synchronization
 //   ▲                                                                             │
 //   └────────────────────── renew, where nobody else holds it ────────────────────┘
 //
-// The end comes once, from one of three: `resume`, by whoever has what was waited for; `cancel`, on any thread; `close`,
-// by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to the loop's thread
-// from then on.
+// The end comes once, from one of three: `resume`, by whoever has what was waited for; `cancel`, on any thread;
+// `close`, by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to the
+// loop's thread from then on.
 //
-// The class is not generic over what it carries: the runtime looks up the metadata of a generic actor each time that one is
-// made, enqueued on and freed, which is a quarter of what a wait costs.
+// The class is not generic over what it carries: the runtime looks up the metadata of a generic actor each time that
+// one is made, enqueued on and freed, which is a quarter of what a wait costs.
 
 /// What a task waits for on a loop.
 ///
@@ -38,9 +38,9 @@ protocol WaitOwner: AnyObject, Sendable {
 ///
 /// A task that waits at a continuation is resumed on the global pool first and hops to its actor from there: 20 to
 /// 40 µs and two allocations, even when the loop's own thread resumed it. A wait is an actor that is its own executor
-/// instead. To await ``pass()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and then
-/// gives it to the loop, which runs it as one of its own. If the task is isolated to the loop it goes on at once; if not
-/// it hops to where it belongs.
+/// instead. To await ``pass()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and
+/// then gives it to the loop, which runs it as one of its own. If the task is isolated to the loop it goes on at once;
+/// if not it hops to where it belongs.
 @safe actor LoopWait {
   /// How a wait has ended.
   enum End: UInt, Sendable {
@@ -142,8 +142,8 @@ extension LoopWait {
     }
   }
 
-  /// Waits until somebody resumes it who was given it, also in a task that is cancelled meanwhile: `cancel`, which runs at
-  /// once and on any thread, decides what that means. False if the wait was cancelled.
+  /// Waits until somebody resumes it who was given it, also in a task that is cancelled meanwhile: `cancel`, which runs
+  /// at once and on any thread, decides what that means. False if the wait was cancelled.
   func isResumed(isolation: isolated (any Actor)?, onCancel cancel: @Sendable () -> Void) async -> Bool {
     await withTaskCancellationHandler {
       _ = isolation
@@ -230,8 +230,8 @@ extension LoopWait {
     return true
   }
 
-  /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and looks at
-  /// what it waited at.
+  /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and
+  /// looks at what it waited at.
   nonisolated func cancel() {
     let isTold = core.onLoop { if self.end(.cancelled) { self.callOff() } }
     // A loop that has ended has ended its waits too.

@@ -4,8 +4,8 @@ import Testing
 
 @testable import UVLoop
 
-/// What holds for every request of the library. Who must keep one from being answered holds all workers, and the pool is one
-/// per process.
+/// What holds for every request of the library. Who must keep one from being answered holds all workers, and the pool
+/// is one per process.
 @Suite(.alone) struct RequestLawsTests {
   @Test(arguments: Requesting.allCases)
   func `G-25 a request ends, on the loop and elsewhere, and is in no list afterwards`(_ kind: Requesting) async throws {
