@@ -302,12 +302,19 @@ extern int clibuv_each_image(int (*visit)(const struct clibuv_image *, size_t, v
     __asm__("dl_iterate_phdr");
 #endif
 
-// The Swift runtime's own; it has a symbol and no declaration.
+// The Swift runtime's own, which have symbols and no declarations.
+#ifdef __APPLE__
+#define CLIBUV_SYMBOL(name) __asm__("_" name)
+#else
+#define CLIBUV_SYMBOL(name) __asm__(name)
+#endif
+
 extern char *clibuv_swift_demangle(const char *name, size_t length, char *buffer, size_t *size, uint32_t flags)
-    __asm__("swift_demangle");
+    CLIBUV_SYMBOL("swift_demangle");
 
 // The Swift task that runs on this thread, or null. `withUnsafeCurrentTask` asks for it too, but retains it and calls a
 // closure for it: 340 instructions instead of 20, at each wait.
-extern const void *clibuv_current_task(void) __attribute__((swiftcall)) __asm__("swift_task_getCurrent");
+extern const void *clibuv_current_task(void) __attribute__((swiftcall))
+    CLIBUV_SYMBOL("swift_task_getCurrent");
 
 #endif
