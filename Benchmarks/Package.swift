@@ -15,6 +15,8 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOPosix", package: "swift-nio"),
 ]
 
+let warnings: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra"])]
+
 let package = Package(
   name: "UVLoopBenchmarks",
   platforms: [.macOS(.v26)],
@@ -26,7 +28,7 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"]), .brew(["libuv"])]),
-    .target(name: "CPeers", dependencies: ["CUV"], cSettings: [.unsafeFlags(["-Wall", "-Wextra"])]),
+    .target(name: "CPeers", dependencies: ["CUV"], cSettings: warnings),
     .target(name: "CCounting"),
     .executableTarget(name: "uvloop-count", dependencies: ["CCounting", "UVLoop"], swiftSettings: settings),
     .executableTarget(name: "startup-measure"),
@@ -38,6 +40,10 @@ let package = Package(
       dependencies: nio,
       swiftSettings: settings
     ),
+    // The load of the servers that W5 measures, and those: each runs alone in its process.
+    .executableTarget(name: "tcpload", dependencies: ["CPeers"], cSettings: warnings),
+    .executableTarget(
+      name: "server-c", dependencies: ["CPeers", "CUV"], cSettings: warnings + [.headerSearchPath("../CPeers")]),
     .executableTarget(
       name: "uvloop-bench",
       dependencies: nio + [
