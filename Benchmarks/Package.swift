@@ -23,6 +23,7 @@ let package = Package(
   dependencies: [
     .package(name: "UVLoop", path: ".."),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
   ],
@@ -44,6 +45,10 @@ let package = Package(
     .executableTarget(name: "tcpload", dependencies: ["CPeers"], cSettings: warnings),
     .executableTarget(
       name: "server-c", dependencies: ["CPeers", "CUV"], cSettings: warnings + [.headerSearchPath("../CPeers")]),
+    .executableTarget(name: "server-nio", dependencies: nio, swiftSettings: settings),
+    .executableTarget(
+      name: "server-flyingsocks", dependencies: [.product(name: "FlyingSocks", package: "FlyingFox")],
+      swiftSettings: settings),
     .executableTarget(
       name: "uvloop-bench",
       dependencies: nio + [
