@@ -49,7 +49,8 @@ DARK = dict(
 )
 
 # Each unit in terms of one that takes prefixes.
-UNITS = {"ops/s": (1, "/s"), "ns": (1e-9, "s"), "us": (1e-6, "s"), "ms": (1e-3, "s"), "B": (1, "B")}
+UNITS = {"ops/s": (1, "/s"), "ns": (1e-9, "s"), "us": (1e-6, "s"), "ms": (1e-3, "s"), "B": (1, "B"),
+         "MiB/s": (2**20, "B/s")}
 
 pyplot.rcParams.update(
     {
@@ -94,7 +95,7 @@ class Figures:
 
     def rises(self, workload):
         """Whether more is better."""
-        return self.units[workload] == "ops/s"
+        return self.units[workload].endswith("/s")
 
     def formatter(self, workload):
         return EngFormatter(UNITS[self.units[workload]][1])

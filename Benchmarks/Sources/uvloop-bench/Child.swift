@@ -27,10 +27,18 @@ struct Child {
       return try start([beside("startup-measure"), "\(scriptSize)"] + script.command("startup-once"))
     case .program(let name):
       return try start([beside("startup-measure"), "\(size)", beside(name)])
+    case .server(.program(let name), let load):
+      return try start(under(load) + [beside(name), peer.name])
+    case .server(.script(let script), let load):
+      return try start(under(load) + script.serverCommand())
     }
   }
 
   private var scriptSize: Int { workload.isPerOperation ? max(1, size / Script.slowness) : size }
+
+  private func under(_ load: Load) -> [String] {
+    [beside("tcpload"), load.kind, "\(size)", "\(load.connections)", "\(load.bytes)"]
+  }
 
   /// A program of the same build.
   private func beside(_ name: String) -> String {

@@ -4,7 +4,7 @@ struct Workload: Sendable {
   let name: String
   /// One line for people.
   let title: String
-  /// How many operations a run has; a quick one has fewer.
+  /// How many operations a run has, or for how many milliseconds a server is under load; a quick one has fewer.
   let size: Int
   let quickSize: Int
   /// Whether a shorter run goes before, in the same process. Not where memory is measured.
@@ -13,6 +13,8 @@ struct Workload: Sendable {
   var isPerOperation = true
   /// Where its threads may run.
   var placements: [Placement] = [.free]
+  /// Who does it in a quick run of all workloads; nil for everybody.
+  var quickPeers: Set<String>?
   let peers: [Peer]
 
   func size(quick: Bool) -> Int { quick ? quickSize : size }
@@ -35,6 +37,8 @@ struct Peer: Sendable {
     case scriptStart(Script)
     /// A program that is started so many times.
     case program(String)
+    /// A server in a process of its own, under a load from another one.
+    case server(Server, Load)
   }
 
   init(_ name: String, _ measure: @escaping @Sendable (_ size: Int) async throws -> [Figure]) {
@@ -70,8 +74,9 @@ struct Figure: Sendable {
     case microseconds = "us"
     case milliseconds = "ms"
     case bytes = "B"
+    case mebibytesPerSecond = "MiB/s"
 
-    var isBetterHigh: Bool { self == .operationsPerSecond }
+    var isBetterHigh: Bool { self == .operationsPerSecond || self == .mebibytesPerSecond }
   }
 }
 

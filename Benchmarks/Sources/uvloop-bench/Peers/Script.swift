@@ -7,17 +7,26 @@ import Foundation
 struct Script: Sendable, Hashable {
   private var interpreter: String
   private let file: String
+  /// Of the servers.
+  private let serverFile: String
   private let arguments: [String]
   /// What helps where the interpreter is there and the peer is not.
   private let remedy: String
 
   private static let named: [(name: String, script: Script)] = [
-    ("asyncio", Script(interpreter: "python3", file: "peers.py", arguments: ["asyncio"], remedy: "")),
-    ("uvloop", Script(interpreter: "python3", file: "peers.py", arguments: ["uvloop"], remedy: uvloopRemedy)),
-    ("node", Script(interpreter: "node", file: "peers.mjs", arguments: [], remedy: "")),
+    ("asyncio", python("asyncio", remedy: "")),
+    ("uvloop", python("uvloop", remedy: "`python3 -m pip install uvloop` adds it.")),
+    (
+      "node",
+      Script(interpreter: "node", file: "peers.mjs", serverFile: "servers.mjs", arguments: [], remedy: "")
+    ),
   ]
 
-  private static let uvloopRemedy = "`python3 -m pip install uvloop` adds it."
+  private static func python(_ name: String, remedy: String) -> Script {
+    Script(interpreter: "python3", file: "peers.py", serverFile: "servers.py", arguments: [name], remedy: remedy)
+  }
+
+  static func named(_ name: String) -> Script? { named.first { $0.name == name }?.script }
 
   static let all = named.map { Peer($0.name, .script($0.script)) }
 
@@ -30,9 +39,13 @@ struct Script: Sendable, Hashable {
   /// The scripts are found beside this source, since the package is run where it is built.
   private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../Peers")
 
-  func command(_ arguments: String...) -> [String] {
-    [interpreter, Script.folder.appending(path: file).standardized.path(percentEncoded: false)] + self.arguments
-      + arguments
+  func command(_ arguments: String...) -> [String] { run(file) + arguments }
+
+  /// It takes what it is to do, which the load says.
+  func serverCommand() -> [String] { run(serverFile) }
+
+  private func run(_ file: String) -> [String] {
+    [interpreter, Script.folder.appending(path: file).standardized.path(percentEncoded: false)] + arguments
   }
 
   /// This script with its interpreter's own path, since what is on the PATH may be a script that looks for it, which
@@ -55,9 +68,11 @@ struct Scripts {
   mutating func runnable(_ peers: [Peer]) -> [Peer] {
     peers.compactMap { peer in
       switch peer.work {
-      case .here, .program: peer
+      case .here, .program, .server(.program, _): peer
       case .script(let script): find(script, peer.name).map { Peer(peer.name, .script($0)) }
       case .scriptStart(let script): find(script, peer.name).map { Peer(peer.name, .scriptStart($0)) }
+      case .server(.script(let script), let load):
+        find(script, peer.name).map { Peer(peer.name, .server(.script($0), load)) }
       }
     }
   }
