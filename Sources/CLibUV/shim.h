@@ -50,6 +50,14 @@ static inline int clibuv_cpu(void) { return sched_getcpu(); }
 static inline int clibuv_cpu(void) { return -1; }
 #endif
 
+// Takes a connection as a socket that is non-blocking and closed by an `exec`. Hides behind _GNU_SOURCE too.
+#if defined(__linux__)
+extern int clibuv_accept4(int, struct sockaddr *, socklen_t *, int) __asm__("accept4");
+static inline int clibuv_accept(int listener) {
+  return clibuv_accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+#endif
+
 // Keeps the compiler from moving stores and loads across this place; the CPU may.
 static inline void clibuv_compiler_fence(void) { __asm__ __volatile__("" ::: "memory"); }
 
