@@ -148,8 +148,8 @@ enum Socket {
   /// Whether it is a socket that has a peer.
   static func isConnected(_ descriptor: Int32) -> Bool { unsafe withPeerAddress(of: descriptor) { _ in } >= 0 }
 
-  /// Lends the `sockaddr` that the socket is bound to, as long as it is: of a Unix socket the length says where the name
-  /// ends. Calls nothing if the status is negative.
+  /// Lends the `sockaddr` that the socket is bound to, as long as it is: of a Unix socket the length says where the
+  /// name ends. Calls nothing if the status is negative.
   static func withLocalAddress(of descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Void) -> Int32 {
     unsafe withAddress(body) { unsafe getsockname(descriptor, $0, $1) }
   }
