@@ -1,7 +1,7 @@
 /// An open descriptor with one owner, who closes it.
 ///
-/// It cannot be copied: whoever gets it by `consuming`, or moves it into a variable, is its owner from then on, and the
-/// compiler refuses a second use. When the owner drops it, the descriptor is closed.
+/// It cannot be copied. Passing it on makes the receiver its owner, and the compiler refuses to use it a second time.
+/// When its owner drops it, the descriptor is closed.
 ///
 /// ```swift
 /// let descriptor = try await stream.detach()
@@ -10,8 +10,8 @@
 ///
 /// > Isolation: None. It can be made, handed on and dropped on any thread.
 ///
-/// > Ownership: Nobody else may close the number while this has it. A number that is closed twice may belong to a file
-/// > that another thread has opened in between.
+/// > Ownership: Nothing else may close the number meanwhile. A second close could hit a file that another thread has
+/// > opened under the same number.
 ///
 /// > libuv: None; libuv takes a number with `uv_tcp_open` and its kin, and closes it with the handle.
 public struct OwnedDescriptor: ~Copyable, Sendable {
@@ -20,17 +20,17 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 
   /// Takes a descriptor over.
   ///
-  /// Nothing is looked at: a number that is not open is noticed by whoever uses it. Of a negative one nothing is closed.
+  /// The number is not checked: the first call that uses it fails if it is not open. A negative one is never closed.
   ///
   /// - Parameter rawValue: An open descriptor that nobody else closes.
   public init(owning rawValue: Int32) {
     self.rawValue = rawValue
   }
 
-  /// Makes a second descriptor for what the number stands for; the number stays its owner's.
+  /// Makes a second descriptor for the same file or socket; the first one stays its owner's.
   ///
-  /// Both share the position in a file, and flags such as `O_NONBLOCK`. The new one is closed by an `exec`, and is never
-  /// 0, 1 or 2.
+  /// Both share the position in a file and flags such as `O_NONBLOCK`. The new one is closed by an `exec`, and its
+  /// number is never 0, 1 or 2.
   ///
   /// - Parameter rawValue: An open descriptor.
   /// - Throws: ``UVError/Code/badFileDescriptor`` (`EBADF`) if it is not open; ``UVError/Code/tooManyOpenFiles``
