@@ -148,6 +148,16 @@ extension LoopCore {
     }
   }
 
+  /// In a callback of libuv's: runs it before this returns, where nothing older waits and no job runs.
+  func runNow(_ work: consuming Work) {
+    if runsInline && local.isEmpty && runningJob == 0 {
+      counters.jobs.add()
+      run(work)
+    } else {
+      accept(work)
+    }
+  }
+
   /// What comes on the loop's own thread.
   @inline(__always)
   func appendOwn(_ work: consuming Work) {

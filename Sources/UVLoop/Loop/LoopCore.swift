@@ -44,6 +44,8 @@ import Synchronization
   /// Which job runs on the loop's thread, and as what; zero for none.
   var runningJob: UInt = 0
   var runningIdentity = JobIdentity.actor
+  /// Whether a task may go on inside the callback that ends its wait. A test switches it off.
+  var runsInline = true
   let waits: LoopWaits
   let scopes = WaitScopes()
   var hooks = ShutdownHooks()

@@ -23,6 +23,7 @@ import Synchronization
 /// One kind for each use, so that a suite of laws can hold all of them to the same.
 enum WaitKind: String, CaseIterable, Sendable {
   case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, request
+  case read, write, accept, connect
 }
 
 /// Who begins a wait, and calls it off. Its methods are called on the loop's thread.
@@ -206,6 +207,17 @@ extension LoopWait {
     return resumed()
   }
 
+  /// The same in a callback of libuv's. The task goes on before this returns, where nothing else waits to run: what has
+  /// come lies where it is for that long.
+  nonisolated func resumeNow(returning number: Int64 = 0) {
+    if end != nil { return }
+    unsafe self.number = number
+    if end(.resumed, now: true) { leave() }
+  }
+
+  /// In `begin`, for a task that only lets the loop go round: behind what is queued.
+  nonisolated func resumeLater() { core.tell { self.resume() } }
+
   /// It will not come, because of this.
   @discardableResult
   nonisolated func resume(throwing error: any Error) -> Bool {
@@ -222,6 +234,13 @@ extension LoopWait {
     if resumed() { return true }
     unsafe self.object = nil
     return false
+  }
+
+  /// The same in a callback of libuv's, where the task may go on before this returns.
+  nonisolated func resumeNow(carrying object: AnyObject) {
+    if end != nil { return }
+    unsafe self.object = object
+    if end(.resumed, now: true) { leave() }
   }
 
   private nonisolated func resumed() -> Bool {
@@ -259,12 +278,15 @@ extension LoopWait {
 
   /// Only the first call counts; the others return false.
   @discardableResult
-  private nonisolated func end(_ end: End) -> Bool {
+  private nonisolated func end(_ end: End, now: Bool = false) -> Bool {
     var seen = word.load(ordering: .acquiring)
     while End(rawValue: seen) == nil {
       let attempt = word.compareExchange(expected: seen, desired: end.rawValue, ordering: .acquiringAndReleasing)
       if attempt.exchanged {
-        if seen != 0 { core.accept(.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)) }
+        if seen != 0 {
+          let job = Work.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)
+          if now { core.runNow(job) } else { core.accept(job) }
+        }
         return true
       }
       seen = attempt.original

@@ -1,6 +1,14 @@
 import CLibUV
 import Synchronization
 
+/// What has a limit of time. Called on the loop's thread.
+protocol LoopDeadline: AnyObject {
+  /// The time is over.
+  func expire()
+  /// The loop shuts down, and has taken it out of the timers.
+  func drop()
+}
+
 /// What is due when, on one loop: sleepers, scheduled calls and time limits, behind one timer of libuv's.
 ///
 /// Due entries are fired after the poll and nowhere else; the `uv_timer_t` only ends the poll. Before each poll it is
@@ -12,7 +20,7 @@ import Synchronization
     /// The same, on a loop of which somebody wants to know where things come from.
     case tracedCall(TracedCall)
     case sleeper(LoopWait)
-    case limit(TimeLimit)
+    case limit(any LoopDeadline)
   }
 
   // Holds because nobody asks for it once the core has ended: then `isClosed` is set, which is looked at first.
@@ -181,7 +189,7 @@ import Synchronization
       switch entry {
       case .call, .tracedCall: dropped += 1
       case .sleeper(let sleeper): sleeper.close()
-      case .limit(let limit): limit.close()
+      case .limit(let limit): limit.drop()
       }
     }
   }

@@ -56,7 +56,7 @@ extension EventLoop {
 //   detached    the body has ended
 
 /// One body with a limit. `token` belongs to the loop's thread.
-@safe final class TimeLimit: @unchecked Sendable {  // Holds because of the line above, and `word` guards `task`.
+@safe final class TimeLimit: LoopDeadline, @unchecked Sendable {  // Holds because of the line above, and `word` guards `task`.
   enum Cause: UInt8, AtomicRepresentable { case none, expired, closed }
 
   private enum Phase: UInt8, AtomicRepresentable { case idle, doomed, attached, cancelling, cancelled, detached }
@@ -172,7 +172,7 @@ extension EventLoop {
     if core.isCurrent {
       enter(deadline)
     } else if !core.tell({ self.enter(deadline) }) {
-      close()
+      drop()
     }
   }
 
@@ -180,7 +180,7 @@ extension EventLoop {
     // The body has ended already, or shutdown came first.
     if word.load(ordering: .acquiring) == .detached { return }
     if core.waits.areReleased {
-      close()
+      drop()
     } else {
       token = core.timers.insert(.limit(self), at: deadline)
     }
@@ -203,7 +203,7 @@ extension EventLoop {
   func expire() { cancel(.expired) }
 
   /// The loop shuts down.
-  func close() { cancel(.closed) }
+  func drop() { cancel(.closed) }
 
   private func cancel(_ cause: Cause) {
     token = nil
