@@ -53,8 +53,8 @@ static inline int clibuv_cpu(void) { return -1; }
 // Takes a connection as a socket that is non-blocking and closed by an `exec`. Hides behind _GNU_SOURCE too.
 #if defined(__linux__)
 extern int clibuv_accept4(int, struct sockaddr *, socklen_t *, int) __asm__("accept4");
-static inline int clibuv_accept(int listener) {
-  return clibuv_accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+static inline int clibuv_accept(int listener, struct sockaddr *peer, socklen_t *size) {
+  return clibuv_accept4(listener, peer, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 #endif
 

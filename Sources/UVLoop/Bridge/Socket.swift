@@ -56,13 +56,16 @@ enum Socket {
     return (result, ends[0], ends[1])
   }
 
-  /// Takes the next connection that waits at a listening socket; its descriptor or a negative errno.
-  static func accept(_ descriptor: Int32) -> Int32 {
-    #if canImport(Darwin)
-      prepared(status { acceptOne(descriptor) })
-    #else
-      status { clibuv_accept(descriptor) }
-    #endif
+  /// Takes the next connection that waits at a listening socket; its descriptor or a negative errno. `body` gets the
+  /// address of the other end.
+  static func accept(_ descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Void = { _ in }) -> Int32 {
+    unsafe withAddress(body) { address, size in
+      #if canImport(Darwin)
+        prepared(unsafe acceptOne(descriptor, address, size))
+      #else
+        unsafe clibuv_accept(descriptor, address, size)
+      #endif
+    }
   }
 
   /// A second descriptor for what this one stands for, whose flags they share; never 0, 1 or 2, also where those are
@@ -239,7 +242,9 @@ private func connectSocket(_ descriptor: Int32, _ address: UnsafeRawBufferPointe
 private func startListening(_ descriptor: Int32, _ backlog: Int32) -> Int32 { listen(descriptor, backlog) }
 
 #if canImport(Darwin)
-  private func acceptOne(_ descriptor: Int32) -> Int32 { unsafe accept(descriptor, nil, nil) }
+  private func acceptOne(
+    _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ size: UnsafeMutablePointer<socklen_t>
+  ) -> Int32 { unsafe accept(descriptor, address, size) }
 #endif
 
 private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {

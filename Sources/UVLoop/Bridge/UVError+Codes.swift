@@ -30,6 +30,9 @@ extension UVError.Code {
   /// What was asked for is in use or has begun, and cannot be had a second time; ``resourceBusy`` is the system's own.
   public static let busy = Self(rawValue: -5006)
 
+  /// A write was cut in the middle, so that nothing more can follow it on this stream.
+  public static let tornWrite = Self(rawValue: -5007)
+
   // MARK: The system's
 
   /// The argument list is too long: `UV_E2BIG`.
