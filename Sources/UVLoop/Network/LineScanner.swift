@@ -22,6 +22,8 @@ struct LineScanner {
     case frame(LengthPrefix)
     /// So many bytes, at least 0; the limit does not count.
     case count(Int)
+    /// All bytes up to the end.
+    case all
   }
 
   enum Outcome: Equatable {
@@ -59,6 +61,7 @@ struct LineScanner {
     case .delimiter(let delimiter): unsafe scanDelimiter(delimiter, bytes)
     case .frame(let prefix): unsafe scanFrame(prefix, bytes)
     case .count(let count): Self.piece(0..<count, held: bytes.count)
+    case .all: bytes.count > limit ? .tooLong : .incomplete(missing: 1)
     }
   }
 
@@ -68,7 +71,7 @@ struct LineScanner {
   /// is held, and nothing has to be, the piece is empty and consumes nothing: the stream has ended between two pieces.
   func end(after held: Int) -> Outcome {
     switch target {
-    case .line, .delimiter: held > limit ? .tooLong : .complete(body: 0..<held, consumed: held)
+    case .line, .delimiter, .all: held > limit ? .tooLong : .complete(body: 0..<held, consumed: held)
     case .frame where held == 0: .complete(body: 0..<0, consumed: 0)
     case .frame: .incomplete(missing: frame.map { $0.end - held } ?? 1)
     case .count(let count): .incomplete(missing: count - held)

@@ -1,0 +1,108 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension ByteStream {
+  /// Lends the stream's descriptor, for options that have no name here, such as `SO_MARK`.
+  ///
+  /// A stream over another stream lends that one's.
+  ///
+  /// - Throws: What `body` throws; ``UVError/Code/notSupported`` if there is no descriptor;
+  ///   ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``.
+  ///
+  /// > Isolation: On its loop only; nothing else compiles.
+  ///
+  /// > Ownership: It stays the stream's. Do not close it, and do not read from it.
+  ///
+  /// > libuv: `uv_fileno`.
+  public final func withUnsafeDescriptor<R>(
+    isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
+  ) throws -> R {
+    try core.requireOpen(isolation, "withUnsafeDescriptor")
+    return try body(try core.descriptor("withUnsafeDescriptor"))
+  }
+
+  /// Leaves the loop: gives the descriptor away, for another loop or for C, and closes the stream.
+  ///
+  /// What the stream itself holds must be taken out before, with ``takeBuffered(isolation:)``; the new owner can give
+  /// it back with ``unread(_:isolation:)``.
+  ///
+  /// - Throws: ``UVError/Code/busy`` while somebody waits, or bytes are held or queued; ``UVError/Code/notSupported`` if
+  ///   there is no descriptor; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``; `CancellationError`.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Ownership: The descriptor is the caller's. It is a second one for the same connection, as libuv lets go of a
+  /// handle's own only when it closes it.
+  public final func detach() async throws -> OwnedDescriptor {
+    if core.loop.isCurrent { return OwnedDescriptor(owning: try core.detach()) }
+    return OwnedDescriptor(owning: try await core.elsewhere("detach") { [core] _ in try core.detach() })
+  }
+}
+
+extension StreamCore {
+  /// For what is done at once, on the loop, with a stream that is open.
+  func requireOpen(_ isolation: isolated any LoopActor, _ name: StaticString) throws(UVError) {
+    try requireOnLoop(isolation, name)
+    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call(name)) }
+  }
+
+  func descriptor(_ name: StaticString) throws(UVError) -> Int32 {
+    if let descriptor = transport.descriptor { return descriptor }
+    throw UVError(.notSupported, call: call(name), "This stream has no descriptor.")
+  }
+
+  fileprivate func detach() throws -> Int32 {
+    try loop.requireRunning(call("detach"))
+    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("detach")) }
+    if reader.isInUse || !writer.isIdle {
+      throw UVError(.busy, call: call("detach"), "Somebody reads or writes. End that first.")
+    }
+    if reader.heldCount > 0 {
+      throw UVError(
+        .busy, call: call("detach"),
+        "The stream holds \(reader.heldCount) bytes that were read ahead. Take them out first, with takeBuffered.")
+    }
+    let descriptor = try check(Socket.duplicate(try descriptor("detach")), call("detach"))
+    close()
+    return descriptor
+  }
+}
+
+extension StreamEngine {
+  /// Refuses what is no stream of this kind, before libuv gets it.
+  static func requireConnected(_ descriptor: Int32, isUnix: Bool, _ call: String) throws(UVError) {
+    if !Posix.isOpen(descriptor) {
+      throw UVError(.badFileDescriptor, call: call, "Descriptor \(descriptor) is not open.")
+    }
+    let type = Socket.type(of: descriptor)
+    if type < 0 {
+      if isUnix && Posix.isPipe(descriptor) { return }
+      throw UVError(
+        .invalidArgument, call: call, "Descriptor \(descriptor) is no socket\(isUnix ? " and no pipe" : "").")
+    }
+    let family = Socket.family(of: descriptor)
+    let isOfKind = isUnix ? family == AF_UNIX : family == AF_INET || family == AF_INET6
+    if type != Socket.stream || !isOfKind {
+      throw UVError(
+        .invalidArgument, call: call,
+        "Descriptor \(descriptor) is a socket of another kind than \(isUnix ? "a Unix" : "a TCP") stream.")
+    }
+    if !Socket.isConnected(descriptor) {
+      throw UVError(
+        .invalidArgument, call: call,
+        "Descriptor \(descriptor) is a socket without a peer. For one that listens there is Listener(adopting:).")
+    }
+  }
+
+  func applyOrClose(_ options: ByteStream.Options) throws(UVError) {
+    do throws(UVError) { try apply(options) } catch {
+      close(by: .owner)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,60 @@
+extension EventLoop {
+  /// Runs both at the same time, in the caller's isolation, and returns what they return.
+  ///
+  /// What belongs to the loop may be used in both, which the child tasks of a group do not allow. They take turns: one
+  /// runs while the other waits. A caller without an isolation gets the loop's.
+  ///
+  /// ```swift
+  /// let (up, down) = try await loop.concurrently({ try await a.copy(to: b) }) { try await b.copy(to: a) }
+  /// ```
+  ///
+  /// - Throws: The first error of the two; the other one is cancelled then, and has ended before this throws.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Cancellation: Passed on to both.
+  public func concurrently<A, B>(
+    _ first: () async throws -> A, isolation: isolated (any Actor)? = #isolation, _ second: () async throws -> B
+  ) async throws -> (A, B) {
+    let actor: any Actor = isolation ?? self
+    return try await withoutActuallyEscaping(first) { first in
+      _ = isolation
+      // Holds because both run in one isolation, the caller's, and have ended when this returns.
+      let first = Transfer(first)
+      return try await withoutActuallyEscaping(second) { second in
+        _ = isolation
+        return try await EventLoop.runBoth(first, Transfer(second), actor)
+      }
+    }
+  }
+
+  private static func runBoth<A, B>(
+    _ first: Transfer<() async throws -> A>,
+    _ second: Transfer<() async throws -> B>, _ isolation: any Actor
+  ) async throws -> (A, B) {
+    try await withThrowingTaskGroup(of: Part<A, B>.self) { group in
+      group.addTask { .first(try await run(first, isolation: isolation)) }
+      group.addTask { .second(try await run(second, isolation: isolation)) }
+      var one: Transfer<A>?
+      var other: Transfer<B>?
+      for try await part in group {
+        switch part {
+        case .first(let value): one = value
+        case .second(let value): other = value
+        }
+      }
+      guard let one, let other else { throw CancellationError() }
+      return (one.take(), other.take())
+    }
+  }
+
+  private static func run<R>(
+    _ body: Transfer<() async throws -> R>, isolation: isolated any Actor
+  ) async throws -> Transfer<R> { Transfer(try await unsafe body.value()) }
+}
+
+/// What one of two has returned.
+private enum Part<A, B>: Sendable {
+  case first(Transfer<A>)
+  case second(Transfer<B>)
+}

@@ -1,0 +1,28 @@
+// From a descriptor to a stream: the one place that knows which kinds there are.
+
+extension LoopCore {
+  /// A stream over a connected socket, which is the stream's from now on, also where this throws.
+  ///
+  /// - Parameter isAdopted: Whether somebody else had the descriptor, and may still know its number.
+  func stream(
+    _ descriptor: Int32, isUnix: Bool, _ options: ByteStream.Options, _ addresses: StreamAddresses,
+    isAdopted: Bool = false
+  ) throws(UVError) -> ByteStream {
+    let engine: StreamEngine =
+      isUnix
+      ? try PipeEngine(descriptor, on: self, passesStreams: options.passesStreams, isAdopted: isAdopted)
+      : try TCPEngine(descriptor, on: self, isAdopted: isAdopted)
+    try engine.applyOrClose(options)
+    return stream(over: engine, options, addresses)
+  }
+
+  func stream(
+    over engine: StreamEngine, _ options: ByteStream.Options, _ addresses: StreamAddresses
+  ) -> ByteStream {
+    switch engine {
+    case let engine as TCPEngine: TCPStream(engine, options, addresses)
+    case let engine as PipeEngine: PipeStream(engine, options, addresses)
+    default: fatalError("UVLoop: there is no stream over \(engine.description).")
+    }
+  }
+}

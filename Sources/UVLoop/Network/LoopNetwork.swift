@@ -1,0 +1,96 @@
+import CLibUV
+
+/// What the streams and listeners of one loop share. Belongs to the loop's thread.
+@safe final class LoopNetwork: LoopComponent {
+  /// As libuv suggests for one read.
+  static let blockSize = 65_536
+
+  // Holds because streams use it on the loop's thread only, for as long as there is a core.
+  private unowned(unsafe) let core: LoopCore
+  private let counters: LoopCounters
+  /// Where all streams of the loop read to, one after the other.
+  let block: UnsafeMutableRawPointer
+  let streams: LoopStreams
+  let listeners = LoopListeners()
+
+  init(_ core: LoopCore) {
+    unsafe self.core = core
+    counters = core.counters
+    streams = LoopStreams(core.books)
+    unsafe block = .allocate(byteCount: LoopNetwork.blockSize, alignment: 4_096)
+  }
+
+  deinit { unsafe block.deallocate() }
+
+  /// Which round of the loop this is.
+  var iteration: Int { counters.turns.value }
+
+  /// Listeners that wait for a descriptor to become free.
+  private var starved: [ListenerEngine] = []
+
+  func waitForDescriptor(_ listener: ListenerEngine) {
+    if !starved.contains(where: { $0 === listener }) { starved.append(listener) }
+  }
+
+  /// A stream has closed its descriptor.
+  func descriptorIsFree() {
+    if starved.isEmpty { return }
+    let listeners = starved
+    starved = []
+    for listener in listeners { listener.descriptorCameFree() }
+  }
+
+  func quiesce() {
+    for listener in listeners.all { listener.closedByLoop() }
+  }
+
+  func releaseWaits() {
+    for listener in listeners.all { listener.releaseWaits() }
+    for stream in streams.all { stream.releaseWaits() }
+  }
+
+  func close() {
+    for stream in streams.all { stream.closeByLoop() }
+  }
+}
+
+/// The open listeners of a loop.
+final class LoopListeners {
+  private(set) var all: [ListenerCore] = []
+
+  func append(_ listener: ListenerCore) { all.append(listener) }
+
+  func remove(_ listener: ListenerCore) { all.removeAll { $0 === listener } }
+}
+
+/// The open streams of a loop.
+final class LoopStreams {
+  private let books: BiasedLock
+  private(set) var all: [StreamCore] = []
+
+  init(_ books: BiasedLock) { self.books = books }
+
+  func add(_ stream: StreamCore) {
+    stream.place = all.count
+    books.withOwnership { all.append(stream) }
+  }
+
+  func remove(_ stream: StreamCore) {
+    let place = stream.place
+    if place < 0 { return }
+    stream.place = -1
+    let last = books.withOwnership {
+      let last = all.removeLast()
+      if last !== stream { all[place] = last }
+      return last
+    }
+    if last !== stream { last.place = place }
+  }
+}
+
+extension LoopCore {
+  private static let networkKey = ComponentKey<LoopNetwork>()
+
+  /// What the loop's streams share, made for the first of them.
+  var network: LoopNetwork { component(LoopCore.networkKey) { LoopNetwork($0) } }
+}

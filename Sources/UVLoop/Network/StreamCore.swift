@@ -1,0 +1,123 @@
+import Synchronization
+
+// Who owns what:
+//   ByteStream    the face, of which any thread may drop the last reference: then the stream closes
+//   StreamCore    what the face has of the loop: its two sides, what moves their bytes, the end. Kept by the face, by
+//                 the loop's list of streams until it has closed, and by whatever waits
+//   transport     kept by the core; it knows the reading side as its sink, until it is closed
+
+/// A stream on its loop. Belongs to the loop's thread, but for what is atomic.
+@safe final class StreamCore: @unchecked Sendable {  // Holds because of the line above.
+  let loop: LoopCore
+  let noun: StaticString
+  let transport: any StreamTransport
+  let reader: StreamReader
+  let writer: StreamWriter
+  let addresses: StreamAddresses
+  /// From which `enqueue` takes no more.
+  let writeQueueLimit: Int
+  /// Where it stands among the loop's streams, which keep this number.
+  var place = -1
+  private let hasClosed = Atomic(false)
+  private let readLimit = Atomic<Int64>(.max)
+  private let writeLimit = Atomic<Int64>(.max)
+
+  init(
+    _ noun: StaticString, over transport: any StreamTransport, on loop: LoopCore, _ options: ByteStream.Options,
+    _ addresses: StreamAddresses
+  ) {
+    self.loop = loop
+    self.noun = noun
+    self.transport = transport
+    self.addresses = addresses
+    writeQueueLimit = options.writeQueueLimit
+    reader = StreamReader(loop, transport, noun)
+    writer = StreamWriter(loop, transport, noun)
+    loop.network.streams.add(self)
+    if options.timeouts != .init() { timeouts = options.timeouts }
+  }
+
+  func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+
+  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
+
+  // MARK: - The end
+
+  /// From any thread, any number of times.
+  func close(resetting: Bool = false) {
+    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
+    loop.onLoop { self.closeNow(resetting) }
+  }
+
+  private func closeNow(_ resetting: Bool) {
+    let error = StreamCore.closedError(.handleClosed, noun, loop, call("close"))
+    transport.close(resetting: resetting)
+    end(error)
+  }
+
+  /// The transport is closed, or was closed by the loop.
+  private func end(_ error: UVError) {
+    loop.network.streams.remove(self)
+    writer.close(error)
+    reader.closed(error)
+  }
+
+  /// The loop's shutdown closes what is left.
+  func closeByLoop() {
+    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
+    transport.close(resetting: false)
+    end(loop.closedError(call("close")))
+  }
+
+  func releaseWaits() {
+    reader.releaseWaits()
+    writer.releaseWaits()
+  }
+
+  static func closedError(_ code: UVError.Code, _ noun: StaticString, _ loop: LoopCore, _ call: String) -> UVError {
+    switch code {
+    case .loopClosed: loop.closedError(call)
+    case .handleClosed:
+      UVError(
+        .handleClosed, call: call, "This \(noun) of loop \"\(loop.name)\" has been closed. Connect or accept a new one.")
+    default: UVError(status: code.rawValue, call: call, hint: "An earlier write has failed with it.")
+    }
+  }
+
+  // MARK: - Limits
+
+  var timeouts: ByteStream.Timeouts {
+    get {
+      func span(_ limit: borrowing Atomic<Int64>) -> Duration? {
+        let nanoseconds = limit.load(ordering: .relaxed)
+        return nanoseconds == .max ? nil : .nanoseconds(nanoseconds)
+      }
+      return ByteStream.Timeouts(read: span(readLimit), write: span(writeLimit))
+    }
+    set {
+      readLimit.store(newValue.read?.saturatingNanoseconds ?? .max, ordering: .relaxed)
+      writeLimit.store(newValue.write?.saturatingNanoseconds ?? .max, ordering: .relaxed)
+      loop.onLoop {
+        if self.isClosed { return }
+        self.reader.setLimit(newValue.read)
+        self.writer.setLimit(newValue.write)
+      }
+    }
+  }
+}
+
+/// The two ends of a connection.
+struct StreamAddresses {
+  var local: SocketAddress?
+  var peer: SocketAddress?
+}
+
+extension StreamAddresses {
+  /// As the system says.
+  init(of descriptor: Int32) {
+    var (local, peer): (SocketAddress?, SocketAddress?)
+    _ = unsafe Socket.withLocalAddress(of: descriptor) { unsafe local = try? SocketAddress(unsafeBytes: $0) }
+    _ = unsafe Socket.withPeerAddress(of: descriptor) { unsafe peer = try? SocketAddress(unsafeBytes: $0) }
+    self.init(local: local, peer: peer)
+  }
+}

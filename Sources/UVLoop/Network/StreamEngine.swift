@@ -1,0 +1,254 @@
+import CLibUV
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension RequestKind {
+  fileprivate static let write = RequestKind(rawValue: "write")
+  fileprivate static let finishWriting = RequestKind(rawValue: "finishWriting")
+}
+
+/// A `uv_stream_t`: the one place with its callbacks. Kinds differ in how they begin.
+@safe class StreamEngine: Handle, StreamTransport {
+  private final var sink: (any StreamSink)?
+  /// Whether `uv_read_start` is in force.
+  private final var isStarted = false
+  /// Bytes are there, and nobody wants them.
+  private final var isUnwanted = false
+  /// Whether libuv hands the descriptor to the kernel in the next poll, and it may have been closed by then.
+  private final var isFresh = false
+  /// Somebody else had the descriptor before, and may have kept its number.
+  private final let isAdopted: Bool
+  private final var refusal: Int32 = 0
+
+  init(
+    _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore, isAdopted: Bool,
+    _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
+  ) throws(UVError) {
+    self.isAdopted = isAdopted
+    unsafe try super.init(type, noun, on: core, initialise)
+  }
+
+  /// Last in the init of a kind: what it made of the attempt to open the descriptor.
+  final func open(_ descriptor: Int32, _ status: Int32) throws(UVError) {
+    if status >= 0 { return }
+    // libuv has not taken it.
+    Posix.close(descriptor)
+    close(by: .owner)
+    throw UVError(status: status, call: "\(noun).init")
+  }
+
+  final var uvStream: UnsafeMutablePointer<uv_stream_t> { unsafe memory.assumingMemoryBound(to: uv_stream_t.self) }
+
+  final var descriptor: Int32? {
+    var descriptor: Int32 = -1
+    return unsafe uv_fileno(uvHandle, &descriptor) == 0 ? descriptor : nil
+  }
+
+  override var watchedDescriptor: Int32? { descriptor }
+
+  /// Sets what somebody has asked for.
+  func apply(_ options: ByteStream.Options) throws(UVError) {
+    if let size = options.sendBufferSize { try set(SO_SNDBUF, size, "sendBufferSize") }
+    if let size = options.receiveBufferSize { try set(SO_RCVBUF, size, "receiveBufferSize") }
+  }
+
+  private final func set(_ option: Int32, _ size: Int, _ name: StaticString) throws(UVError) {
+    let size = try ByteStream.Options.bufferSize(size, "\(noun).Options.\(name)")
+    if let descriptor { try check(Socket.set(descriptor, SOL_SOCKET, option, size), "\(noun).Options.\(name)") }
+  }
+
+  // MARK: - Reading
+
+  final func startReading(into sink: any StreamSink) throws(UVError) {
+    isUnwanted = false
+    if isStarted { return }
+    self.sink = sink
+    // A reader without a scope of its own is anybody's: the object is found by the handle, which the loop keeps.
+    let status = unsafe uv_read_start(
+      uvStream,
+      { handle, _, buffer in
+        guard let data = unsafe handle?.pointee.data, let buffer = unsafe buffer else { return }
+        unsafe Unmanaged<StreamEngine>.fromOpaque(data)._withUnsafeGuaranteedRef { unsafe $0.allocate(buffer) }
+      },
+      { stream, count, _ in
+        guard let data = unsafe stream?.pointee.data else { return }
+        unsafe Unmanaged<StreamEngine>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.came(count) }
+      })
+    try check(status, "\(noun).read")
+    isStarted = true
+    if isAdopted {
+      isFresh = true
+      core.handles.remind(self)
+    } else if core.time.virtual != nil {
+      core.handles.remind(self)
+    }
+    activate(.reading)
+  }
+
+  final func stopReading() {
+    if !isStarted { return }
+    isStarted = false
+    _ = unsafe uv_read_stop(uvStream)
+    deactivate(.reading)
+  }
+
+  @inline(__always)
+  private final func allocate(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
+    let room = unsafe sink?.room()
+    unsafe buffer.pointee.base = room?.baseAddress?.assumingMemoryBound(to: CChar.self)
+    unsafe buffer.pointee.len = room?.count ?? 0
+  }
+
+  @inline(__always)
+  private final func came(_ count: Int) {
+    if count > 0 {
+      sink?.received(count)
+    } else if count < 0 {
+      cameNone(Int32(truncatingIfNeeded: count))
+    }
+  }
+
+  @inline(never)
+  private final func cameNone(_ status: Int32) {
+    if status == Int32(UV_ENOBUFS.rawValue) {
+      // Reading goes on if somebody wants them before the poll.
+      isUnwanted = true
+      core.handles.remind(self)
+      return
+    }
+    stopReading()
+    let sink = sink.take()
+    sink?.ended(status == Int32(UV_EOF.rawValue) ? nil : UVError(status: status, call: "\(noun).read"))
+  }
+
+  /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if epoll refuses it.
+  override final func beforePoll() -> Bool {
+    if !isStarted { return false }
+    if isUnwanted {
+      isUnwanted = false
+      stopReading()
+    } else if isFresh, let descriptor {
+      isFresh = false
+      refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
+      if refusal != 0 {
+        stopReading()
+        return true
+      }
+    }
+    return false
+  }
+
+  override final func afterPoll() {
+    if refusal == 0 { return }
+    let status = refusal
+    refusal = 0
+    let sink = sink.take()
+    sink?.ended(
+      UVError(
+        status: status, call: "\(noun).read",
+        hint: "The descriptor was closed behind the stream. Close the stream and nothing else."))
+  }
+
+  // MARK: - Writing
+
+  final func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
+    let status: Int32
+    if parts.count == 1 {
+      var buffer = unsafe StreamEngine.buffer(parts[0])
+      status = unsafe uv_try_write(uvStream, &buffer, 1)
+    } else {
+      status = unsafe withUnsafeTemporaryAllocation(of: uv_buf_t.self, capacity: parts.count) { buffers in
+        for index in parts.indices {
+          unsafe buffers.initializeElement(at: index, to: StreamEngine.buffer(parts[index]))
+        }
+        return unsafe uv_try_write(uvStream, buffers.baseAddress, UInt32(parts.count))
+      }
+    }
+    if status >= 0 { return Int(status) }
+    if status == Int32(UV_EAGAIN.rawValue) { return 0 }
+    throw UVError(status: status, call: "\(noun).write")
+  }
+
+  private static func buffer(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
+    let base = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
+    return unsafe uv_buf_t(base: base, len: bytes.count)
+  }
+
+  final func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void) {
+    let request = StreamRequest(.write, UV_WRITE, on: core, "\(noun).write", done)
+    var buffer = unsafe StreamEngine.buffer(bytes)
+    let stream = unsafe uvStream
+    unsafe request.start { memory in
+      unsafe uv_write(memory.assumingMemoryBound(to: uv_write_t.self), stream, &buffer, 1) { request, status in
+        unsafe PendingRequest.finish(request?.pointee.data, status)
+      }
+    }
+  }
+
+  final func finishWriting(done: @escaping (UVError?) -> Void) {
+    let request = StreamRequest(.finishWriting, UV_SHUTDOWN, on: core, "\(noun).finishWriting", done)
+    let stream = unsafe uvStream
+    unsafe request.start { memory in
+      unsafe uv_shutdown(memory.assumingMemoryBound(to: uv_shutdown_t.self), stream) { request, status in
+        unsafe PendingRequest.finish(request?.pointee.data, status)
+      }
+    }
+  }
+
+  // MARK: - The end
+
+  final func close(resetting: Bool) {
+    if state.isClosed { return }
+    if resetting, let descriptor { reset(descriptor) }
+    close(by: .owner)
+  }
+
+  /// Makes the close one that the peer sees as a failure, where the kind has such a thing.
+  func reset(_ descriptor: Int32) {}
+
+  override final func willFree() { core.network.descriptorIsFree() }
+
+  override final func willClose() {
+    isStarted = false
+    let sink = sink.take()
+    if case .loop? = state.closer { sink?.closed(closedError("close", .loop)) }
+  }
+}
+
+extension HandleActivity {
+  /// Bytes are read, or waited for.
+  fileprivate static let reading = HandleActivity(rawValue: 2)
+}
+
+/// A write or an end that libuv has of a stream. The callback always comes, at the latest when the handle closes.
+private final class StreamRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
+  private let call: String
+  private var done: ((UVError?) -> Void)?
+
+  init(
+    _ kind: RequestKind, _ type: uv_req_type, on core: LoopCore, _ call: String, _ done: @escaping (UVError?) -> Void
+  ) {
+    self.call = call
+    self.done = done
+    super.init(kind, type, on: core)
+  }
+
+  func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {
+    let status = unsafe self.submit { unsafe submit($1) }
+    if status < 0 { ended(status) }
+  }
+
+  override func ended(_ status: Int32) {
+    let done = done.take()
+    done?(status < 0 ? UVError(status: status, call: call) : nil)
+  }
+
+  /// A shutdown closes the handle, and with it this ends.
+  override var isAwaited: Bool { false }
+}

@@ -1,0 +1,422 @@
+import CLibUV
+import Synchronization
+
+// nobody ──wants──▶ waiting ──bytes──▶ (the task takes them) ──▶ nobody
+//    any ──the end, an error, a close──▶ ended, for ever
+//
+// Reading goes on between two reads. When bytes have come and nobody wants them, the transport gets no room for them
+// and asks again before the poll; until then they stay where they are, in the kernel. So the kernel's buffer is the
+// buffer, and a loop of reads changes nothing in the kernel's set of watched descriptors.
+//
+// The bytes that a task waits for lie in the loop's block, which all of its streams share. They are lent to it until the
+// callback that brought them returns: a task that goes on at once takes them from there. What is not taken by then is
+// copied into the stream, before another one can read into the block.
+
+/// The reading side of a stream. Belongs to the loop's thread.
+// Holds because the waits call it on the loop's thread alone.
+@safe final class StreamReader: StreamSink, WaitOwner, IdleLimited, @unchecked Sendable {
+  private let core: LoopCore
+  private let transport: any StreamTransport
+  private let network: LoopNetwork
+  /// The type's name, for messages.
+  private let noun: StaticString
+
+  /// The wait of a task that reads again and again.
+  private var wait: LoopWait?
+  /// The one that is under way.
+  private var waiter: LoopWait?
+  /// A task reads, also when it is about to go on.
+  private var isOccupied = false
+  /// How many bytes it would take.
+  private var wanted = 0
+  private var callbacks: StreamCallbacks?
+  /// What comes is dropped, until this is called at the end.
+  private var discarding: (() -> Void)?
+  /// Whether the transport knows that bytes are wanted.
+  private var isFlowing = false
+  /// What of the loop's block is this stream's right now.
+  private var lentStart = 0
+  private var lentEnd = 0
+  /// What was read and not taken, from an offset on.
+  private var held: [UInt8] = []
+  private var heldStart = 0
+  /// Counts how often bytes were put in front of others.
+  private var version = 0
+  /// Nil while bytes may come.
+  private(set) var end: StreamEnd?
+  private var budget = StreamBudget()
+  private var limit: StreamLimit?
+  private let total = Atomic<Int64>(0)
+
+  init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString) {
+    self.core = core
+    self.transport = transport
+    self.noun = noun
+    network = core.network
+  }
+
+  /// How many bytes have come from below. On any thread.
+  var bytes: Int64 { total.load(ordering: .relaxed) }
+
+  /// One thread writes it.
+  @inline(__always)
+  private func add(_ count: Int) {
+    total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
+  }
+
+  private func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+
+  // MARK: - Waiting for bytes
+
+  /// Waits until bytes are there; false at the end.
+  ///
+  /// - Parameter room: How many bytes are wanted at most: no more are taken from the kernel.
+  @inline(__always)
+  func waitForBytes(
+    _ room: Int, _ name: StaticString, isolation: isolated (any Actor)? = #isolation
+  ) async throws -> Bool {
+    try requireFree(name)
+    while true {
+      if let answer = try look(name) { return answer }
+      // To have it all without a wait is no reason to keep others from the loop.
+      try await wait(isReady ? 0 : room, name)
+    }
+  }
+
+  /// Waits until a whole piece is there, which stays until it is taken; nil at the end.
+  @inline(__always)
+  func waitForPiece(
+    _ target: LineScanner.Target, _ limit: Int, _ name: StaticString, isolation: isolated (any Actor)? = #isolation
+  ) async throws -> StreamPiece? {
+    try requireFree(name)
+    var scanner = StreamScanner(target, limit)
+    while true {
+      switch try look(for: &scanner, name) {
+      case .piece(let piece): return piece
+      case .end: return nil
+      case .turn: try await wait(0, name)
+      case .more: try await wait(LoopNetwork.blockSize, name)
+      case .fail(let failure): throw failure.error(call(name))
+      }
+    }
+  }
+
+  /// Waits for more, or only until the loop has gone round.
+  @inline(__always)
+  private func wait(
+    _ room: Int, _ name: StaticString, isolation: isolated (any Actor)? = #isolation
+  ) async throws {
+    isOccupied = true
+    defer { isOccupied = false }
+    let wait = LoopWait.renew(&self.wait, .read, on: core, owner: self, Int64(room))
+    try await wait.value(self.call(name))
+  }
+
+  @inline(never)
+  private func look(for scanner: inout StreamScanner, _ name: StaticString) throws -> StreamScanner.Answer {
+    if case .closed(let error) = end { throw error.named(call(name)) }
+    let hasEnded = if case .end = end { true } else { false }
+    let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: hasEnded) }
+    if case .piece(let piece) = answer, !budget.allows(piece.consumed, in: network.iteration) { return .turn }
+    if case .more = answer {
+      _ = try isOver(name)
+      // What is lent is gone when more comes.
+      hold()
+    }
+    return answer
+  }
+
+  private var isReady: Bool { lentEnd > lentStart || held.count > heldStart }
+
+  /// Whether bytes are there: true, or false at the end; nil if the task has to wait.
+  @inline(never)
+  private func look(_ name: StaticString) throws -> Bool? {
+    if isReady { return budget.allows(1, in: network.iteration) ? true : nil }
+    return try isOver(name) ? false : nil
+  }
+
+  /// Before each use: the task must not be cancelled, and be the only one that reads.
+  @inline(never)
+  func requireFree(_ name: StaticString) throws {
+    try Task.checkCancellation()
+    try core.requireRunning(call(name))
+    try requireAlone(name)
+  }
+
+  func requireAlone(_ name: StaticString) throws(UVError) {
+    if case .closed(let error) = end { throw error.named(call(name)) }
+    if isInUse {
+      throw UVError(
+        .busy, call: call(name),
+        "This \(noun) is being read already, by another task or by callbacks. One can read at a time.")
+    }
+  }
+
+  /// True at the end.
+  @inline(never)
+  func isOver(_ name: StaticString) throws -> Bool {
+    switch end {
+    case nil: return false
+    case .end: return true
+    case .failed(let error), .closed(let error): throw error.named(call(name))
+    }
+  }
+
+  /// Its argument is how many bytes it would take; 0 for one that only lets the loop go round.
+  func begin(_ wait: LoopWait) {
+    waiter = wait
+    wanted = Int(wait.argument)
+    if wanted == 0 {
+      budget = StreamBudget()
+      return wait.resumeLater()
+    }
+    limit?.begin()
+    do throws(UVError) { try flow() } catch {
+      waiter = nil
+      wait.resume(throwing: error)
+    }
+  }
+
+  func withdraw(_ wait: LoopWait) {
+    if waiter === wait { waiter = nil }
+  }
+
+  private func flow() throws(UVError) {
+    if isFlowing { return }
+    try transport.startReading(into: self)
+    isFlowing = true
+  }
+
+  // MARK: - What the transport brings
+
+  func room() -> UnsafeMutableRawBufferPointer? {
+    if callbacks != nil || waiter != nil {
+      let count = callbacks != nil ? LoopNetwork.blockSize : min(wanted, LoopNetwork.blockSize)
+      if count > 0 { return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: count) }
+    }
+    if discarding != nil {
+      return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: LoopNetwork.blockSize)
+    }
+    isFlowing = false
+    return nil
+  }
+
+  func received(_ count: Int) {
+    add(count)
+    limit?.note()
+    lentEnd = count
+    if let callbacks {
+      lentEnd = 0
+      unsafe callbacks.receive(UnsafeRawBufferPointer(start: network.block, count: count))
+      return
+    }
+    // Whoever waits for more has looked at what is held.
+    if held.count > heldStart { hold() }
+    waiter.take()?.resumeNow()
+    if lentEnd == lentStart { return }
+    if discarding == nil { hold() } else { lentStart = lentEnd }
+  }
+
+  func ended(_ error: UVError?) {
+    if end == nil { end = error.map(StreamEnd.failed) ?? .end }
+    isFlowing = false
+    if let callbacks = callbacks.take() { callbacks.end(error) } else { waiter.take()?.resumeNow() }
+    discarding.take()?()
+  }
+
+  /// From now on everything throws this.
+  func closed(_ error: UVError) {
+    if case .closed = end { return }
+    end = .closed(error)
+    isFlowing = false
+    limit?.end()
+    limit = nil
+    letGo()
+    lentStart = 0
+    lentEnd = 0
+    discarding = nil
+    let callbacks = callbacks.take()
+    waiter.take()?.resume(throwing: error)
+    _ = consume callbacks
+  }
+
+  // MARK: - The idle limit
+
+  var isWaiting: Bool { waiter != nil && wanted > 0 }
+
+  func setLimit(_ span: Duration?) {
+    limit?.end()
+    limit = span.map { StreamLimit(core, $0, of: self) }
+  }
+
+  func expire(_ limit: Duration) {
+    waiter.take()?.resume(
+      throwing: UVError(
+        .timedOut, call: call("read"), "No byte has come for \(limit.text), the limit in timeouts.read."))
+  }
+
+  /// A shutdown ends the wait with `loopClosed`.
+  func releaseWaits() { waiter.take()?.close() }
+
+  // MARK: - What is there
+
+  /// How many bytes the stream itself holds.
+  var heldCount: Int { held.count - heldStart + lentEnd - lentStart }
+
+  /// Looks at what is there. `body` must not come back here.
+  @inline(__always)
+  func withBytes<R, E>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    if lentEnd > lentStart {
+      return try unsafe body(UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
+    }
+    let (held, start) = (held, heldStart)
+    return try unsafe held.span.bytes.withUnsafeBytes { (bytes) throws(E) -> R in
+      try unsafe body(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+    }
+  }
+
+  /// Takes the first bytes, and lends them. `body` may do with the stream what it likes.
+  @inline(__always)
+  func lend<R, E>(_ limit: Int, _ body: (RawSpan) throws(E) -> R) throws(E) -> R {
+    if lentEnd > lentStart {
+      // Nothing reads into the block before the callback has returned in which this runs.
+      let bytes = unsafe UnsafeRawBufferPointer(start: network.block + lentStart, count: min(limit, lentEnd - lentStart))
+      take(bytes.count)
+      return try body(unsafe bytes.bytes)
+    }
+    let held = held
+    let range = heldStart..<heldStart + min(limit, held.count - heldStart)
+    take(range.count)
+    return try body(unsafe held.span.bytes.extracting(range))
+  }
+
+  /// The first of what is there has been used.
+  func take(_ count: Int) {
+    if lentEnd > lentStart {
+      lentStart += count
+      if lentStart == lentEnd {
+        lentStart = 0
+        lentEnd = 0
+      }
+    } else {
+      heldStart += count
+      if heldStart >= held.count { letGo() }
+    }
+  }
+
+  /// The first bytes, as an array.
+  func takeArray(_ limit: Int) -> [UInt8] {
+    let bytes = unsafe withBytes { bytes in unsafe [UInt8](copying: bytes.prefix(limit)) }
+    take(bytes.count)
+    return bytes
+  }
+
+  func takeArray(of piece: StreamPiece) -> [UInt8] {
+    let bytes = unsafe withBytes { bytes in unsafe [UInt8](copying: bytes[piece.body]) }
+    take(piece.consumed)
+    return bytes
+  }
+
+  func append(to buffer: inout [UInt8], _ limit: Int) -> Int {
+    let count = unsafe withBytes { bytes in
+      let first = unsafe UnsafeRawBufferPointer(rebasing: bytes.prefix(limit))
+      unsafe buffer.append(contentsOf: first)
+      return first.count
+    }
+    take(count)
+    return count
+  }
+
+  private func letGo() {
+    held = []
+    heldStart = 0
+  }
+
+  /// Copies what is lent behind what is held.
+  private func hold() {
+    if lentEnd == lentStart { return }
+    if heldStart > 0 {
+      held.removeSubrange(..<heldStart)
+      heldStart = 0
+    }
+    unsafe held.append(
+      contentsOf: UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
+    lentStart = 0
+    lentEnd = 0
+  }
+
+  /// Puts bytes before all that is there. Who waits gets them.
+  func unread(_ bytes: [UInt8]) {
+    if bytes.isEmpty { return }
+    hold()
+    held.replaceSubrange(..<heldStart, with: bytes)
+    heldStart = 0
+    version += 1
+    waiter.take()?.resume()
+  }
+
+  func takeHeld() -> [UInt8] {
+    hold()
+    defer { letGo() }
+    return heldStart == 0 ? held : Array(held[heldStart...])
+  }
+
+  /// Asks the kernel, once: 0 at the end, nil if there is nothing.
+  func readNow(_ descriptor: Int32, into buffer: inout [UInt8], _ limit: Int) throws(UVError) -> Int? {
+    let room = min(limit, LoopNetwork.blockSize)
+    var count = 0
+    let more = unsafe [UInt8](unsafeUninitializedCapacity: room) { bytes, filled in
+      count = unsafe Socket.read(descriptor, into: UnsafeMutableRawBufferPointer(bytes))
+      filled = max(0, count)
+    }
+    if count == Int(UV_EAGAIN.rawValue) { return nil }
+    if count < 0 {
+      let error = UVError(status: Int32(count), call: call("tryRead"))
+      ended(error)
+      throw error
+    }
+    if count == 0 { ended(nil) }
+    add(count)
+    buffer += more
+    return count
+  }
+
+  var hasEnded: Bool { end != nil }
+
+  /// Whether a task or callbacks read.
+  var isInUse: Bool { isOccupied || callbacks != nil }
+
+  /// Drops what comes, until nothing comes any more; a reader gets its bytes as before.
+  func discard(then done: @escaping () -> Void) {
+    if end != nil { return done() }
+    letGo()
+    discarding = done
+    do { try flow() } catch { done() }
+  }
+
+  // MARK: - Callbacks
+
+  func start(_ callbacks: StreamCallbacks) throws(UVError) {
+    self.callbacks = callbacks
+    do throws(UVError) { try flow() } catch {
+      self.callbacks = nil
+      throw error
+    }
+  }
+
+  func stop() {
+    let callbacks = callbacks.take()
+    _ = consume callbacks
+  }
+}
+
+extension [UInt8] {
+  /// Copies in one go: the general initialiser goes byte by byte where it is not specialised.
+  @inline(__always)
+  init(copying bytes: Slice<UnsafeRawBufferPointer>) {
+    self = unsafe [UInt8](unsafeUninitializedCapacity: bytes.count) { buffer, count in
+      unsafe UnsafeMutableRawBufferPointer(buffer).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes))
+      count = unsafe bytes.count
+    }
+  }
+}

@@ -1,0 +1,355 @@
+import Synchronization
+
+// open ──a write is cut──▶ torn        open ──finishWriting──▶ finishing ──▶ finished
+//   │                                    any ──an error, a close──▶ ended, for ever
+//
+// A write is tried first, and most of them are done then. Of the rest one slice at a time is copied and given to the
+// transport, and behind it the next is tried from the caller's own bytes again. What the transport has cannot be taken
+// back: a write that has begun goes out whole, if its rest is one slice, whatever becomes of its caller.
+
+/// The writing side of a stream. Belongs to the loop's thread, but for what is atomic.
+// Holds because of the line above.
+@safe final class StreamWriter: IdleLimited, @unchecked Sendable {
+  /// A writer that waits holds a copy of no more than this.
+  static let sliceSize = 65_536
+
+  private enum State {
+    case open, torn, finishing, finished
+    case ended(UVError)
+  }
+
+  private let core: LoopCore
+  private let transport: any StreamTransport
+  private let network: LoopNetwork
+  private let noun: StaticString
+  private var state = State.open { didSet { publish() } }
+  /// Those that have not ended, the first to come first.
+  private var queue: [StreamWrite] = []
+  /// How many of them have been handed out.
+  private var first = 0
+  /// Whether the transport has a slice, or the end.
+  private var isUnderWay = false
+  private var budget = StreamBudget()
+  private(set) var limit: StreamLimit?
+  private let total = Atomic<Int64>(0)
+  private let queued = Atomic<Int>(0)
+  /// What a write would be refused with, or 0. For `enqueue`, on any thread.
+  private let refusal = Atomic<Int32>(0)
+
+  init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString) {
+    self.core = core
+    self.transport = transport
+    self.noun = noun
+    network = core.network
+  }
+
+  /// How many bytes have gone below. On any thread.
+  var bytes: Int64 { total.load(ordering: .relaxed) }
+
+  /// How many bytes wait here. On any thread.
+  var queuedBytes: Int { max(0, queued.load(ordering: .relaxed)) }
+
+  /// Counts what is about to be added, or was not. On any thread.
+  func noteQueued(_ count: Int) { queued.add(count, ordering: .relaxed) }
+
+  /// One thread writes it.
+  @inline(__always)
+  private func noteSent(_ count: Int) {
+    total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
+    if count > 0 { limit?.note() }
+  }
+
+  func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+
+  // MARK: - Whether it may write
+
+  /// Before each use.
+  func requireOpen(_ name: StaticString) throws {
+    try Task.checkCancellation()
+    try core.requireRunning(call(name))
+    if let error = refused(name) { throw error }
+  }
+
+  func refused(_ name: StaticString) -> UVError? {
+    switch state {
+    case .open: nil
+    case .ended(let error): error.named(call(name))
+    case .torn: StreamWriter.torn(call(name))
+    case .finishing, .finished: StreamWriter.finished(call(name))
+    }
+  }
+
+  /// The same on any thread; nil while it may write.
+  func refusedAnywhere(_ name: StaticString) -> UVError? {
+    let code = UVError.Code(rawValue: refusal.load(ordering: .acquiring))
+    switch code.rawValue {
+    case 0: return nil
+    case UVError.Code.tornWrite.rawValue: return StreamWriter.torn(call(name))
+    case UVError.Code.brokenPipe.rawValue: return StreamWriter.finished(call(name))
+    default: return StreamCore.closedError(code, noun, core, call(name))
+    }
+  }
+
+  private func publish() {
+    let code: UVError.Code? =
+      switch state {
+      case .open: nil
+      case .torn: .tornWrite
+      case .finishing, .finished: .brokenPipe
+      case .ended(let error): error.code
+      }
+    refusal.store(code?.rawValue ?? 0, ordering: .releasing)
+  }
+
+  private static func torn(_ call: String) -> UVError {
+    UVError(
+      .tornWrite, call: call,
+      """
+      An earlier write was cut in the middle when its task was cancelled, or its limit was over, and whatever followed \
+      would be taken for its rest. Close the stream. Writes of at most 64 KiB are never cut.
+      """)
+  }
+
+  private static func finished(_ call: String) -> UVError {
+    UVError(.brokenPipe, call: call, "finishWriting was called before: nothing can follow the end.")
+  }
+
+  // MARK: - Writing
+
+  var isIdle: Bool { first == queue.count }
+
+  /// How much of it is taken at once; 0 where others wait.
+  @inline(__always)
+  private func attempt(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
+    if !isIdle { return 0 }
+    do throws(UVError) {
+      let sent = try unsafe transport.tryWrite(parts)
+      noteSent(sent)
+      return sent
+    } catch {
+      fail(error)
+      throw error
+    }
+  }
+
+  private func attempt(_ bytes: UnsafeRawBufferPointer) throws(UVError) -> Int {
+    try unsafe withUnsafePointer(to: bytes) { (part) throws(UVError) -> Int in
+      unsafe try attempt(UnsafeBufferPointer(start: part, count: 1))
+    }
+  }
+
+  /// Sends what can be sent now. What is to be waited for then; nil if nothing is.
+  @inline(never)
+  func begin(_ bytes: [UInt8], _ name: StaticString) throws -> StreamWrite? {
+    try requireOpen(name)
+    let sent = bytes.isEmpty ? 0 : try unsafe bytes.withUnsafeBytes { try unsafe attempt($0) }
+    return rest(of: [bytes], bytes.count, sent, name)
+  }
+
+  /// The same of several pieces.
+  @inline(never)
+  func begin(_ parts: [[UInt8]], _ name: StaticString) throws -> StreamWrite? {
+    try requireOpen(name)
+    let total = parts.reduce(0) { $0 + $1.count }
+    let sent = total == 0 ? 0 : try unsafe parts.withPointers { unsafe try attempt($0) }
+    return rest(of: parts, total, sent, name)
+  }
+
+  /// Begins the end, behind what is queued.
+  @inline(never)
+  func beginEnd(_ name: StaticString) throws -> StreamWrite {
+    try Task.checkCancellation()
+    try core.requireRunning(call(name))
+    switch state {
+    case .finishing, .finished:
+      throw UVError(.socketNotConnected, call: call(name), "finishWriting was called before: there is one end.")
+    default: if let error = refused(name) { throw error }
+    }
+    let end = StreamWrite(endOf: self, name)
+    append(end)
+    return end
+  }
+
+  /// The same for who does not wait. Where the end was begun before, that is no error.
+  func end(_ done: @escaping (UVError?) -> Void) {
+    switch state {
+    case .finishing, .finished: done(nil)
+    default: append(StreamWrite(endOf: self, "finishWriting", onEnd: done))
+    }
+  }
+
+  func tryWrite(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) throws(UVError) -> Int {
+    try core.requireRunning(call(name))
+    if let error = refused(name) { throw error }
+    return unsafe bytes.isEmpty ? 0 : try attempt(bytes)
+  }
+
+  @inline(__always)
+  private func rest(
+    of parts: @autoclosure () -> [[UInt8]], _ total: Int, _ sent: Int, _ name: StaticString
+  ) -> StreamWrite? {
+    if sent == total {
+      if budget.allows(total, in: network.iteration) { return nil }
+      budget = StreamBudget()
+      return StreamWrite(turnOf: self, name)
+    }
+    let write = StreamWrite(name, parts(), sent: sent, isTried: sent > 0 || isIdle, of: self)
+    noteQueued(total - sent)
+    append(write)
+    return write
+  }
+
+  /// Adds one behind the others. What it has left counts as queued already.
+  func append(_ write: StreamWrite) {
+    if let error = refused(write.name) {
+      noteQueued(-write.rest)
+      return write.end(error)
+    }
+    if write.isEnd { state = .finishing }
+    queue.append(write)
+    if !isUnderWay { pump() }
+  }
+
+  /// Goes on until the transport has something, or nothing is left.
+  private func pump() {
+    while !isUnderWay, first < queue.count {
+      let write = queue[first]
+      if write.isEnd { return finish() }
+      if write.rest == 0 {
+        leave(write, nil)
+        continue
+      }
+      // The first try was the caller's.
+      if write.isTried {
+        do throws(UVError) {
+          let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in unsafe try transport.tryWrite(parts) }
+          if sent > 0 {
+            advance(write, sent)
+            continue
+          }
+        } catch { return fail(error) }
+      }
+      write.isTried = true
+      send(write)
+    }
+  }
+
+  private func send(_ write: StreamWrite) {
+    let slice = write.slice(StreamWriter.sliceSize)
+    write.slicing = slice.count
+    isUnderWay = true
+    unsafe transport.write(UnsafeRawBufferPointer(start: slice.start, count: slice.count)) { error in
+      // The slice is kept until now.
+      let count = slice.count
+      self.isUnderWay = false
+      write.slicing = 0
+      if let error { return self.fail(error) }
+      if case .ended = self.state { return }
+      self.advance(write, count)
+      if write.isCut && write.rest > 0 { return self.tear() }
+      self.pump()
+    }
+  }
+
+  private func advance(_ write: StreamWrite, _ sent: Int) {
+    write.sent += sent
+    noteSent(sent)
+    noteQueued(-sent)
+  }
+
+  private func finish() {
+    isUnderWay = true
+    transport.finishWriting { error in
+      self.isUnderWay = false
+      if let error { return self.fail(error) }
+      if case .ended = self.state { return }
+      self.state = .finished
+      self.leave(self.queue[self.first], nil)
+    }
+  }
+
+  /// Takes the first one out of the queue.
+  private func leave(_ write: StreamWrite, _ error: UVError?) {
+    first += 1
+    if first == queue.count {
+      queue.removeAll(keepingCapacity: first <= 16)
+      first = 0
+    } else if first > 64 && first > queue.count / 2 {
+      queue.removeFirst(first)
+      first = 0
+    }
+    write.end(error)
+  }
+
+  // MARK: - Ends
+
+  /// Its caller has gone: cancelled, or its limit is over.
+  func abandon(_ write: StreamWrite) {
+    guard let place = queue[first...].firstIndex(where: { $0 === write }) else { return }
+    if write.isEnd && !(place == first && isUnderWay) {
+      queue.remove(at: place)
+      state = .open
+    } else if !write.isEnd && write.sent == 0 && write.slicing == 0 {
+      queue.remove(at: place)
+      noteQueued(-write.rest)
+    } else if !write.isEnd && write.rest > write.slicing {
+      // No more of it is sent, and what follows would be taken for the rest.
+      write.isCut = true
+      if !isUnderWay { tear() } else { state = .torn }
+    }
+  }
+
+  private func tear() {
+    state = .torn
+    endAll { StreamWriter.torn(self.call($0.name)) }
+  }
+
+  /// The transport has failed, and with it all that waits.
+  private func fail(_ error: UVError) {
+    if case .ended = state { return }
+    state = .ended(error)
+    endAll { error.named(self.call($0.name)) }
+  }
+
+  /// The stream closes: what is queued is dropped.
+  func close(_ error: UVError) {
+    limit?.end()
+    limit = nil
+    state = .ended(error)
+    endAll { error.named(self.call($0.name)) }
+  }
+
+  private func endAll(_ error: (StreamWrite) -> UVError) {
+    let writes = queue[first...]
+    queue = []
+    first = 0
+    for write in writes {
+      noteQueued(-write.rest)
+      write.end(error(write))
+    }
+  }
+
+  /// A shutdown ends the waits with `loopClosed`.
+  func releaseWaits() {
+    for write in queue[first...] { write.release() }
+  }
+
+  // MARK: - The idle limit
+
+  var isWaiting: Bool { first < queue.count && queue[first].isAwaited }
+
+  func setLimit(_ span: Duration?) {
+    limit?.end()
+    limit = span.map { StreamLimit(core, $0, of: self) }
+  }
+
+  func expire(_ limit: Duration) {
+    for write in Array(queue[first...]) where write.isAwaited {
+      abandon(write)
+      write.end(
+        UVError(
+          .timedOut, call: call(write.name),
+          "The peer has taken no byte for \(limit.text), the limit in timeouts.write."))
+    }
+  }
+}
