@@ -93,6 +93,13 @@ struct AcceptState {
     return .watch
   }
 
+  /// Nobody wants a connection any more, in place of an `accept`.
+  mutating func wasLeft() -> Action? {
+    if phase != .accepting { return nil }
+    phase = .watching
+    return .watch
+  }
+
   private mutating func acceptAgain() -> Action {
     phase = .accepting
     return .accept

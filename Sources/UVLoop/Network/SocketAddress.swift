@@ -128,6 +128,15 @@ extension SocketAddress {
     }
   }
 
+  /// The same place at another port. A Unix socket has none.
+  func withPort(_ port: UInt16) -> SocketAddress {
+    switch name {
+    case .ipv4(let host, _): SocketAddress(.ipv4(host, port: port))
+    case .ipv6(let host, _): SocketAddress(.ipv6(host, port: port))
+    case .unix: self
+    }
+  }
+
   init(path: [UInt8], call: @autoclosure () -> String) throws(UVError) {
     if path.isEmpty {
       throw UVError(.invalidArgument, call: call(), "The path of a Unix socket is empty.")

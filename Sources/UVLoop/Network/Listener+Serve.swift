@@ -1,0 +1,154 @@
+extension Listener {
+  /// Serves each connection in a child task of its own, until the listener is closed.
+  ///
+  /// ```swift
+  /// try await listener.serve { loop, stream in
+  ///   while let line = try await stream.readLine() { try await stream.write(line + "\n") }
+  /// }
+  /// ```
+  ///
+  /// `body` runs on the listener's loop, and a handle that it makes belongs there. What ends a connection depends on how
+  /// `body` ends: where it returns, ``ByteStream/closeGracefully(within:)`` sees to it that the peer gets all that was
+  /// written; where it throws, or was cancelled, the stream is closed at once, and reset if bytes were left unread. No
+  /// connection ends another one, or the server.
+  ///
+  /// After ``close()``, or ``drain(within:)``, it waits for the connections that are open and returns.
+  ///
+  /// - Parameters:
+  ///   - limit: How many connections may be open at once. Others wait in the kernel's queue.
+  ///   - closeTimeout: How long a peer may take to end its side when `body` has returned.
+  ///   - onFailure: Gets what `body` throws, but for a `CancellationError`, with the peer's address; and what goes wrong
+  ///     with a connection before it reaches `body`. It runs on the loop, inline.
+  ///   - body: One connection.
+  /// - Throws: ``UVError/Code/busy`` if it runs at this listener already; ``UVError/Code/invalidArgument`` for a limit
+  ///   below 1; `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down;
+  ///   ``UVError/Code/handleClosed`` if the listener was closed before; the system's code where the listening socket
+  ///   itself fails.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Cancellation: Cancels the connections' tasks and waits for them. The listener stays open.
+  public nonisolated(nonsending) func serve(
+    limit: Int = .max, closeTimeout: Duration = .seconds(2),
+    onFailure: (@Sendable (SocketAddress?, any Error) -> Void)? = nil,
+    _ body: @Sendable @escaping (isolated EventLoop, Stream) async throws -> Void
+  ) async throws {
+    if limit < 1 {
+      throw UVError(
+        .invalidArgument, call: "Listener.serve", "A limit of \(limit) connections lets nobody in. Give at least 1.")
+    }
+    try Task.checkCancellation()
+    try core.loop.requireRunning("Listener.serve")
+    if isClosed { throw core.closedError("Listener.serve") }
+    guard let loop = core.loop.owner else { throw core.loop.closedError("Listener.serve") }
+    try await loop.serve(core, limit, closeTimeout, onFailure) { loop, stream in
+      // Holds because a listener makes streams of the kind that its type says.
+      try await body(loop, unsafe unsafeDowncast(stream, to: Stream.self))
+    }
+  }
+
+  /// Ends accepting, waits for what ``serve(limit:closeTimeout:onFailure:_:)`` has open, and cancels that when `limit`
+  /// is over.
+  ///
+  /// Handlers that were cancelled have half a second to end: it returns by then whatever they do, and `serve` itself
+  /// goes on to wait for them.
+  ///
+  /// - Parameter limit: Zero and less cancels at once; the largest `Duration` never.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Cancellation: Ends the wait. The listener is closed all the same.
+  public nonisolated(nonsending) func drain(within limit: Duration) async {
+    close()
+    let drain = ListenerDrain(core.loop, core.service, limit)
+    // What ends it sooner, a cancellation or the loop's end, is what was waited for too.
+    _ = try? await LoopWait(.accept, on: core.loop, owner: drain).value("Listener.drain")
+  }
+
+  /// Ends accepting without closing the socket, and hands it out. Who connects meanwhile waits in its queue.
+  ///
+  /// - Throws: ``UVError/Code/busy`` while somebody accepts; ``UVError/Code/notSupported`` where it listens on several
+  ///   addresses; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///
+  /// > Isolation: Call it anywhere.
+  ///
+  /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays.
+  public nonisolated(nonsending) func detach() async throws -> OwnedDescriptor {
+    try core.loop.requireRunning("Listener.detach")
+    guard let loop = core.loop.owner else { throw core.loop.closedError("Listener.detach") }
+    return OwnedDescriptor(owning: try await loop.call { [core] _ in try core.detach() })
+  }
+
+  /// Lends the socket's descriptor, for options that have no name here. Of several sockets it is the first.
+  ///
+  /// - Throws: What `body` throws; ``UVError/Code/notOnLoop``; ``UVError/Code/handleClosed``;
+  ///   ``UVError/Code/loopClosed``.
+  ///
+  /// > Isolation: On the loop only; nothing else compiles.
+  ///
+  /// > Ownership: It stays the listener's. Do not close it.
+  public func withUnsafeDescriptor<R>(
+    isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
+  ) throws -> R {
+    _ = try isolation.core(for: "Listener.withUnsafeDescriptor")
+    try core.loop.requireOnLoop("Listener.withUnsafeDescriptor")
+    return try body(try core.descriptor("Listener.withUnsafeDescriptor"))
+  }
+}
+
+extension EventLoop {
+  fileprivate func serve(
+    _ listener: ListenerCore, _ limit: Int, _ closeTimeout: Duration,
+    _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?,
+    _ body: @Sendable @escaping (isolated EventLoop, ByteStream) async throws -> Void
+  ) async throws {
+    let service = listener.service
+    try service.start(limit, onFailure)
+    defer { service.stop() }
+    let name = "\(listener.address)"
+    try await withThrowingDiscardingTaskGroup { group in
+      while let stream = try await listener.next() {
+        service.enter()
+        group.addTask(name: "\(name) < \(stream.peerText)", executorPreference: taskExecutor) {
+          await self.handle(stream, listener, closeTimeout, body)
+        }
+      }
+      if try await service.wait(on: core) { group.cancelAll() }
+    }
+  }
+
+  /// One connection, from its beginning to its end.
+  private func handle(
+    _ stream: ByteStream, _ listener: ListenerCore, _ closeTimeout: Duration,
+    _ body: @Sendable (isolated EventLoop, ByteStream) async throws -> Void
+  ) async {
+    await WaitScope.run(on: core) {
+      do {
+        try await body(self, stream)
+        await stream.closeGracefully(within: closeTimeout)
+      } catch {
+        // The kernel sends a reset by itself where bytes are left in its own buffer.
+        stream.core.close(resetting: stream.core.reader.heldCount > 0)
+        if !(error is CancellationError) { listener.service.fail(stream.peerAddress, error) }
+      }
+    }
+    listener.service.leave()
+  }
+}
+
+extension ListenerCore {
+  /// The next connection for `serve`, when there is a place for it; nil when nothing is accepted any more.
+  fileprivate func next(isolation: isolated (any Actor)? = #isolation) async throws -> ByteStream? {
+    do {
+      if !service.hasRoom { _ = try await service.wait(on: loop) }
+      return try await accept(for: .service)
+    } catch let error as UVError where error.code == .handleClosed {
+      return nil
+    }
+  }
+}
+
+extension ByteStream {
+  /// For a task's name.
+  fileprivate var peerText: String { peerAddress.map(String.init(describing:)) ?? "unknown" }
+}

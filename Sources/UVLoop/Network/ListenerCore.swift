@@ -1,0 +1,173 @@
+import CLibUV
+import Synchronization
+
+/// A listener on its loop. Belongs to the loop's thread, but for what is atomic.
+@safe final class ListenerCore: WaitOwner, @unchecked Sendable {  // Holds because of the line above.
+  let loop: LoopCore
+  let address: SocketAddress
+  let statistics = ListenerCounters()
+  private let options: ByteStream.Options
+  private let isUnix: Bool
+  private var engines: [ListenerEngine] = []
+  /// Connections that were accepted, and whose options the system has refused.
+  private var refused = 0
+  private var waiters = Waiters()
+  /// The wait of a task that accepts again and again.
+  private var wait: LoopWait?
+  /// Accepted, and nobody has it yet.
+  private var ready: [ByteStream] = []
+  /// Why it accepts no more.
+  private var end: UVError?
+  let service: ListenerService
+  private let hasClosed = Atomic(false)
+
+  /// The sockets are the listener's from now on, also where this throws.
+  init(_ sockets: [ListeningSocket], on loop: LoopCore, _ options: ByteStream.Options) throws(UVError) {
+    self.loop = loop
+    self.options = options
+    address = sockets[0].address
+    service = ListenerService(statistics)
+    isUnix = address.family == .unix
+    for (index, socket) in sockets.enumerated() {
+      do throws(UVError) { engines.append(try ListenerEngine(socket, of: self)) } catch {
+        for engine in engines { engine.close(by: .owner) }
+        for rest in sockets[(index + 1)...] { rest.close() }
+        throw error
+      }
+    }
+    loop.network.listeners.append(self)
+  }
+
+  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
+
+  var isAwaited: Bool { !waiters.isEmpty }
+
+  /// How many wait for a connection.
+  var waiterCount: Int { waiters.count }
+
+  // MARK: - Accepting
+
+  /// Waits for the next connection.
+  func accept(isolation: isolated (any Actor)? = #isolation) async throws -> ByteStream {
+    try await accept(for: .anybody)
+  }
+
+  func accept(
+    for caller: ListenerService.Caller, isolation: isolated (any Actor)? = #isolation
+  ) async throws -> ByteStream {
+    let wait: LoopWait
+    if loop.isCurrent {
+      wait = LoopWait.renew(&self.wait, .accept, on: loop, owner: self, caller.rawValue)
+    } else {
+      wait = LoopWait(.accept, on: loop, owner: self, caller.rawValue)
+    }
+    try await wait.value("Listener.accept")
+    guard let stream = wait.take(ByteStream.self) else { fatalError("UVLoop: a listener has accepted nothing.") }
+    return stream
+  }
+
+  func begin(_ wait: LoopWait) {
+    if let end {
+      wait.resume(throwing: end.named("Listener.accept"))
+    } else if service.isRunning && wait.argument == ListenerService.Caller.anybody.rawValue {
+      wait.resume(
+        throwing: UVError(
+          .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other."))
+    } else if let stream = ready.popLast() {
+      wait.resume(carrying: stream)
+    } else {
+      waiters.append(wait)
+      do throws(UVError) { try watch() } catch {
+        waiters.remove(wait)
+        wait.resume(throwing: error)
+      }
+    }
+  }
+
+  func withdraw(_ wait: LoopWait) { waiters.remove(wait) }
+
+  private func watch() throws(UVError) { for engine in engines { try engine.watch() } }
+
+  /// In the callback of a socket: the next connection of it.
+  func give(_ descriptor: Int32, _ peer: SocketAddress?, _ engine: ListenerEngine) {
+    var addresses = StreamAddresses(local: engine.socket.address, peer: peer)
+    if engine.socket.isWildcard { addresses.local = ListeningSocket.localAddress(of: descriptor) }
+    let stream: ByteStream
+    do throws(UVError) {
+      stream = try loop.stream(descriptor, isUnix: isUnix, options, addresses)
+    } catch {
+      // Of one connection, and no reason to end the others.
+      refused += 1
+      publish()
+      return service.fail(peer, error)
+    }
+    statistics.accepted.add()
+    guard let wait = waiters.popFirst() else { return ready.append(stream) }
+    wait.resumeNow(carrying: stream)
+  }
+
+  /// Shows what the sockets have counted.
+  func publish() {
+    statistics.failed.set(engines.reduce(refused) { $0 + $1.lost })
+    statistics.backOffs.set(engines.reduce(0) { $0 + $1.backOffs })
+  }
+
+  // MARK: - The end
+
+  func close() {
+    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
+    loop.onLoop { self.end(self.closedError("Listener.close")) }
+  }
+
+  func closedByLoop() {
+    hasClosed.store(true, ordering: .releasing)
+    end(loop.closedError("Listener.close"))
+  }
+
+  func closedError(_ call: String) -> UVError {
+    UVError(
+      .handleClosed, call: call,
+      "This listener on \(address) has been closed. Listen again with `loop.listen(on:)`.")
+  }
+
+  func end(_ error: UVError) {
+    if end != nil { return }
+    end = error
+    hasClosed.store(true, ordering: .releasing)
+    loop.network.listeners.remove(self)
+    let streams = ready
+    ready = []
+    for stream in streams { stream.close() }
+    for engine in engines { engine.close(by: .owner) }
+    engines = []
+    while let wait = waiters.popFirst() { wait.resume(throwing: error.named("Listener.accept")) }
+    service.acceptingEnded()
+  }
+
+  func releaseWaits() {
+    while let wait = waiters.popFirst() { wait.close() }
+    service.releaseWaits()
+  }
+
+  /// The socket, which goes on listening: what connects meanwhile waits in its queue.
+  func detach() throws -> Int32 {
+    if let end { throw end.named("Listener.detach") }
+    if isAwaited || service.isRunning {
+      throw UVError(.busy, call: "Listener.detach", "Somebody accepts at this listener. End that first.")
+    }
+    guard engines.count == 1, ready.isEmpty else {
+      throw UVError(
+        .notSupported, call: "Listener.detach",
+        "This listener has \(engines.count) sockets, and one can be handed out. Listen on a single address.")
+    }
+    let descriptor = engines[0].detach()
+    end(closedError("Listener.detach"))
+    return descriptor
+  }
+
+  /// The one descriptor, or the first.
+  func descriptor(_ call: String) throws(UVError) -> Int32 {
+    if let end { throw end.named(call) }
+    return engines[0].socket.descriptor
+  }
+}

@@ -1,0 +1,146 @@
+import CLibUV
+
+/// A listening socket, watched by a `uv_poll_t`.
+///
+/// `uv_listen` is not used: out of descriptors, libuv 1.44 accepts and closes whatever waits, and where another thread
+/// takes the descriptor that it keeps for that, it never returns to its loop (`uv__emfile_trick` in `stream.c`).
+@safe final class ListenerEngine: Handle, LoopDeadline {
+  let socket: ListeningSocket
+  // Holds because the listener closes its engines before it goes, and a closed one does not ask for it.
+  private unowned(unsafe) let listener: ListenerCore
+  private var accepting = AcceptState()
+  private var isWatched = false
+  private var isDetached = false
+  /// While it pauses.
+  private var retry: TimerToken?
+
+  /// The socket is the handle's from now on, also where this throws.
+  init(_ socket: ListeningSocket, of listener: ListenerCore) throws(UVError) {
+    self.socket = socket
+    unsafe self.listener = listener
+    do throws(UVError) {
+      try unsafe super.init(UV_POLL, "Listener", on: listener.loop) { loop, memory in
+        unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), socket.descriptor)
+      }
+    } catch {
+      socket.close()
+      throw error
+    }
+  }
+
+  private var uvPoll: UnsafeMutablePointer<uv_poll_t> { unsafe memory.assumingMemoryBound(to: uv_poll_t.self) }
+
+  override var watchedDescriptor: Int32? { socket.descriptor }
+  override var subject: String { " on \(socket.address)" }
+  override var activeText: String { "accepting" }
+
+  /// Connections that were lost before they could be taken.
+  var lost: Int { accepting.failed }
+  var backOffs: Int { accepting.backOffs }
+
+  // MARK: - Watching
+
+  /// Somebody waits for a connection.
+  func watch() throws(UVError) {
+    if isWatched || retry != nil || state.isClosed { return }
+    try unsafe check(
+      uv_poll_start(uvPoll, Int32(UV_READABLE.rawValue)) { handle, _, _ in
+        // What is wrong with the socket `accept` says better than the poll.
+        unsafe ListenerEngine.of(handle?.pointee.data)?.becameReadable()
+      }, "Listener.accept")
+    isWatched = true
+    activate()
+  }
+
+  private func unwatch() {
+    if !isWatched { return }
+    isWatched = false
+    _ = unsafe uv_poll_stop(uvPoll)
+    deactivate()
+  }
+
+  /// Before the poll, where nobody waited at the end of a callback.
+  override func beforePoll() -> Bool {
+    if unsafe !state.isClosed && !listener.isAwaited { unwatch() }
+    return false
+  }
+
+  // MARK: - Accepting
+
+  private func becameReadable() {
+    core.counters.callbacks.add()
+    perform(accepting.becameReadable())
+  }
+
+  private func perform(_ first: AcceptState.Action?) {
+    var next = first
+    while let action = next, !state.isClosed {
+      switch action {
+      case .accept: next = unsafe listener.isAwaited ? accept() : accepting.wasLeft()
+      case .watch: return goOn()
+      case .pause(let span): return pause(span)
+      case .end(let status): return unsafe listener.end(UVError(status: status, call: "Listener.accept"))
+      }
+    }
+  }
+
+  private func accept() -> AcceptState.Action? {
+    var peer: SocketAddress?
+    let status = unsafe Socket.accept(socket.descriptor) { unsafe peer = try? SocketAddress(unsafeBytes: $0) }
+    let action = accepting.accepted(status)
+    if status >= 0 { unsafe listener.give(status, peer, self) } else { unsafe listener.publish() }
+    return action
+  }
+
+  private func goOn() {
+    if unsafe !listener.isAwaited { return core.handles.remind(self) }
+    do throws(UVError) { try watch() } catch { unsafe listener.end(error) }
+  }
+
+  /// Out of descriptors. The socket stays readable, and to watch it would use a CPU for nothing.
+  private func pause(_ span: Duration) {
+    unwatch()
+    retry = core.timers.insert(.limit(self), at: core.time.now(plus: span))
+    core.network.waitForDescriptor(self)
+    unsafe listener.publish()
+  }
+
+  /// The pause is over.
+  func expire() {
+    retry = nil
+    perform(accepting.pauseEnded())
+  }
+
+  /// A stream of this loop has closed its descriptor.
+  func descriptorCameFree() {
+    endPause()
+    perform(accepting.descriptorCameFree())
+  }
+
+  private func endPause() {
+    if let retry { core.timers.remove(retry) }
+    retry = nil
+  }
+
+  func drop() { retry = nil }
+
+  // MARK: - The end
+
+  /// Closes the handle and leaves the socket open: a descriptor for somebody else.
+  func detach() -> Int32 {
+    isDetached = true
+    close(by: .owner)
+    return socket.descriptor
+  }
+
+  override func willClose() {
+    endPause()
+    if isWatched { _ = unsafe uv_poll_stop(uvPoll) }
+    isWatched = false
+    // libuv would take the number out of the epoll set once more, whoever has it by then. And it is closed now, and not
+    // with the handle, so that the address is free at once.
+    unsafe clibuv_forget_descriptor(uvPoll)
+    if !isDetached { socket.close() }
+    if case .loop? = state.closer { unsafe listener.closedByLoop() }
+  }
+}

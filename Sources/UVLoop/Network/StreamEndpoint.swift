@@ -1,0 +1,117 @@
+/// Where to connect, or to listen. Its type says of which kind the streams are that come of it.
+///
+/// ```swift
+/// let stream = try await loop.connect(to: .tcp("example.org", 80))
+/// let listener = try await loop.listen(on: .unix("/run/greet.sock"))
+/// ```
+///
+/// A value: nothing is looked up, opened or bound before it is used.
+public struct StreamEndpoint<Stream: ByteStream>: Hashable, Sendable, CustomStringConvertible {
+  let place: StreamPlace
+
+  init(_ place: StreamPlace) { self.place = place }
+
+  /// The endpoint as `StreamEndpoint<ByteStream>.text` reads it: `tcp://example.org:80`, `unix:/run/greet.sock`.
+  public var description: String { place.description }
+}
+
+/// A TCP endpoint: its streams are of type ``TCPStream``.
+public typealias TCPEndpoint = StreamEndpoint<TCPStream>
+
+/// An endpoint of a Unix socket: its streams are of type ``PipeStream``.
+public typealias UnixEndpoint = StreamEndpoint<PipeStream>
+
+/// An endpoint whose kind is known only at run time, from a configuration for instance. Its streams are of type
+/// ``TCPStream`` or ``PipeStream``.
+public typealias AnyEndpoint = StreamEndpoint<ByteStream>
+
+/// What an endpoint says.
+enum StreamPlace: Hashable, Sendable, CustomStringConvertible {
+  case name(String, UInt16)
+  case socket(SocketAddress)
+  case allInterfaces(UInt16)
+
+  var description: String {
+    switch self {
+    case .name(let host, let port): "tcp://\(host):\(port)"
+    case .socket(let address): address.family == .unix ? "unix:\(address)" : "tcp://\(address)"
+    case .allInterfaces(let port): "tcp://*:\(port)"
+    }
+  }
+}
+
+extension StreamEndpoint where Stream == TCPStream {
+  /// A host and a port.
+  ///
+  /// A name is looked up each time that the endpoint is used; a numeric host is not. To listen takes port 0 too, for one
+  /// that the system chooses. A host that no name can be is refused where the endpoint is used.
+  public static func tcp(_ host: String, _ port: UInt16) -> StreamEndpoint {
+    if let address = try? SocketAddress.ip(host, port: port) { return StreamEndpoint(.socket(address)) }
+    return StreamEndpoint(.name(host, port))
+  }
+
+  /// An address of the Internet protocol.
+  ///
+  /// - Throws: ``UVError/Code/invalidArgument`` for that of a Unix socket.
+  public static func address(_ address: SocketAddress) throws(UVError) -> StreamEndpoint {
+    if address.family == .unix {
+      throw UVError(
+        .invalidArgument, call: "StreamEndpoint.address",
+        "\(address) is the address of a Unix socket. Use .unix for it.")
+    }
+    return StreamEndpoint(.socket(address))
+  }
+
+  /// This machine alone, by IPv4.
+  public static func loopback(port: UInt16) -> StreamEndpoint { StreamEndpoint(.socket(.loopback(port: port))) }
+
+  /// All interfaces of this machine, to listen on: IPv6 and IPv4 with one socket, or IPv4 where there is no IPv6.
+  ///
+  /// To connect to it is to connect to this machine.
+  public static func allInterfaces(port: UInt16) -> StreamEndpoint { StreamEndpoint(.allInterfaces(port)) }
+}
+
+extension StreamEndpoint where Stream == PipeStream {
+  /// A path, or `@` and one of Linux's abstract names.
+  ///
+  /// - Throws: ``UVError/Code/fileNameTooLong`` (`ENAMETOOLONG`) beyond what a socket's address holds, 107 bytes on
+  ///   Linux; ``UVError/Code/invalidArgument`` for an empty one, and for one with a zero byte.
+  public static func unix(_ path: String) throws(UVError) -> StreamEndpoint {
+    if path.utf8.first == UInt8(ascii: "@") {
+      return StreamEndpoint(.socket(try .abstract(Array(path.utf8.dropFirst()))))
+    }
+    return StreamEndpoint(.socket(try .unix(path)))
+  }
+}
+
+extension StreamEndpoint where Stream == ByteStream {
+  /// An endpoint from a configuration: `tcp://host:port` or `unix:/path`, also `unix:@name`.
+  ///
+  /// An IPv6 address stands in brackets, as in `tcp://[::1]:80`; `tcp://*:80` is all interfaces.
+  ///
+  /// - Throws: ``UVError/Code/invalidArgument`` for any other text; what ``SocketAddress/unix(_:)`` throws.
+  public static func text(_ text: String) throws(UVError) -> StreamEndpoint {
+    if text.hasPrefix("unix:") { return StreamEndpoint(try UnixEndpoint.unix(String(text.dropFirst(5)))) }
+    guard text.hasPrefix("tcp://") else { throw malformed(text) }
+    let rest = text.dropFirst(6)
+    if rest.hasPrefix("["), let address = try? SocketAddress(String(rest)) { return StreamEndpoint(.socket(address)) }
+    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]) else {
+      throw malformed(text)
+    }
+    let host = String(rest[..<colon])
+    if host.isEmpty || host.contains(":") || host.contains("/") { throw malformed(text) }
+    return host == "*" ? StreamEndpoint(.allInterfaces(port)) : StreamEndpoint(TCPEndpoint.tcp(host, port))
+  }
+
+  private static func malformed(_ text: String) -> UVError {
+    UVError(
+      .invalidArgument, call: "StreamEndpoint.text",
+      "\"\(text)\" names no endpoint. Write tcp://host:port, tcp://[::1]:port, unix:/path or unix:@name.")
+  }
+
+  /// The same place, to be kept beside others of another kind.
+  public init(_ endpoint: TCPEndpoint) { self.init(endpoint.place) }
+
+  /// The same place, to be kept beside others of another kind.
+  public init(_ endpoint: UnixEndpoint) { self.init(endpoint.place) }
+}
