@@ -45,6 +45,9 @@ let package = Package(
     .executableTarget(name: "tcpload", dependencies: ["CPeers"], cSettings: warnings),
     .executableTarget(
       name: "server-c", dependencies: ["CPeers", "CUV"], cSettings: warnings + [.headerSearchPath("../CPeers")]),
+    .executableTarget(
+      name: "server-uvloop", dependencies: ["CPeers", .product(name: "UVLoop", package: "UVLoop")],
+      swiftSettings: settings),
     .executableTarget(name: "server-nio", dependencies: nio, swiftSettings: settings),
     .executableTarget(
       name: "server-flyingsocks", dependencies: [.product(name: "FlyingSocks", package: "FlyingFox")],

@@ -7,32 +7,38 @@ extension Workload {
     echoing(1, placements: [.free, .oneCPU]), echoing(50), echoing(500),
     serving(
       "W5.bulk64k", "a connection sends blocks of 64 KiB and has them back",
-      under: Load("bulk", connections: 1, bytes: 65_536), by: allInC + swiftNIO),
+      under: Load("bulk", connections: 1, bytes: 65_536), by: allInC + ours + swiftNIO),
     serving(
       "W5.storm", "connections come, have a byte back, and are reset", size: 50_000, quickSize: 2_000,
-      under: Load("storm", connections: 64, bytes: 1), by: ["c-uv-try", "c-uv-accept"] + swiftNIO),
+      under: Load("storm", connections: 64, bytes: 1),
+      by: ["c-uv-try", "c-uv-accept", "uvloop-swift"] + swiftNIO),
     serving(
       "W5.idle", "9,900 connections keep still beside 50 busy ones: memory of each",
-      under: Load("idle", connections: 9_900, bytes: 64), by: ["c-uv-try"] + swiftNIO),
+      under: Load("idle", connections: 9_900, bytes: 64),
+      by: ["c-uv-try", "uvloop-swift", "uvloop-swift-callback"] + swiftNIO),
     serving(
       "W5.lines", "50 connections send lines of 80 bytes and have each one back",
       under: Load("lines", connections: 50, bytes: 4_096),
-      by: ["c-uv-try", "c-uv-batch", "nio", "asyncio", "uvloop"]),
+      by: ["c-uv-try", "c-uv-batch", "uvloop-swift", "uvloop-swift-array", "nio", "asyncio", "uvloop"]),
     serving(
       "W5.proxy", "50 connections ask through a proxy to c-uv-try",
-      under: Load("proxy", connections: 50, bytes: 64), by: ["c-uv-try"]),
+      under: Load("proxy", connections: 50, bytes: 64), by: ["c-uv-try", "uvloop-swift"]),
     serving(
       "W5.slow", "1,000 readers take 1 KiB a second of a MiB: memory of each", size: 3_000, quickSize: 1_000,
-      under: Load("slow", connections: 1_000, bytes: 1_024), by: ["c-uv-try"] + swiftNIO),
+      under: Load("slow", connections: 1_000, bytes: 1_024), by: ["c-uv-try", "uvloop-swift"] + swiftNIO),
     serving(
       "W5.fair", "a timer of 10 ms beside 50 connections that send all the time: its latest tick", size: 3_000,
-      quickSize: 500, under: Load("fair", connections: 50, bytes: 65_536), by: ["c-uv", "c-uv-try", "nio"]),
+      quickSize: 500, under: Load("fair", connections: 50, bytes: 65_536),
+      by: ["c-uv", "c-uv-try", "uvloop-swift", "uvloop-swift-callback", "nio"]),
     serving(
       "W5.unix", "50 connections ask over a Unix socket",
-      under: Load("unix", connections: 50, bytes: 64), by: ["c-uv", "c-uv-try"] + swiftNIO),
+      under: Load("unix", connections: 50, bytes: 64),
+      by: ["c-uv", "c-uv-try", "uvloop-swift", "uvloop-swift-callback"] + swiftNIO),
   ]
 
   private static let allInC = ["c-uv", "c-uv-try", "epoll"]
+  /// In the ways that the library has to read and write: borrowed bytes, an array for each read or for all, callbacks.
+  private static let ours = ["uvloop-swift", "uvloop-swift-array", "uvloop-swift-into", "uvloop-swift-callback"]
   private static let swiftNIO = ["nio", "nio-async"]
 
   private static func echoing(_ connections: Int, placements: [Placement] = [.free]) -> Workload {
@@ -40,7 +46,7 @@ extension Workload {
       "W5.echo.c\(connections)",
       "\(connections) connection\(connections == 1 ? "" : "s") ask\(connections == 1 ? "s" : "") for 64 bytes",
       placements: placements, under: Load("echo", connections: connections, bytes: 64),
-      by: allInC + swiftNIO + ["flyingsocks", "asyncio", "uvloop", "node"],
+      by: allInC + ours + swiftNIO + ["flyingsocks", "asyncio", "uvloop", "node"],
       inQuick: connections == 50 ? ["c-uv", "c-uv-try", "nio", "uvloop-swift"] : [])
   }
 

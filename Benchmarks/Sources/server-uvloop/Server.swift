@@ -1,0 +1,52 @@
+import Glibc
+import UVLoop
+
+/// The library's servers, on one loop, as `tcpload` calls them: `server-uvloop PEER WORK [PATH | PORT]`.
+@main
+struct Server {
+  /// What the load takes for: not this work.
+  private static let declined: Int32 = 3
+
+  static func main() async throws {
+    let arguments = CommandLine.arguments
+    guard arguments.count >= 3 else { exit(64) }
+    let argument = arguments.count > 3 ? arguments[3] : ""
+    try await withEventLoop { loop in
+      switch (arguments[1], arguments[2]) {
+      case (let peer, "unix"):
+        guard let echo = Echo(peer) else { exit(declined) }
+        try await echo.serve(loop, listening(loop, on: .unix(argument)))
+      case (let peer, "echo"):
+        guard let echo = Echo(peer) else { exit(declined) }
+        try await echo.serve(loop, listening(loop, on: .loopback(port: 0)))
+      case (let peer, "fair"):
+        guard let echo = Echo(peer) else { exit(declined) }
+        try startTicks(loop)
+        try await echo.serve(loop, listening(loop, on: .loopback(port: 0)))
+      case ("uvloop-swift", "lines"): try await serveLines(listening(loop, on: .loopback(port: 0)))
+      case ("uvloop-swift-array", "lines"): try await serveLinesAsArrays(listening(loop, on: .loopback(port: 0)))
+      case ("uvloop-swift", "proxy"):
+        guard let port = UInt16(argument) else { exit(64) }
+        try await proxy(listening(loop, on: .loopback(port: 0)), to: .loopback(port: port))
+      case ("uvloop-swift", "slow"):
+        // Else the kernel may take all that slow readers are sent.
+        try await serveSlowly(listening(loop, on: .loopback(port: 0), sendRoom: 16 * 1_024))
+      default: exit(declined)
+      }
+    }
+  }
+
+  /// Listens, and tells the load where.
+  private static func listening<Stream: ByteStream>(
+    _ loop: isolated EventLoop, on endpoint: StreamEndpoint<Stream>, sendRoom: Int? = nil
+  ) async throws -> Listener<Stream> {
+    var options = Listener<Stream>.Options()
+    options.stream.sendBufferSize = sendRoom
+    // More than a load has on its way, since a callback cannot wait.
+    options.stream.writeQueueLimit = 2 * 1_024 * 1_024
+    let listener = try await loop.listen(on: endpoint, options: options)
+    print(listener.address.port ?? 0)
+    fflush(nil)
+    return listener
+  }
+}
