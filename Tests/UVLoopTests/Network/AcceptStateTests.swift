@@ -131,6 +131,15 @@ import Testing
     #expect(state.backOffs == 3)
   }
 
+  @Test mutating func `a connection among those that fail shows that the call does not`() {
+    for _ in 0..<3 {
+      _ = state.becameReadable()
+      for _ in 0..<63 { #expect(state.accepted(-ECONNABORTED) == .accept) }
+      #expect(state.accepted(7) == .watch)
+    }
+    #expect(state.backOffs == 0)
+  }
+
   @Test(arguments: [EBADF, EINVAL, ENOTSOCK, EFAULT, EIO, 4_711])
   func `an error of the socket itself ends it, once`(error: Int32) {
     var state = state
