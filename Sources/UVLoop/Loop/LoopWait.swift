@@ -72,7 +72,13 @@ protocol WaitOwner: AnyObject, Sendable {
   private nonisolated(unsafe) var parameter: Int64  // Holds because it is written before the wait begins.
   private nonisolated(unsafe) var mark = TimerToken.none  // Holds because it belongs to the loop's thread.
   private nonisolated(unsafe) var hasBegun = false  // Holds because it belongs to the loop's thread.
+  /// Whether a task waits at it, or is about to go on.
+  private nonisolated(unsafe) var isInUse = false  // Holds because it belongs to the task that waits.
+  /// Whether a message to the loop may end it, and come late: its task was cancelled on another thread.
+  private nonisolated(unsafe) var isMessaged = false  // Holds because its task asks when the handler has returned.
   private nonisolated(unsafe) var scope: WaitScope?  // Holds because it belongs to the loop's thread.
+  /// The scope in which it was waited for last: most likely the next one's too.
+  private nonisolated(unsafe) var lastScope: WaitScope?  // Holds because it belongs to the loop's thread.
   private nonisolated(unsafe) var index = -1  // Holds because it belongs to the loop's thread.
 
   init(_ kind: WaitKind, on core: LoopCore, owner: (any WaitOwner)? = nil, _ argument: Int64 = 0) {
@@ -115,31 +121,53 @@ extension LoopWait {
   /// - Throws: The error with which it was resumed; `CancellationError`; ``UVError/Code/loopClosed``.
   @discardableResult
   @inline(__always)
-  func value(
-    _ call: @autoclosure () -> String, isolation: isolated (any Actor)? = #isolation
-  ) async throws -> Int64 {
+  nonisolated func value(_ call: @autoclosure () -> String) async throws -> Int64 {
     try Task.checkCancellation()
     try core.requireRunning(call())
-    if core.isCurrent, let scope = core.scopes.current {
-      scope.waiting = self
-      unsafe self.scope = scope
-      enter()
+    unsafe isInUse = true
+    defer { unsafe isInUse = false }
+    if core.isCurrent, enterScope() {
       if end == nil { await pass() }
     } else {
-      await withTaskCancellationHandler {
-        _ = isolation
-        begin()
-        if end == nil { await pass() }
-      } onCancel: {
-        cancel()
-      }
+      await passAlone(isolation: #isolation)
     }
+    if unsafe end == .resumed && error == nil { return unsafe number }
+    throw failure(call())
+  }
+
+  /// In a task that has a scope: begins, and says there that this is the wait to be ended.
+  private nonisolated func enterScope() -> Bool {
+    let scope: WaitScope
+    if let last = unsafe lastScope, last.isCurrent {
+      scope = last
+    } else {
+      guard let current = core.scopes.current else { return false }
+      scope = current
+      unsafe lastScope = current
+    }
+    scope.waiting = self
+    unsafe self.scope = scope
+    enter()
+    return true
+  }
+
+  /// The wait of a task without a scope, which hears of its cancellation here.
+  private func passAlone(isolation: isolated (any Actor)?) async {
+    await withTaskCancellationHandler {
+      _ = isolation
+      begin()
+      if end == nil { await pass() }
+    } onCancel: {
+      cancel()
+    }
+  }
+
+  @inline(never)
+  private nonisolated func failure(_ call: String) -> any Error {
     switch end {
-    case .resumed:
-      if let error = unsafe error { throw error }
-      return unsafe number
-    case .closed: throw core.closedWhileWaiting(call())
-    case .cancelled, nil: throw CancellationError()
+    case .resumed: unsafe error ?? CancellationError()
+    case .closed: core.closedWhileWaiting(call)
+    case .cancelled, nil: CancellationError()
     }
   }
 
@@ -158,21 +186,20 @@ extension LoopWait {
   /// The object with which it was resumed, once.
   nonisolated func take<Object: AnyObject>(_ type: Object.Type) -> Object? { unsafe object.take() as? Object }
 
-  /// A wait for an owner that waits again and again: the last one, as if it were new, or another if somebody may still
-  /// hold that one who could end it.
+  /// A wait for an owner that waits again and again: the last one, which has ended, as if it were new; or another if
+  /// there is none, it is waited at by somebody else, or a message may still be on its way that would end it.
+  @inline(__always)
   static func renew(
-    _ wait: inout LoopWait?, _ kind: WaitKind, on core: LoopCore, owner: any WaitOwner, _ argument: Int64
+    _ wait: LoopWait?, _ kind: WaitKind, on core: LoopCore, owner: any WaitOwner, _ argument: Int64
   ) -> LoopWait {
-    if isKnownUniquelyReferenced(&wait), let wait {
-      unsafe wait.parameter = argument
-      unsafe wait.hasBegun = false
-      unsafe wait.error = nil
-      wait.word.store(0, ordering: .relaxed)
-      return wait
+    guard let wait, unsafe !(wait.isMessaged || wait.isInUse) else {
+      return LoopWait(kind, on: core, owner: owner, argument)
     }
-    let new = LoopWait(kind, on: core, owner: owner, argument)
-    wait = new
-    return new
+    unsafe wait.parameter = argument
+    unsafe wait.hasBegun = false
+    if unsafe wait.error != nil { unsafe wait.error = nil }
+    wait.word.store(0, ordering: .relaxed)
+    return wait
   }
 
   private nonisolated func begin() {
@@ -209,14 +236,20 @@ extension LoopWait {
 
   /// The same in a callback of libuv's. The task goes on before this returns, where nothing else waits to run: what has
   /// come lies where it is for that long.
+  ///
+  /// Nothing of the wait is touched behind that: its task may have renewed it.
   nonisolated func resumeNow(returning number: Int64 = 0) {
     if end != nil { return }
     unsafe self.number = number
-    if end(.resumed, now: true) { leave() }
+    leave()
+    end(.resumed, now: true)
   }
 
   /// In `begin`, for a task that only lets the loop go round: behind what is queued.
-  nonisolated func resumeLater() { core.tell { self.resume() } }
+  nonisolated func resumeLater() {
+    unsafe isMessaged = true
+    core.tell { self.resume() }
+  }
 
   /// It will not come, because of this.
   @discardableResult
@@ -240,7 +273,8 @@ extension LoopWait {
   nonisolated func resumeNow(carrying object: AnyObject) {
     if end != nil { return }
     unsafe self.object = object
-    if end(.resumed, now: true) { leave() }
+    leave()
+    end(.resumed, now: true)
   }
 
   private nonisolated func resumed() -> Bool {
@@ -252,6 +286,7 @@ extension LoopWait {
   /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and
   /// looks at what it waited at.
   nonisolated func cancel() {
+    if !core.isCurrent { unsafe isMessaged = true }
     let isTold = core.onLoop { if self.end(.cancelled) { self.callOff() } }
     // A loop that has ended has ended its waits too.
     if !isTold { end(.cancelled) }

@@ -54,6 +54,10 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
     return scope
   }
 
+  /// Whether it is the calling task's.
+  @inline(__always)
+  var isCurrent: Bool { task == WaitScope.currentTask && !isOver.load(ordering: .acquiring) }
+
   /// The task waits no more in here.
   func close() {
     isOver.store(true, ordering: .releasing)

@@ -19,7 +19,7 @@ extension ByteStream {
 }
 
 extension StreamCore {
-  func copy(to other: ByteStream, isolation: isolated (any Actor)? = #isolation) async throws -> Int64 {
+  func copy(to other: ByteStream) async throws -> Int64 {
     var copied: Int64 = 0
     while try await reader.waitForBytes(LoopNetwork.blockSize, "copy") {
       let (sent, rest) = try pass(to: other.core)
@@ -36,7 +36,7 @@ extension StreamCore {
     if other.loop !== loop { return (0, reader.takeArray(.max)) }
     let taken = try unsafe reader.withBytes { bytes in
       let sent = try unsafe other.writer.tryWrite(bytes, "copy")
-      return unsafe (sent, sent == bytes.count ? [] : [UInt8](copying: bytes[sent...]))
+      return unsafe (sent, sent == bytes.count ? [] : [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]), first: .max))
     }
     reader.take(taken.0 + taken.1.count)
     return taken

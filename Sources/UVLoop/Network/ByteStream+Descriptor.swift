@@ -22,7 +22,7 @@ extension ByteStream {
   public final func withUnsafeDescriptor<R>(
     isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
   ) throws -> R {
-    try core.requireOpen(isolation, "withUnsafeDescriptor")
+    try core.requireOpen("withUnsafeDescriptor")
     return try body(try core.descriptor("withUnsafeDescriptor"))
   }
 
@@ -46,8 +46,8 @@ extension ByteStream {
 
 extension StreamCore {
   /// For what is done at once, on the loop, with a stream that is open.
-  func requireOpen(_ isolation: isolated any LoopActor, _ name: StaticString) throws(UVError) {
-    try requireOnLoop(isolation, name)
+  func requireOpen(_ name: StaticString) throws(UVError) {
+    try requireOnLoop(name)
     if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call(name)) }
   }
 

@@ -41,7 +41,7 @@ extension ByteStream {
 
 extension StreamCore {
   @inline(__always)
-  func readExactly(_ count: Int, isolation: isolated (any Actor)? = #isolation) async throws -> [UInt8] {
+  func readExactly(_ count: Int) async throws -> [UInt8] {
     try requireNotNegative(count, "read")
     guard let piece = try await reader.waitForPiece(.count(count), .max, "read") else { return [] }
     return reader.takeArray(of: piece)
@@ -49,7 +49,7 @@ extension StreamCore {
 
   @inline(__always)
   func readUntil(
-    _ delimiter: [UInt8], _ limit: Int, isolation: isolated (any Actor)? = #isolation
+    _ delimiter: [UInt8], _ limit: Int
   ) async throws -> [UInt8]? {
     try requireNotNegative(limit, "read")
     if delimiter.isEmpty {
@@ -61,7 +61,7 @@ extension StreamCore {
 
   @inline(__always)
   func readLine(
-    _ limit: Int, _ isValidating: Bool, isolation: isolated (any Actor)? = #isolation
+    _ limit: Int, _ isValidating: Bool
   ) async throws -> String? {
     try requireNotNegative(limit, "readLine")
     guard let piece = try await reader.waitForPiece(.line, limit, "readLine") else { return nil }
@@ -83,14 +83,14 @@ extension StreamCore {
 
   @inline(__always)
   func readFrame(
-    _ prefix: LengthPrefix, _ limit: Int, isolation: isolated (any Actor)? = #isolation
+    _ prefix: LengthPrefix, _ limit: Int
   ) async throws -> [UInt8]? {
     try requireNotNegative(limit, "readFrame")
     guard let piece = try await reader.waitForPiece(.frame(prefix), limit, "readFrame") else { return nil }
     return reader.takeArray(of: piece)
   }
 
-  func readAll(_ limit: Int, isolation: isolated (any Actor)? = #isolation) async throws -> [UInt8] {
+  func readAll(_ limit: Int) async throws -> [UInt8] {
     try requireNotNegative(limit, "readAll")
     // A count that never comes is found incomplete until the end.
     guard let piece = try await reader.waitForPiece(.all, limit, "readAll") else { return [] }

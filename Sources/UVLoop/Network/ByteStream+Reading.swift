@@ -4,17 +4,25 @@ extension ByteStream {
     return try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) }
   }
 
+  @inlinable
   public final func read<R, E: Error>(
     upTo limit: Int = 65_536, _ body: (RawSpan) throws(E) -> R
   ) async throws -> R? {
+    // Here only what depends on the types of the caller: a generic function of another module is not made for them.
+    guard let bytes = try await lend(upTo: limit) else { return nil }
+    return try bytes.use(body)
+  }
+
+  /// The next bytes, which are used before the next `await`; nil at the end.
+  @usableFromInline
+  final func lend(upTo limit: Int) async throws -> LentBytes? {
     if core.loop.isCurrent {
       try core.requirePositive(limit, "read")
       if try await !core.reader.waitForBytes(limit, "read") { return nil }
-      return try core.reader.lend(limit, body)
+      return core.reader.lend(limit)
     }
     let bytes = try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) }
-    guard let bytes else { return nil }
-    return try body(unsafe bytes.span.bytes)
+    return bytes.map { LentBytes($0, 0..<$0.count) }
   }
 
   @discardableResult
@@ -32,17 +40,17 @@ extension ByteStream {
   public final func tryRead(
     into buffer: inout [UInt8], upTo limit: Int = 65_536, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) -> Int? {
-    try core.requireOnLoop(isolation, "tryRead")
+    try core.requireOnLoop("tryRead")
     return try core.tryRead(into: &buffer, limit)
   }
 
   public final func unread(_ bytes: [UInt8], isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.requireOnLoop(isolation, "unread")
+    try core.requireOnLoop("unread")
     core.reader.unread(bytes)
   }
 
   public final func takeBuffered(isolation: isolated any LoopActor = #isolation) throws(UVError) -> [UInt8] {
-    try core.requireOnLoop(isolation, "takeBuffered")
+    try core.requireOnLoop("takeBuffered")
     return core.reader.takeHeld()
   }
 
@@ -50,7 +58,7 @@ extension ByteStream {
     isolation: isolated any LoopActor = #isolation, _ body: @escaping (RawSpan) -> Void,
     atEnd end: @escaping (UVError?) -> Void
   ) throws(UVError) {
-    try core.requireOnLoop(isolation, "startReading")
+    try core.requireOnLoop("startReading")
     try core.reader.requireAlone("startReading")
     try core.reader.start(StreamCallbacks(core.loop, core.noun, body, atEnd: end))
   }
@@ -63,7 +71,7 @@ extension ByteStream {
 extension StreamCore {
   /// On the loop.
   @inline(__always)
-  func readArray(_ limit: Int, isolation: isolated (any Actor)? = #isolation) async throws -> [UInt8]? {
+  func readArray(_ limit: Int) async throws -> [UInt8]? {
     try requirePositive(limit, "read")
     if try await !reader.waitForBytes(limit, "read") { return nil }
     return reader.takeArray(limit)
@@ -82,7 +90,7 @@ extension StreamCore {
   /// Runs a waiting call on the loop that was made elsewhere.
   @inline(never)
   func elsewhere<R: Sendable>(
-    _ name: StaticString, isolation: isolated (any Actor)? = #isolation,
+    _ name: StaticString,
     _ body: @Sendable (isolated EventLoop) async throws -> R
   ) async throws -> R {
     try Task.checkCancellation()
@@ -91,10 +99,9 @@ extension StreamCore {
     return try await owner.call(body)
   }
 
-  func requireOnLoop(_ isolation: isolated any LoopActor, _ name: StaticString) throws(UVError) {
-    _ = try isolation.core(for: call(name))
-    try loop.requireOnLoop(call(name))
-  }
+  /// Refuses a call on the thread of another loop. The compiler has refused one that is on none.
+  @inline(__always)
+  func requireOnLoop(_ name: StaticString) throws(UVError) { try loop.requireOnLoop(call(name)) }
 
   /// What is held, else what one system call gives.
   func tryRead(into buffer: inout [UInt8], _ limit: Int) throws(UVError) -> Int? {

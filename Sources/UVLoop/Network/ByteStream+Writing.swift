@@ -25,7 +25,7 @@ extension ByteStream {
   public final func tryWrite(
     _ bytes: RawSpan, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) -> Int {
-    try core.requireOnLoop(isolation, "tryWrite")
+    try core.requireOnLoop("tryWrite")
     return try unsafe bytes.withUnsafeBytes { (bytes) throws(UVError) -> Int in
       try unsafe core.writer.tryWrite(bytes, "tryWrite")
     }
@@ -52,15 +52,15 @@ extension ByteStream {
 
 extension StreamCore {
   @inline(__always)
-  func write(_ bytes: [UInt8], isolation: isolated (any Actor)? = #isolation) async throws {
+  func write(_ bytes: [UInt8]) async throws {
     if let rest = try writer.begin(bytes, "write") { try await rest.value(on: loop) }
   }
 
-  func write(contentsOf parts: [[UInt8]], isolation: isolated (any Actor)? = #isolation) async throws {
+  func write(contentsOf parts: [[UInt8]]) async throws {
     if let rest = try writer.begin(parts, "write") { try await rest.value(on: loop) }
   }
 
-  func finishWriting(isolation: isolated (any Actor)? = #isolation) async throws {
+  func finishWriting() async throws {
     try await writer.beginEnd("finishWriting").value(on: loop)
   }
 
@@ -79,7 +79,7 @@ extension StreamCore {
     return true
   }
 
-  func closeGracefully(within limit: Duration, isolation: isolated (any Actor)? = #isolation) async throws {
+  func closeGracefully(within limit: Duration) async throws {
     if isClosed { return }
     try await StreamClosing(self, limit).value()
   }

@@ -34,5 +34,9 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
     set { core.timeouts = newValue }
   }
 
-  public final var description: String { "\(core.noun) on loop \"\(core.loop.name)\"" }
+  public final var description: String {
+    let ends = [localAddress, peerAddress].compactMap { $0.map(String.init(describing:)) }
+    let way = ends.isEmpty ? "" : " \(ends.joined(separator: " > "))"
+    return "\(core.noun)\(way) on loop \"\(core.loop.name)\"\(isClosed ? ", closed" : "")"
+  }
 }

@@ -23,7 +23,7 @@ extension RequestKind {
   }
 
   /// The stream over the first that answered.
-  func stream(isolation: isolated (any Actor)? = #isolation) async throws -> ByteStream {
+  func stream() async throws -> ByteStream {
     let wait = LoopWait(.connect, on: core, owner: self)
     try await wait.value("EventLoop.connect")
     guard let stream = wait.take(ByteStream.self) else { fatalError("UVLoop: a connect has led to nothing.") }

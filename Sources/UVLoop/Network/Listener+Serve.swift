@@ -90,7 +90,6 @@ extension Listener {
   public func withUnsafeDescriptor<R>(
     isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
   ) throws -> R {
-    _ = try isolation.core(for: "Listener.withUnsafeDescriptor")
     try core.loop.requireOnLoop("Listener.withUnsafeDescriptor")
     return try body(try core.descriptor("Listener.withUnsafeDescriptor"))
   }
@@ -138,7 +137,7 @@ extension EventLoop {
 
 extension ListenerCore {
   /// The next connection for `serve`, when there is a place for it; nil when nothing is accepted any more.
-  fileprivate func next(isolation: isolated (any Actor)? = #isolation) async throws -> ByteStream? {
+  fileprivate func next() async throws -> ByteStream? {
     do {
       if !service.hasRoom { _ = try await service.wait(on: loop) }
       return try await accept(for: .service)

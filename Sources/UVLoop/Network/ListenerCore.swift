@@ -48,16 +48,17 @@ import Synchronization
   // MARK: - Accepting
 
   /// Waits for the next connection.
-  func accept(isolation: isolated (any Actor)? = #isolation) async throws -> ByteStream {
+  func accept() async throws -> ByteStream {
     try await accept(for: .anybody)
   }
 
   func accept(
-    for caller: ListenerService.Caller, isolation: isolated (any Actor)? = #isolation
+    for caller: ListenerService.Caller
   ) async throws -> ByteStream {
     let wait: LoopWait
     if loop.isCurrent {
-      wait = LoopWait.renew(&self.wait, .accept, on: loop, owner: self, caller.rawValue)
+      wait = LoopWait.renew(self.wait, .accept, on: loop, owner: self, caller.rawValue)
+      self.wait = wait
     } else {
       wait = LoopWait(.accept, on: loop, owner: self, caller.rawValue)
     }
@@ -84,7 +85,11 @@ import Synchronization
     }
   }
 
-  func withdraw(_ wait: LoopWait) { waiters.remove(wait) }
+  func withdraw(_ wait: LoopWait) {
+    waiters.remove(wait)
+    // The list may keep it for a while, as one that has ended.
+    if self.wait === wait { self.wait = nil }
+  }
 
   private func watch() throws(UVError) { for engine in engines { try engine.watch() } }
 
@@ -119,10 +124,8 @@ import Synchronization
     loop.onLoop { self.end(self.closedError("Listener.close")) }
   }
 
-  func closedByLoop() {
-    hasClosed.store(true, ordering: .releasing)
-    end(loop.closedError("Listener.close"))
-  }
+  /// The loop shuts down: nobody comes in any more. Who waits is let go with all other waits.
+  func quiesce() { stop(loop.closedError("Listener.close")) }
 
   func closedError(_ call: String) -> UVError {
     UVError(
@@ -131,7 +134,15 @@ import Synchronization
   }
 
   func end(_ error: UVError) {
-    if end != nil { return }
+    if !stop(error) { return }
+    while let wait = waiters.popFirst() { wait.resume(throwing: error.named("Listener.accept")) }
+    service.acceptingEnded()
+  }
+
+  /// False if it had ended before.
+  @discardableResult
+  private func stop(_ error: UVError) -> Bool {
+    if end != nil { return false }
     end = error
     hasClosed.store(true, ordering: .releasing)
     loop.network.listeners.remove(self)
@@ -140,8 +151,7 @@ import Synchronization
     for stream in streams { stream.close() }
     for engine in engines { engine.close(by: .owner) }
     engines = []
-    while let wait = waiters.popFirst() { wait.resume(throwing: error.named("Listener.accept")) }
-    service.acceptingEnded()
+    return true
   }
 
   func releaseWaits() {

@@ -6,8 +6,8 @@ import CLibUV
 /// takes the descriptor that it keeps for that, it never returns to its loop (`uv__emfile_trick` in `stream.c`).
 @safe final class ListenerEngine: Handle, LoopDeadline {
   let socket: ListeningSocket
-  // Holds because the listener closes its engines before it goes, and a closed one does not ask for it.
-  private unowned(unsafe) let listener: ListenerCore
+  /// It lets go of its engines when it ends.
+  private let listener: ListenerCore
   private var accepting = AcceptState()
   private var isWatched = false
   private var isDetached = false
@@ -17,7 +17,7 @@ import CLibUV
   /// The socket is the handle's from now on, also where this throws.
   init(_ socket: ListeningSocket, of listener: ListenerCore) throws(UVError) {
     self.socket = socket
-    unsafe self.listener = listener
+    self.listener = listener
     do throws(UVError) {
       try unsafe super.init(UV_POLL, "Listener", on: listener.loop) { loop, memory in
         unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), socket.descriptor)
@@ -61,7 +61,7 @@ import CLibUV
 
   /// Before the poll, where nobody waited at the end of a callback.
   override func beforePoll() -> Bool {
-    if unsafe !state.isClosed && !listener.isAwaited { unwatch() }
+    if !state.isClosed && !listener.isAwaited { unwatch() }
     return false
   }
 
@@ -76,10 +76,10 @@ import CLibUV
     var next = first
     while let action = next, !state.isClosed {
       switch action {
-      case .accept: next = unsafe listener.isAwaited ? accept() : accepting.wasLeft()
+      case .accept: next = listener.isAwaited ? accept() : accepting.wasLeft()
       case .watch: return goOn()
       case .pause(let span): return pause(span)
-      case .end(let status): return unsafe listener.end(UVError(status: status, call: "Listener.accept"))
+      case .end(let status): return listener.end(UVError(status: status, call: "Listener.accept"))
       }
     }
   }
@@ -88,13 +88,13 @@ import CLibUV
     var peer: SocketAddress?
     let status = unsafe Socket.accept(socket.descriptor) { unsafe peer = try? SocketAddress(unsafeBytes: $0) }
     let action = accepting.accepted(status)
-    if status >= 0 { unsafe listener.give(status, peer, self) } else { unsafe listener.publish() }
+    if status >= 0 { listener.give(status, peer, self) } else { listener.publish() }
     return action
   }
 
   private func goOn() {
-    if unsafe !listener.isAwaited { return core.handles.remind(self) }
-    do throws(UVError) { try watch() } catch { unsafe listener.end(error) }
+    if !listener.isAwaited { return core.handles.remind(self) }
+    do throws(UVError) { try watch() } catch { listener.end(error) }
   }
 
   /// Out of descriptors. The socket stays readable, and to watch it would use a CPU for nothing.
@@ -102,7 +102,7 @@ import CLibUV
     unwatch()
     retry = core.timers.insert(.limit(self), at: core.time.now(plus: span))
     core.network.waitForDescriptor(self)
-    unsafe listener.publish()
+    listener.publish()
   }
 
   /// The pause is over.
@@ -141,6 +141,6 @@ import CLibUV
     // with the handle, so that the address is free at once.
     unsafe clibuv_forget_descriptor(uvPoll)
     if !isDetached { socket.close() }
-    if case .loop? = state.closer { unsafe listener.closedByLoop() }
+    if case .loop? = state.closer { listener.quiesce() }
   }
 }

@@ -51,7 +51,7 @@
 
   /// Waits for room, or, when nothing is accepted any more, until all have ended. True if those that are open are to be
   /// cancelled.
-  func wait(on core: LoopCore, isolation: isolated (any Actor)? = #isolation) async throws -> Bool {
+  func wait(on core: LoopCore) async throws -> Bool {
     let wait = LoopWait(.accept, on: core, owner: self)
     try await wait.value("Listener.serve")
     return isCancelled

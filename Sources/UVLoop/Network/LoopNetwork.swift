@@ -25,6 +25,8 @@ import CLibUV
   /// Which round of the loop this is.
   var iteration: Int { counters.turns.value }
 
+  /// Those that a shutdown has stopped, and somebody may still wait at.
+  private var quiesced: [ListenerCore] = []
   /// Listeners that wait for a descriptor to become free.
   private var starved: [ListenerEngine] = []
 
@@ -41,11 +43,13 @@ import CLibUV
   }
 
   func quiesce() {
-    for listener in listeners.all { listener.closedByLoop() }
+    quiesced = listeners.all
+    for listener in quiesced { listener.quiesce() }
   }
 
   func releaseWaits() {
-    for listener in listeners.all { listener.releaseWaits() }
+    for listener in quiesced { listener.releaseWaits() }
+    quiesced = []
     for stream in streams.all { stream.releaseWaits() }
   }
 

@@ -13,7 +13,7 @@
     self.limit = limit
   }
 
-  func value(isolation: isolated (any Actor)? = #isolation) async throws {
+  func value() async throws {
     if stream.reader.hasEnded && stream.writer.isIdle { return }
     try await LoopWait(.write, on: stream.loop, owner: self).value(stream.call("closeGracefully"))
   }

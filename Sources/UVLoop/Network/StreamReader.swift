@@ -15,6 +15,9 @@ import Synchronization
 /// The reading side of a stream. Belongs to the loop's thread.
 // Holds because the waits call it on the loop's thread alone.
 @safe final class StreamReader: StreamSink, WaitOwner, IdleLimited, @unchecked Sendable {
+  // What a read asks for each time is in variables that are only ever assigned: one that a method changes in place is
+  // looked after at run time, at each use.
+
   private let core: LoopCore
   private let transport: any StreamTransport
   private let network: LoopNetwork
@@ -23,8 +26,8 @@ import Synchronization
 
   /// The wait of a task that reads again and again.
   private var wait: LoopWait?
-  /// The one that is under way.
-  private var waiter: LoopWait?
+  /// Whether it is under way. Nobody else keeps it: while a task goes on in `received` it is renewed for the next read.
+  private var isAwaited = false
   /// A task reads, also when it is about to go on.
   private var isOccupied = false
   /// How many bytes it would take.
@@ -37,13 +40,15 @@ import Synchronization
   /// What of the loop's block is this stream's right now.
   private var lentStart = 0
   private var lentEnd = 0
-  /// What was read and not taken, from an offset on.
+  /// What was read and not taken, and where it lies.
   private var held: [UInt8] = []
   private var heldStart = 0
+  private var heldEnd = 0
   /// Counts how often bytes were put in front of others.
   private var version = 0
   /// Nil while bytes may come.
   private(set) var end: StreamEnd?
+  private(set) var hasEnded = false
   private var budget = StreamBudget()
   private var limit: StreamLimit?
   private let total = Atomic<Int64>(0)
@@ -73,9 +78,9 @@ import Synchronization
   /// - Parameter room: How many bytes are wanted at most: no more are taken from the kernel.
   @inline(__always)
   func waitForBytes(
-    _ room: Int, _ name: StaticString, isolation: isolated (any Actor)? = #isolation
+    _ room: Int, _ name: StaticString
   ) async throws -> Bool {
-    try requireFree(name)
+    try requireAlone(name)
     while true {
       if let answer = try look(name) { return answer }
       // To have it all without a wait is no reason to keep others from the loop.
@@ -86,7 +91,7 @@ import Synchronization
   /// Waits until a whole piece is there, which stays until it is taken; nil at the end.
   @inline(__always)
   func waitForPiece(
-    _ target: LineScanner.Target, _ limit: Int, _ name: StaticString, isolation: isolated (any Actor)? = #isolation
+    _ target: LineScanner.Target, _ limit: Int, _ name: StaticString
   ) async throws -> StreamPiece? {
     try requireFree(name)
     var scanner = StreamScanner(target, limit)
@@ -104,20 +109,21 @@ import Synchronization
   /// Waits for more, or only until the loop has gone round.
   @inline(__always)
   private func wait(
-    _ room: Int, _ name: StaticString, isolation: isolated (any Actor)? = #isolation
+    _ room: Int, _ name: StaticString
   ) async throws {
     isOccupied = true
     defer { isOccupied = false }
-    let wait = LoopWait.renew(&self.wait, .read, on: core, owner: self, Int64(room))
+    let wait = LoopWait.renew(self.wait, .read, on: core, owner: self, Int64(room))
+    self.wait = wait
     try await wait.value(self.call(name))
   }
 
   @inline(never)
   private func look(for scanner: inout StreamScanner, _ name: StaticString) throws -> StreamScanner.Answer {
-    if case .closed(let error) = end { throw error.named(call(name)) }
-    let hasEnded = if case .end = end { true } else { false }
-    let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: hasEnded) }
-    if case .piece(let piece) = answer, !budget.allows(piece.consumed, in: network.iteration) { return .turn }
+    if hasEnded, case .closed(let error) = end { throw error.named(call(name)) }
+    let isWhole = if hasEnded, case .end = end { true } else { false }
+    let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: isWhole) }
+    if case .piece(let piece) = answer, !mayGoOn(piece.consumed) { return .turn }
     if case .more = answer {
       _ = try isOver(name)
       // What is lent is gone when more comes.
@@ -126,24 +132,37 @@ import Synchronization
     return answer
   }
 
-  private var isReady: Bool { lentEnd > lentStart || held.count > heldStart }
+  private var isReady: Bool { lentEnd > lentStart || heldEnd > heldStart }
 
   /// Whether bytes are there: true, or false at the end; nil if the task has to wait.
   @inline(never)
   private func look(_ name: StaticString) throws -> Bool? {
-    if isReady { return budget.allows(1, in: network.iteration) ? true : nil }
+    if !isReady && !hasEnded { return nil }
+    try requireGoing(name)
+    if isReady { return mayGoOn(1) ? true : nil }
     return try isOver(name) ? false : nil
   }
 
   /// Before each use: the task must not be cancelled, and be the only one that reads.
-  @inline(never)
   func requireFree(_ name: StaticString) throws {
-    try Task.checkCancellation()
-    try core.requireRunning(call(name))
+    try requireGoing(name)
     try requireAlone(name)
   }
 
+  private func mayGoOn(_ bytes: Int) -> Bool {
+    let next = budget.after(bytes, in: network.iteration)
+    budget = next
+    return !next.isUsedUp
+  }
+
+  /// What a wait asks too: the task goes on, and so does the loop.
+  private func requireGoing(_ name: StaticString) throws {
+    try Task.checkCancellation()
+    try core.requireRunning(call(name))
+  }
+
   func requireAlone(_ name: StaticString) throws(UVError) {
+    if !hasEnded && !isInUse { return }
     if case .closed(let error) = end { throw error.named(call(name)) }
     if isInUse {
       throw UVError(
@@ -164,21 +183,31 @@ import Synchronization
 
   /// Its argument is how many bytes it would take; 0 for one that only lets the loop go round.
   func begin(_ wait: LoopWait) {
-    waiter = wait
     wanted = Int(wait.argument)
     if wanted == 0 {
       budget = StreamBudget()
       return wait.resumeLater()
     }
+    isAwaited = true
     limit?.begin()
-    do throws(UVError) { try flow() } catch {
-      waiter = nil
-      wait.resume(throwing: error)
-    }
+    do throws(UVError) { try flow() } catch { end(throwing: error) }
   }
 
-  func withdraw(_ wait: LoopWait) {
-    if waiter === wait { waiter = nil }
+  func withdraw(_ wait: LoopWait) { isAwaited = false }
+
+  /// The task that waits goes on, if there is one, and before this returns if it can.
+  @inline(__always)
+  private func resumeNow() {
+    if !isAwaited { return }
+    isAwaited = false
+    // Holds because the wait is kept by the task that waits at it.
+    if let wait { unsafe Unmanaged.passUnretained(wait)._withUnsafeGuaranteedRef { $0.resumeNow() } }
+  }
+
+  private func end(throwing error: UVError) {
+    if !isAwaited { return }
+    isAwaited = false
+    wait?.resume(throwing: error)
   }
 
   private func flow() throws(UVError) {
@@ -190,7 +219,7 @@ import Synchronization
   // MARK: - What the transport brings
 
   func room() -> UnsafeMutableRawBufferPointer? {
-    if callbacks != nil || waiter != nil {
+    if callbacks != nil || isAwaited {
       let count = callbacks != nil ? LoopNetwork.blockSize : min(wanted, LoopNetwork.blockSize)
       if count > 0 { return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: count) }
     }
@@ -211,23 +240,28 @@ import Synchronization
       return
     }
     // Whoever waits for more has looked at what is held.
-    if held.count > heldStart { hold() }
-    waiter.take()?.resumeNow()
+    if heldEnd > heldStart { hold() }
+    resumeNow()
     if lentEnd == lentStart { return }
     if discarding == nil { hold() } else { lentStart = lentEnd }
   }
 
   func ended(_ error: UVError?) {
     if end == nil { end = error.map(StreamEnd.failed) ?? .end }
+    hasEnded = true
     isFlowing = false
-    if let callbacks = callbacks.take() { callbacks.end(error) } else { waiter.take()?.resumeNow() }
-    discarding.take()?()
+    let (callbacks, discarding) = (callbacks, discarding)
+    self.callbacks = nil
+    self.discarding = nil
+    if let callbacks { callbacks.end(error) } else { resumeNow() }
+    discarding?()
   }
 
   /// From now on everything throws this.
   func closed(_ error: UVError) {
     if case .closed = end { return }
     end = .closed(error)
+    hasEnded = true
     isFlowing = false
     limit?.end()
     limit = nil
@@ -235,14 +269,15 @@ import Synchronization
     lentStart = 0
     lentEnd = 0
     discarding = nil
-    let callbacks = callbacks.take()
-    waiter.take()?.resume(throwing: error)
+    let callbacks = callbacks
+    self.callbacks = nil
+    end(throwing: error)
     _ = consume callbacks
   }
 
   // MARK: - The idle limit
 
-  var isWaiting: Bool { waiter != nil && wanted > 0 }
+  var isWaiting: Bool { isAwaited }
 
   func setLimit(_ span: Duration?) {
     limit?.end()
@@ -250,18 +285,22 @@ import Synchronization
   }
 
   func expire(_ limit: Duration) {
-    waiter.take()?.resume(
+    end(
       throwing: UVError(
         .timedOut, call: call("read"), "No byte has come for \(limit.text), the limit in timeouts.read."))
   }
 
   /// A shutdown ends the wait with `loopClosed`.
-  func releaseWaits() { waiter.take()?.close() }
+  func releaseWaits() {
+    if !isAwaited { return }
+    isAwaited = false
+    wait?.close()
+  }
 
   // MARK: - What is there
 
   /// How many bytes the stream itself holds.
-  var heldCount: Int { held.count - heldStart + lentEnd - lentStart }
+  var heldCount: Int { heldEnd - heldStart + lentEnd - lentStart }
 
   /// Looks at what is there. `body` must not come back here.
   @inline(__always)
@@ -275,19 +314,18 @@ import Synchronization
     }
   }
 
-  /// Takes the first bytes, and lends them. `body` may do with the stream what it likes.
+  /// Takes the first bytes, and lends them. Whoever uses them may do with the stream what it likes.
   @inline(__always)
-  func lend<R, E>(_ limit: Int, _ body: (RawSpan) throws(E) -> R) throws(E) -> R {
+  func lend(_ limit: Int) -> LentBytes {
     if lentEnd > lentStart {
-      // Nothing reads into the block before the callback has returned in which this runs.
+      // Nothing reads into the block before the callback has returned in which the task goes on.
       let bytes = unsafe UnsafeRawBufferPointer(start: network.block + lentStart, count: min(limit, lentEnd - lentStart))
       take(bytes.count)
-      return try body(unsafe bytes.bytes)
+      return unsafe LentBytes(bytes)
     }
-    let held = held
-    let range = heldStart..<heldStart + min(limit, held.count - heldStart)
-    take(range.count)
-    return try body(unsafe held.span.bytes.extracting(range))
+    let bytes = LentBytes(held, heldStart..<heldStart + min(limit, heldEnd - heldStart))
+    take(bytes.count)
+    return bytes
   }
 
   /// The first of what is there has been used.
@@ -300,19 +338,21 @@ import Synchronization
       }
     } else {
       heldStart += count
-      if heldStart >= held.count { letGo() }
+      if heldStart >= heldEnd { letGo() }
     }
   }
 
   /// The first bytes, as an array.
   func takeArray(_ limit: Int) -> [UInt8] {
-    let bytes = unsafe withBytes { bytes in unsafe [UInt8](copying: bytes.prefix(limit)) }
+    let bytes = unsafe withBytes { unsafe [UInt8](copying: $0, first: limit) }
     take(bytes.count)
     return bytes
   }
 
   func takeArray(of piece: StreamPiece) -> [UInt8] {
-    let bytes = unsafe withBytes { bytes in unsafe [UInt8](copying: bytes[piece.body]) }
+    let bytes = unsafe withBytes { bytes in
+      unsafe [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[piece.body]), first: .max)
+    }
     take(piece.consumed)
     return bytes
   }
@@ -328,8 +368,9 @@ import Synchronization
   }
 
   private func letGo() {
-    held = []
+    if heldEnd > 0 { held = [] }
     heldStart = 0
+    heldEnd = 0
   }
 
   /// Copies what is lent behind what is held.
@@ -341,6 +382,7 @@ import Synchronization
     }
     unsafe held.append(
       contentsOf: UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
+    heldEnd = held.count
     lentStart = 0
     lentEnd = 0
   }
@@ -351,8 +393,9 @@ import Synchronization
     hold()
     held.replaceSubrange(..<heldStart, with: bytes)
     heldStart = 0
+    heldEnd = held.count
     version += 1
-    waiter.take()?.resume()
+    resumeNow()
   }
 
   func takeHeld() -> [UInt8] {
@@ -381,8 +424,6 @@ import Synchronization
     return count
   }
 
-  var hasEnded: Bool { end != nil }
-
   /// Whether a task or callbacks read.
   var isInUse: Bool { isOccupied || callbacks != nil }
 
@@ -398,25 +439,40 @@ import Synchronization
 
   func start(_ callbacks: StreamCallbacks) throws(UVError) {
     self.callbacks = callbacks
+    if isReady || hasEnded {
+      core.tell { if self.callbacks === callbacks { self.callBack(callbacks) } }
+      return
+    }
     do throws(UVError) { try flow() } catch {
       self.callbacks = nil
       throw error
     }
   }
 
+  /// What was there before the callbacks.
+  private func callBack(_ callbacks: StreamCallbacks) {
+    if isReady {
+      let bytes = takeHeld()
+      unsafe bytes.withUnsafeBytes { unsafe callbacks.receive($0) }
+    }
+    if self.callbacks !== callbacks { return }
+    do throws(UVError) { if !hasEnded { return try flow() } } catch { return ended(error) }
+    self.callbacks = nil
+    if case .failed(let error) = end { callbacks.end(error) } else { callbacks.end(nil) }
+  }
+
   func stop() {
-    let callbacks = callbacks.take()
+    let callbacks = callbacks
+    self.callbacks = nil
     _ = consume callbacks
   }
 }
 
 extension [UInt8] {
-  /// Copies in one go: the general initialiser goes byte by byte where it is not specialised.
+  /// Copies in one go.
   @inline(__always)
-  init(copying bytes: Slice<UnsafeRawBufferPointer>) {
-    self = unsafe [UInt8](unsafeUninitializedCapacity: bytes.count) { buffer, count in
-      unsafe UnsafeMutableRawBufferPointer(buffer).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes))
-      count = unsafe bytes.count
-    }
+  init(copying bytes: UnsafeRawBufferPointer, first count: Int) {
+    let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    unsafe self.init(UnsafeBufferPointer(start: start, count: Swift.min(bytes.count, count)))
   }
 }

@@ -15,21 +15,24 @@ struct StreamBudget {
   private static let operations = 128
   private static let bytes = 1 << 20
 
-  private var iteration = -1
+  private var iteration: Int
   private var operations = 0
   private var bytes = 0
 
-  /// Counts one operation of so many bytes; false if it has to wait until the loop has gone round.
-  mutating func allows(_ bytes: Int, in iteration: Int) -> Bool {
-    if iteration != self.iteration {
-      self.iteration = iteration
-      operations = 0
-      self.bytes = 0
-    }
-    operations += 1
-    self.bytes += bytes
-    return operations <= StreamBudget.operations && self.bytes <= StreamBudget.bytes
+  init(iteration: Int = -1) { self.iteration = iteration }
+
+  /// With one more operation, of so many bytes.
+  @inline(__always)
+  func after(_ bytes: Int, in iteration: Int) -> StreamBudget {
+    var next = self
+    if iteration != self.iteration { next = StreamBudget(iteration: iteration) }
+    next.operations += 1
+    next.bytes += bytes
+    return next
   }
+
+  /// Whether the last operation has to wait until the loop has gone round.
+  var isUsedUp: Bool { operations > StreamBudget.operations || bytes > StreamBudget.bytes }
 }
 
 extension UVError {

@@ -61,7 +61,7 @@
   var isAwaited: Bool { wait != nil }
 
   /// Waits for its end; it has been added before.
-  func value(isolation: isolated (any Actor)? = #isolation, on core: LoopCore) async throws {
+  func value(on core: LoopCore) async throws {
     do {
       try await LoopWait(.write, on: core, owner: self).value(writer.call(name))
     } catch {

@@ -18,6 +18,9 @@ import Synchronization
     case ended(UVError)
   }
 
+  // What a write asks for each time is in variables that are only ever assigned: one that a method changes in place is
+  // looked after at run time, at each use.
+
   private let core: LoopCore
   private let transport: any StreamTransport
   private let network: LoopNetwork
@@ -27,6 +30,8 @@ import Synchronization
   private var queue: [StreamWrite] = []
   /// How many of them have been handed out.
   private var first = 0
+  /// How many there are.
+  private var waiting = 0
   /// Whether the transport has a slice, or the end.
   private var isUnderWay = false
   private var budget = StreamBudget()
@@ -64,11 +69,14 @@ import Synchronization
   // MARK: - Whether it may write
 
   /// Before each use.
+  @inline(__always)
   func requireOpen(_ name: StaticString) throws {
     try Task.checkCancellation()
     try core.requireRunning(call(name))
-    if let error = refused(name) { throw error }
+    if isRefusing, let error = refused(name) { throw error }
   }
+
+  private var isRefusing: Bool { refusal.load(ordering: .relaxed) != 0 }
 
   func refused(_ name: StaticString) -> UVError? {
     switch state {
@@ -116,7 +124,7 @@ import Synchronization
 
   // MARK: - Writing
 
-  var isIdle: Bool { first == queue.count }
+  var isIdle: Bool { waiting == 0 }
 
   /// How much of it is taken at once; 0 where others wait.
   @inline(__always)
@@ -180,7 +188,7 @@ import Synchronization
 
   func tryWrite(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) throws(UVError) -> Int {
     try core.requireRunning(call(name))
-    if let error = refused(name) { throw error }
+    if isRefusing, let error = refused(name) { throw error }
     return unsafe bytes.isEmpty ? 0 : try attempt(bytes)
   }
 
@@ -189,7 +197,9 @@ import Synchronization
     of parts: @autoclosure () -> [[UInt8]], _ total: Int, _ sent: Int, _ name: StaticString
   ) -> StreamWrite? {
     if sent == total {
-      if budget.allows(total, in: network.iteration) { return nil }
+      let next = budget.after(total, in: network.iteration)
+      budget = next
+      if !next.isUsedUp { return nil }
       budget = StreamBudget()
       return StreamWrite(turnOf: self, name)
     }
@@ -207,6 +217,7 @@ import Synchronization
     }
     if write.isEnd { state = .finishing }
     queue.append(write)
+    waiting += 1
     if !isUnderWay { pump() }
   }
 
@@ -271,6 +282,7 @@ import Synchronization
   /// Takes the first one out of the queue.
   private func leave(_ write: StreamWrite, _ error: UVError?) {
     first += 1
+    waiting -= 1
     if first == queue.count {
       queue.removeAll(keepingCapacity: first <= 16)
       first = 0
@@ -287,16 +299,21 @@ import Synchronization
   func abandon(_ write: StreamWrite) {
     guard let place = queue[first...].firstIndex(where: { $0 === write }) else { return }
     if write.isEnd && !(place == first && isUnderWay) {
-      queue.remove(at: place)
+      remove(place)
       state = .open
     } else if !write.isEnd && write.sent == 0 && write.slicing == 0 {
-      queue.remove(at: place)
+      remove(place)
       noteQueued(-write.rest)
     } else if !write.isEnd && write.rest > write.slicing {
       // No more of it is sent, and what follows would be taken for the rest.
       write.isCut = true
       if !isUnderWay { tear() } else { state = .torn }
     }
+  }
+
+  private func remove(_ place: Int) {
+    queue.remove(at: place)
+    waiting -= 1
   }
 
   private func tear() {
@@ -323,6 +340,7 @@ import Synchronization
     let writes = queue[first...]
     queue = []
     first = 0
+    waiting = 0
     for write in writes {
       noteQueued(-write.rest)
       write.end(error(write))

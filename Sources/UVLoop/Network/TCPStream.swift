@@ -44,7 +44,7 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
   ///
   /// > libuv: `uv_tcp_nodelay`.
   public func setNoDelay(_ on: Bool, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.requireOpen(isolation, "setNoDelay")
+    try core.requireOpen("setNoDelay")
     try engine.setNoDelay(on)
   }
 
@@ -60,7 +60,7 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
   public func setKeepAlive(
     _ delay: Duration?, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    try core.requireOpen(isolation, "setKeepAlive")
+    try core.requireOpen("setKeepAlive")
     try engine.setKeepAlive(delay)
   }
 }

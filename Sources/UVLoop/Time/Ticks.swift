@@ -72,7 +72,9 @@ public struct Ticks: AsyncSequence, Sendable {
       if Task.isCancelled { return nil }
       let nominal = schedule.next(now: core.time.now)
       do {
-        try await LoopWait.renew(&wait, .tick, on: core, owner: Sleep.owner, nominal).value("Ticks.next")
+        let wait = LoopWait.renew(wait, .tick, on: core, owner: Sleep.owner, nominal)
+        self.wait = wait
+        try await wait.value("Ticks.next")
       } catch is CancellationError {
         return nil
       }
