@@ -1,10 +1,35 @@
 extension ByteStream {
+  /// Copies everything from this stream to `other`, up to the end, and then ends the writing of `other`.
+  ///
+  /// The next bytes are read when `other` has taken those before. Where both streams are on one loop they go from its
+  /// block straight to the kernel; elsewhere, and where the kernel has no room, by an array. The idle limits of both
+  /// streams hold. Both stay open.
+  ///
+  /// - Returns: How many bytes were copied.
+  /// - Throws: What ``read(upTo:)`` throws here, and what `write` and ``finishWriting()`` throw at `other`.
+  ///
+  /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
+  ///
+  /// > Cancellation: Ends the copying, and `other` is not ended. The up to 64 KiB that are on their way then may be
+  /// sent, or be lost where `other` waits behind another task's write or is on another loop: do not go on with the same
+  /// connection.
   @discardableResult
   public final func copy(to other: ByteStream) async throws -> Int64 {
     if core.loop.isCurrent { return try await core.copy(to: other) }
     return try await core.elsewhere("copy") { [core] _ in try await core.copy(to: other) }
   }
 
+  /// Copies both ways until both streams have ended, as a proxy does.
+  ///
+  /// The end of one stream becomes the end of the other, each way by itself. An error of either way, and a
+  /// cancellation, ends both ways and resets both streams. After a normal end both stay open, to be closed.
+  ///
+  /// - Returns: How many bytes went from this stream to `other`, and back.
+  /// - Throws: What ``copy(to:)`` throws, the first of the two.
+  ///
+  /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
+  ///
+  /// > Cancellation: Ends both ways, and resets both streams.
   @discardableResult
   public final func relay(with other: ByteStream) async throws -> (Int64, Int64) {
     guard let loop = core.loop.owner else { throw core.loop.closedError(core.call("relay")) }
