@@ -1,11 +1,16 @@
 extension ByteStream {
-  /// How long a stream may wait without a byte.
+  /// For how long a stream may wait without a byte.
+  ///
+  /// A limit counts for one wait at a time, and each byte begins it anew: it finds peers that have gone or stand still,
+  /// and not those that are slow. It is exact to about a millisecond, and never early. Nil, or the largest `Duration`,
+  /// is no limit; zero or less ends every wait that does not find what it wants at once.
   public struct Timeouts: Hashable, Sendable {
-    /// For a read: from the last byte that came, or the beginning of the wait.
+    /// For a read: from the last byte that came, or from the beginning of the wait.
     public var read: Duration?
-    /// For a write: from the last byte that went, or the beginning of the wait.
+    /// For a write: from the last byte that the kernel took, or from the beginning of the wait.
     public var write: Duration?
 
+    /// Limits for both directions, or for one.
     public init(read: Duration? = nil, write: Duration? = nil) {
       self.read = read
       self.write = write
@@ -14,25 +19,32 @@ extension ByteStream {
 
   /// How a stream behaves. One set for all kinds; what a kind does not have is without effect there.
   public struct Options: Hashable, Sendable {
-    /// How long a wait may last without a byte.
+    /// For how long a wait may go without a byte.
     public var timeouts = Timeouts()
-    /// Beyond so many queued bytes `enqueue` answers false.
+    /// How many bytes may be queued before ``ByteStream/enqueue(_:)`` answers false. With 0 it takes one array at a
+    /// time.
     public var writeQueueLimit = 256 * 1024
-    /// The size of the kernel's buffer for what is sent, in bytes; nil leaves it to the system. `SO_SNDBUF`.
+    /// The size of the kernel's buffer for what is sent, in bytes, at least 1; nil leaves it to the system. Linux
+    /// doubles it. `SO_SNDBUF`.
     public var sendBufferSize: Int?
-    /// The size of the kernel's buffer for what comes, in bytes; nil leaves it to the system. `SO_RCVBUF`.
+    /// The size of the kernel's buffer for what comes, in bytes, at least 1; nil leaves it to the system. Linux doubles
+    /// it. `SO_RCVBUF`.
     public var receiveBufferSize: Int?
     /// TCP: sends small writes at once. `TCP_NODELAY`.
     public var noDelay = true
-    /// TCP: for how long nothing comes before the first probe; nil for no probes. In whole seconds, at least one.
+    /// TCP: how long nothing may come before the kernel asks whether the peer is still there; nil for never. Rounded up
+    /// to whole seconds, from 1 to 32,767; anything else is refused with ``UVError/Code/invalidArgument``.
+    /// `SO_KEEPALIVE`.
     public var keepAlive: Duration?
-    /// TCP: from which address to connect.
+    /// TCP: from which address to connect; nil leaves it to the system.
     public var localAddress: SocketAddress?
-    /// TCP: how long one address has before the next is tried beside it (RFC 8305).
+    /// TCP: for how long ``EventLoop/connect(to:timeout:options:)`` tries one address before it tries the next one
+    /// beside it (RFC 8305).
     public var attemptDelay: Duration = .milliseconds(250)
-    /// Unix: whether streams can be sent over it.
+    /// Unix: whether streams can be sent over it. Both ends have to agree.
     public var passesStreams = false
 
+    /// The defaults.
     public init() {}
   }
 }
