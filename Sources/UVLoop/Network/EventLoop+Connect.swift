@@ -7,7 +7,39 @@
 #endif
 
 extension EventLoop {
-  /// Connects.
+  /// Connects to an endpoint, whose type says of which kind the stream is.
+  ///
+  /// ```swift
+  /// let web = try await loop.connect(to: .tcp("example.org", 80), timeout: .seconds(5))  // a TCPStream
+  /// let service = try await loop.connect(to: .unix("/run/greet.sock"))  // a PipeStream
+  /// ```
+  ///
+  /// A host name is looked up as ``resolve(_:port:service:family:)`` does it. Its addresses are then tried as RFC 8305
+  /// asks ("Happy Eyeballs"): IPv6 and IPv4 in turn, each for ``ByteStream/Options/attemptDelay`` before the next one
+  /// is tried beside it, or until it fails. The first that answers is the connection, and all others are closed.
+  ///
+  /// A Unix socket whose queue is full is tried again, after 1 ms first and 50 ms at last: without a `timeout` for as
+  /// long as that takes.
+  ///
+  /// - Parameters:
+  ///   - endpoint: Where to connect. ``StreamEndpoint/allInterfaces(port:)`` is this machine, by IPv4.
+  ///   - timeout: How long it may take, with the look-up and all attempts; nil leaves it to the system, which gives an
+  ///     address that does not answer about two minutes on Linux. With zero or less nothing is tried.
+  ///   - options: Of the stream.
+  /// - Returns: The stream, which belongs to this loop, and is the caller's to close.
+  /// - Throws: If no address answers, the error of the attempt that failed last, with the errors of all addresses in
+  ///   its message: ``UVError/Code/connectionRefused``, ``UVError/Code/connectionTimedOut``,
+  ///   ``UVError/Code/networkUnreachable`` and the like. ``UVError/Code/timedOut`` when `timeout` is over; what
+  ///   ``resolve(_:port:service:family:)`` throws for a name; ``UVError/Code/noSuchFileOrDirectory`` for a Unix socket
+  ///   that is not there; ``UVError/Code/tooManyOpenFiles``; ``UVError/Code/invalidArgument`` for options that are not
+  ///   possible; ``UVError/Code/loopClosed`` when the loop shuts down, or has; `CancellationError`.
+  ///
+  /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
+  ///
+  /// > Cancellation: Ends the wait at once, and closes all attempts.
+  ///
+  /// > libuv: `uv_tcp_connect`, with `uv_tcp_bind` for ``ByteStream/Options/localAddress``. Not `uv_pipe_connect`,
+  /// which in libuv 1.44 cuts a name that is too long, and knows no abstract ones.
   public nonisolated(nonsending) func connect<Stream: ByteStream>(
     to endpoint: StreamEndpoint<Stream>, timeout: Duration? = nil, options: ByteStream.Options = .init()
   ) async throws -> Stream {
