@@ -1,5 +1,34 @@
 extension EventLoop {
-  /// Listens.
+  /// Listens on an endpoint, whose type says of which kind the connections are.
+  ///
+  /// ```swift
+  /// let listener = try await loop.listen(on: .tcp("localhost", 7000))
+  /// try await listener.serve { loop, stream in try await stream.copy(to: stream) }
+  /// ```
+  ///
+  /// A host name is looked up, and listened to on all of its addresses with one port.
+  /// ``StreamEndpoint/allInterfaces(port:)`` is one socket for IPv6 and IPv4. Port 0 lets the system choose;
+  /// ``Listener/address`` says which it is.
+  ///
+  /// TCP's addresses can be listened on again at once (`SO_REUSEADDR`). The file of a Unix socket is made here; one at
+  /// which nobody listens any more is replaced, unless ``Listener/Options/replacesStaleSocket`` is false.
+  ///
+  /// From now on the kernel lets clients connect. They wait in its queue until somebody accepts them.
+  ///
+  /// - Throws: ``UVError/Code/addressInUse`` if somebody else listens there, or something else than a socket stands at
+  ///   the path; ``UVError/Code/addressNotAvailable`` if it is no address of this machine;
+  ///   ``UVError/Code/permissionDenied`` for what this process may not, such as a port below 1,024; what
+  ///   ``resolve(_:port:service:family:)`` throws for a name; ``UVError/Code/noSuchFileOrDirectory`` for a path in no
+  ///   folder; ``UVError/Code/tooManyOpenFiles``; ``UVError/Code/invalidArgument`` for options that are not possible;
+  ///   ``UVError/Code/loopClosed``; `CancellationError`. Nothing is left open then.
+  ///
+  /// > Isolation: Call it anywhere; it resumes on the caller's isolation. The listener and its connections belong to
+  /// this loop.
+  ///
+  /// > Cancellation: Ends the look-up of a name. The rest takes no time.
+  ///
+  /// > libuv: Not `uv_listen`, `uv_tcp_bind` and `uv_pipe_bind`: the socket is the library's own, watched by a
+  /// `uv_poll_t`; see <doc:OwnAccept>.
   public nonisolated(nonsending) func listen<Stream: ByteStream>(
     on endpoint: StreamEndpoint<Stream>, options: Listener<Stream>.Options = .init()
   ) async throws -> Listener<Stream> {
