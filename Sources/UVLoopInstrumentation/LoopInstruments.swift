@@ -15,6 +15,8 @@ public import UVLoop
 /// | label | instrument | value |
 /// |---|---|---|
 /// | `turns`, `jobs`, `posts`, `wakes`, `timers_fired`, `callbacks` | counter | how many since the last report |
+/// | `bytes_read`, `bytes_written` | counter | bytes of the loop's streams since the last report |
+/// | `connections_accepted`, `accept_back_offs` | counter | of its listeners, likewise |
 /// | `queued` | gauge | what waits to run on the loop |
 /// | `offloads_queued`, `offloads_running` | gauge | offloaded calls of the loop |
 /// | `utilisation` | gauge | the share of the time since the last report that the loop was at work, from 0 to 1 |
@@ -74,6 +76,8 @@ public final class LoopInstruments: Sendable {
     counters = [
       (counter("turns"), \.turns), (counter("jobs"), \.jobs), (counter("posts"), \.posts),
       (counter("wakes"), \.wakes), (counter("timers_fired"), \.timersFired), (counter("callbacks"), \.callbacks),
+      (counter("bytes_read"), \.bytesRead), (counter("bytes_written"), \.bytesWritten),
+      (counter("connections_accepted"), \.connectionsAccepted), (counter("accept_back_offs"), \.acceptBackOffs),
     ]
     levels = [
       (gauge("queued"), \.queued), (gauge("offloads_queued"), \.offloadsQueued),

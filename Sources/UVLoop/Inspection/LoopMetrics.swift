@@ -18,6 +18,14 @@ public struct LoopMetrics: Sendable, Codable {
   public let timersFired: Int
   /// Callbacks of handles.
   public let callbacks: Int
+  /// Bytes that streams have read from their sockets.
+  public let bytesRead: Int
+  /// Bytes that the kernel has taken from streams.
+  public let bytesWritten: Int
+  /// Connections that listeners have accepted.
+  public let connectionsAccepted: Int
+  /// How often a listener has stopped for a while, for want of a descriptor.
+  public let acceptBackOffs: Int
   /// What waits to run now.
   public let queued: Int
   /// Offloaded calls that wait for a worker now.
@@ -71,7 +79,9 @@ extension EventLoop {
     return LoopMetrics(
       elapsed: .nanoseconds(uptime.elapsed), turns: core.counters.turns.value, polls: core.counters.polls.value,
       jobs: core.counters.jobs.value, posts: posts, wakes: wakes, timersFired: core.counters.timers.value,
-      callbacks: core.counters.callbacks.value,
+      callbacks: core.counters.callbacks.value, bytesRead: core.counters.bytesRead.value,
+      bytesWritten: core.counters.bytesWritten.value, connectionsAccepted: core.counters.accepts.value,
+      acceptBackOffs: core.counters.acceptBackOffs.value,
       queued: core.life == .stopped ? 0 : core.inbox.waiting + core.counters.queued.value,
       offloadsQueued: pool.queued, offloadsRunning: pool.running,
       idle: uptime.isIdleMeasured ? .nanoseconds(uptime.idle) : nil,

@@ -16,6 +16,17 @@ extension LoopSnapshot: CustomStringConvertible {
         if !handle.isReferenced { text += ", not referenced" }
         return text
       }, &lines)
+    list(
+      "streams",
+      streams.map { stream in
+        var text = "\(stream.kind) \([stream.localAddress, stream.peerAddress].compactMap(\.self).joined(separator: " > "))"
+        if stream.isReading { text += ", read from" }
+        if stream.queuedBytes > 0 { text += ", \(stream.queuedBytes) bytes queued" }
+        return text
+      }, &lines)
+    list(
+      "listeners",
+      listeners.map { "\($0.address), \($0.statistics.open) open, \($0.statistics.accepted) accepted" }, &lines)
     list("sleeping tasks", sleepers.map { "due in \($0.dueIn.text)" }, &lines)
     list("scheduled calls", scheduledCalls.map { "due in \($0.dueIn.text)" }, &lines)
     list("time limits", limits.map { "due in \($0.dueIn.text)" }, &lines)

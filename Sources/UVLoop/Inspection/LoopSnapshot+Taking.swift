@@ -12,6 +12,8 @@ extension LoopSnapshot {
     private(set) var handles: [Handle] = []
     private(set) var timers: [LoopTimers.Pending] = []
     private(set) var requests: [Request] = []
+    private(set) var streams: [StreamCore] = []
+    private(set) var listeners: [ListenerCore] = []
     /// The time of the timers.
     let now: Int64
     let foreignHandles: [ShutdownReport.ForeignHandle]?
@@ -37,6 +39,9 @@ extension LoopSnapshot {
           requests = component.inFlight.filter(\.isAwaited).map {
             Request(kind: $0.kind.rawValue, age: .nanoseconds(now - $0.since))
           }
+        case let component as LoopNetwork:
+          streams = component.streams.all
+          listeners = component.listeners.all
         default: break
         }
       }
@@ -53,6 +58,8 @@ extension LoopSnapshot {
     tasks = lists.tasks.oldestFirst.map { Task(name: $0.name, age: $0.age) }
     handles = lists.handles
     requests = lists.requests
+    streams = lists.streams.map { Stream($0) }
+    listeners = lists.listeners.map { Listener($0) }
 
     var (sleepers, calls, limits): ([Wait], [Wait], [Wait]) = ([], [], [])
     for entry in lists.timers.sorted(by: { ($0.deadline, $0.sequence) < ($1.deadline, $1.sequence) }) {
@@ -92,6 +99,25 @@ extension LoopSnapshot.Running {
     kind = running.call.kind
     label = running.label
     age = .nanoseconds(max(0, now - running.began))
+  }
+}
+
+extension LoopSnapshot.Stream {
+  init(_ stream: StreamCore) {
+    kind = stream.noun.description
+    localAddress = stream.addresses.local.map(String.init(describing:))
+    peerAddress = stream.addresses.peer.map(String.init(describing:))
+    isReading = stream.reader.hasWaiter
+    queuedBytes = stream.writer.queuedBytes
+    bytesRead = stream.reader.bytes
+    bytesWritten = stream.writer.bytes
+  }
+}
+
+extension LoopSnapshot.Listener {
+  init(_ listener: ListenerCore) {
+    address = String(describing: listener.address)
+    statistics = listener.statistics.snapshot
   }
 }
 

@@ -74,6 +74,32 @@ public struct LoopSnapshot: Sendable, Codable {
     public let age: Duration
   }
 
+  /// A stream that is open.
+  public struct Stream: Sendable, Codable {
+    /// The name of its type, such as `TCPStream`.
+    public let kind: String
+    /// The address of this end, where it has one.
+    public let localAddress: String?
+    /// The address of the other end, where it has one.
+    public let peerAddress: String?
+    /// Whether a task waits for bytes.
+    public let isReading: Bool
+    /// How many bytes wait to be taken by the kernel: somebody waits for that, unless they were enqueued.
+    public let queuedBytes: Int
+    /// How many bytes it has read from its socket.
+    public let bytesRead: Int64
+    /// How many bytes the kernel has taken from it.
+    public let bytesWritten: Int64
+  }
+
+  /// A listener that is open.
+  public struct Listener: Sendable, Codable {
+    /// Where it listens.
+    public let address: String
+    /// How many connections there have been, and are.
+    public let statistics: ListenerStatistics
+  }
+
   /// A request of libuv's that is in flight. Offloaded calls are listed as what they are.
   public struct Request: Sendable, Codable {
     /// What it is for.
@@ -108,6 +134,10 @@ public struct LoopSnapshot: Sendable, Codable {
   public let offloadsQueued: [Offload]
   /// Its offloaded calls that run, the oldest first.
   public let offloadsRunning: [Offload]
+  /// Its streams, in no order.
+  public let streams: [Stream]
+  /// Its listeners, in no order.
+  public let listeners: [Listener]
   /// Its requests that libuv has not answered, in no order.
   public let requests: [Request]
   /// The handles that C code has put on the loop, those that are closing too; nil from outside, where libuv's list cannot

@@ -14,6 +14,12 @@ final class LoopCounters: Sendable {
   let timers = LoopCounter()
   /// Callbacks of handles.
   let callbacks = LoopCounter()
+  /// Bytes that streams have got from below, and given.
+  let bytesRead = LoopCounter()
+  let bytesWritten = LoopCounter()
+  /// Connections taken, and how often a listener had to stop for want of a descriptor.
+  let accepts = LoopCounter()
+  let acceptBackOffs = LoopCounter()
 }
 
 /// A number that one thread changes, without a locked instruction.

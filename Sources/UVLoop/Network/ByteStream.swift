@@ -124,8 +124,6 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   ///
   /// > Isolation: Ask from anywhere.
   public final var description: String {
-    let ends = [localAddress, peerAddress].compactMap { $0.map(String.init(describing:)) }
-    let way = ends.isEmpty ? "" : " \(ends.joined(separator: " > "))"
-    return "\(core.noun)\(way) on loop \"\(core.loop.name)\"\(isClosed ? ", closed" : "")"
+    "\(core.text) on loop \"\(core.loop.name)\"\(isClosed ? ", closed" : "")"
   }
 }

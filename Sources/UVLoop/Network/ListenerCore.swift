@@ -2,10 +2,12 @@ import CLibUV
 import Synchronization
 
 /// A listener on its loop. Belongs to the loop's thread, but for what is atomic.
-@safe final class ListenerCore: WaitOwner, @unchecked Sendable {  // Holds because of the line above.
+@safe final class ListenerCore: WaitOwner, LoopMember, @unchecked Sendable {  // Holds because of the line above.
   let loop: LoopCore
   let address: SocketAddress
   let statistics = ListenerCounters()
+  /// Where it stands among the loop's listeners, which keep this number.
+  var place = -1
   private let options: ByteStream.Options
   private let isUnix: Bool
   private var engines: [ListenerEngine] = []
@@ -35,7 +37,7 @@ import Synchronization
         throw error
       }
     }
-    loop.network.listeners.append(self)
+    loop.network.listeners.add(self)
   }
 
   var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
@@ -107,6 +109,7 @@ import Synchronization
       return service.fail(peer, error)
     }
     statistics.accepted.add()
+    loop.counters.accepts.add()
     guard let wait = waiters.popFirst() else { return ready.append(stream) }
     wait.resumeNow(carrying: stream)
   }

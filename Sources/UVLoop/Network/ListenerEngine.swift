@@ -100,6 +100,7 @@ import CLibUV
   /// Out of descriptors. The socket stays readable, and to watch it would use a CPU for nothing.
   private func pause(_ span: Duration) {
     unwatch()
+    core.counters.acceptBackOffs.add()
     retry = core.timers.insert(.limit(self), at: core.time.now(plus: span))
     core.network.waitForDescriptor(self)
     listener.publish()

@@ -10,13 +10,14 @@ import CLibUV
   private let counters: LoopCounters
   /// Where all streams of the loop read to, one after the other.
   let block: UnsafeMutableRawPointer
-  let streams: LoopStreams
-  let listeners = LoopListeners()
+  let streams: LoopMembers<StreamCore>
+  let listeners: LoopMembers<ListenerCore>
 
   init(_ core: LoopCore) {
     unsafe self.core = core
     counters = core.counters
-    streams = LoopStreams(core.books)
+    streams = LoopMembers(core.books)
+    listeners = LoopMembers(core.books)
     unsafe block = .allocate(byteCount: LoopNetwork.blockSize, alignment: 4_096)
   }
 
@@ -27,6 +28,8 @@ import CLibUV
 
   /// Those that a shutdown has stopped, and somebody may still wait at.
   private var quiesced: [ListenerCore] = []
+  /// Closed while tasks had them that did not end in time.
+  private var abandoned: [StreamCore] = []
   /// Listeners that wait for a descriptor to become free.
   private var starved: [ListenerEngine] = []
 
@@ -54,7 +57,17 @@ import CLibUV
   }
 
   func close() {
+    // Where the time of the shutdown was over before the tasks had ended, somebody still has these.
+    if unsafe core.tasks.awaitedCount > 0 { abandoned = streams.all }
     for stream in streams.all { stream.closeByLoop() }
+  }
+
+  func report(into report: inout ShutdownReport) {
+    let now = MonotonicClock.now()
+    for stream in abandoned {
+      report.unfinished.append(
+        .init(kind: .stream, label: stream.text, age: .nanoseconds(now - stream.since)))
+    }
   }
 }
 
@@ -67,29 +80,36 @@ final class LoopListeners {
   func remove(_ listener: ListenerCore) { all.removeAll { $0 === listener } }
 }
 
-/// The open streams of a loop.
-final class LoopStreams {
+/// The open streams of a loop, or its listeners. Changed on its thread, under its books.
+final class LoopMembers<Member: LoopMember> {
   private let books: BiasedLock
-  private(set) var all: [StreamCore] = []
+  private(set) var all: [Member] = []
 
   init(_ books: BiasedLock) { self.books = books }
 
-  func add(_ stream: StreamCore) {
-    stream.place = all.count
-    books.withOwnership { all.append(stream) }
+  func add(_ member: Member) {
+    member.place = all.count
+    books.withOwnership { all.append(member) }
   }
 
-  func remove(_ stream: StreamCore) {
-    let place = stream.place
+  /// Once; a second time nothing happens.
+  func remove(_ member: Member) {
+    let place = member.place
     if place < 0 { return }
-    stream.place = -1
+    member.place = -1
     let last = books.withOwnership {
       let last = all.removeLast()
-      if last !== stream { all[place] = last }
+      if last !== member { all[place] = last }
       return last
     }
-    if last !== stream { last.place = place }
+    if last !== member { last.place = place }
   }
+}
+
+/// What is in such a list, and knows where.
+protocol LoopMember: AnyObject {
+  /// Kept by the list; negative outside.
+  var place: Int { get set }
 }
 
 extension LoopCore {

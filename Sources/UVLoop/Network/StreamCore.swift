@@ -7,7 +7,7 @@ import Synchronization
 //   transport     kept by the core; it knows the reading side as its sink, until it is closed
 
 /// A stream on its loop. Belongs to the loop's thread, but for what is atomic.
-@safe final class StreamCore: @unchecked Sendable {  // Holds because of the line above.
+@safe final class StreamCore: LoopMember, @unchecked Sendable {  // Holds because of the line above.
   let loop: LoopCore
   let noun: StaticString
   let transport: any StreamTransport
@@ -18,6 +18,8 @@ import Synchronization
   let writeQueueLimit: Int
   /// Where it stands among the loop's streams, which keep this number.
   var place = -1
+  /// When it was made, in nanoseconds of the monotonic clock.
+  let since = MonotonicClock.now()
   private let hasClosed = Atomic(false)
   private let readLimit = Atomic<Int64>(.max)
   private let writeLimit = Atomic<Int64>(.max)
@@ -35,6 +37,12 @@ import Synchronization
     writer = StreamWriter(loop, transport, noun)
     loop.network.streams.add(self)
     if options.timeouts != .init() { timeouts = options.timeouts }
+  }
+
+  /// The kind and its two ends.
+  var text: String {
+    let ends = [addresses.local, addresses.peer].compactMap { $0.map(String.init(describing:)) }
+    return "\(noun)\(ends.isEmpty ? "" : " " + ends.joined(separator: " > "))"
   }
 
   func call(_ name: StaticString) -> String { "\(noun).\(name)" }

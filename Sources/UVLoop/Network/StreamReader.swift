@@ -21,13 +21,19 @@ import Synchronization
   private let core: LoopCore
   private let transport: any StreamTransport
   private let network: LoopNetwork
+  private let loopCounters: LoopCounters
   /// The type's name, for messages.
   private let noun: StaticString
 
   /// The wait of a task that reads again and again.
   private var wait: LoopWait?
   /// Whether it is under way. Nobody else keeps it: while a task goes on in `received` it is renewed for the next read.
-  private var isAwaited = false
+  private var isAwaited: Bool {
+    get { awaited.load(ordering: .relaxed) }
+    set { awaited.store(newValue, ordering: .relaxed) }
+  }
+  /// Read on any thread.
+  private let awaited = Atomic(false)
   /// A task reads, also when it is about to go on.
   private var isOccupied = false
   /// How many bytes it would take.
@@ -58,7 +64,11 @@ import Synchronization
     self.transport = transport
     self.noun = noun
     network = core.network
+    loopCounters = core.counters
   }
+
+  /// Whether a task waits for bytes. On any thread.
+  var hasWaiter: Bool { isAwaited }
 
   /// How many bytes have come from below. On any thread.
   var bytes: Int64 { total.load(ordering: .relaxed) }
@@ -67,6 +77,7 @@ import Synchronization
   @inline(__always)
   private func add(_ count: Int) {
     total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
+    loopCounters.bytesRead.add(count)
   }
 
   private func call(_ name: StaticString) -> String { "\(noun).\(name)" }

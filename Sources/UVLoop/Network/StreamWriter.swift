@@ -61,6 +61,7 @@ import Synchronization
   @inline(__always)
   private func noteSent(_ count: Int) {
     total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
+    core.counters.bytesWritten.add(count)
     if count > 0 { limit?.note() }
   }
 
