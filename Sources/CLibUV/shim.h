@@ -325,4 +325,8 @@ extern char *clibuv_swift_demangle(const char *name, size_t length, char *buffer
 extern const void *clibuv_current_task(void) __attribute__((swiftcall))
     CLIBUV_SYMBOL("swift_task_getCurrent");
 
+// Whether a task, which is there, has been cancelled. `Task.isCancelled` is this behind the other.
+extern _Bool clibuv_task_is_cancelled(const void *task) __attribute__((swiftcall))
+    CLIBUV_SYMBOL("swift_task_isCancelled");
+
 #endif

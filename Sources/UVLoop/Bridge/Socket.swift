@@ -56,9 +56,11 @@ enum Socket {
     return (result, ends[0], ends[1])
   }
 
-  /// Takes the next connection that waits at a listening socket; its descriptor or a negative errno. `body` gets the
-  /// address of the other end.
-  static func accept(_ descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Void = { _ in }) -> Int32 {
+  /// Takes the next connection that waits at a listening socket; its descriptor or a negative errno.
+  static func accept(_ descriptor: Int32) -> Int32 { unsafe accept(descriptor) { _ in } }
+
+  /// The same, and lends the `sockaddr` of the other end.
+  static func accept(_ descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Void) -> Int32 {
     unsafe withAddress(body) { address, size in
       #if canImport(Darwin)
         prepared(unsafe acceptOne(descriptor, address, size))

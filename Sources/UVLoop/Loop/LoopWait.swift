@@ -76,7 +76,8 @@ protocol WaitOwner: AnyObject, Sendable {
   private nonisolated(unsafe) var isInUse = false  // Holds because it belongs to the task that waits.
   /// Whether a message to the loop may end it, and come late: its task was cancelled on another thread.
   private nonisolated(unsafe) var isMessaged = false  // Holds because its task asks when the handler has returned.
-  private nonisolated(unsafe) var scope: WaitScope?  // Holds because it belongs to the loop's thread.
+  /// Whether the scope has it.
+  private nonisolated(unsafe) var isInScope = false  // Holds because it belongs to the loop's thread.
   /// The scope in which it was waited for last: most likely the next one's too.
   private nonisolated(unsafe) var lastScope: WaitScope?  // Holds because it belongs to the loop's thread.
   private nonisolated(unsafe) var index = -1  // Holds because it belongs to the loop's thread.
@@ -122,7 +123,7 @@ extension LoopWait {
   @discardableResult
   @inline(__always)
   nonisolated func value(_ call: @autoclosure () -> String) async throws -> Int64 {
-    try Task.checkCancellation()
+    try WaitScope.checkCancellation()
     try core.requireRunning(call())
     unsafe isInUse = true
     defer { unsafe isInUse = false }
@@ -145,8 +146,8 @@ extension LoopWait {
       scope = current
       unsafe lastScope = current
     }
-    scope.waiting = self
-    unsafe self.scope = scope
+    unsafe scope.waiting = self
+    unsafe isInScope = true
     enter()
     return true
   }
@@ -304,9 +305,9 @@ extension LoopWait {
 
   /// Nobody shall find it any more who looks for a wait to end.
   private nonisolated func leave() {
-    if let scope = unsafe scope {
-      scope.waiting = nil
-      unsafe self.scope = nil
+    if unsafe isInScope {
+      unsafe isInScope = false
+      unsafe lastScope?.waiting = nil
     }
     if place >= 0 { core.waits.remove(self) }
   }

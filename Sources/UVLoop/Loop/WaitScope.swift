@@ -13,8 +13,8 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   fileprivate let core: LoopCore
   fileprivate let task: UInt
   fileprivate let isOver = Atomic(false)
-  /// The wait that a cancellation ends.
-  var waiting: LoopWait?
+  /// The wait that a cancellation ends. It is kept by the task that waits at it, and leaves before that goes on.
+  unowned(unsafe) var waiting: LoopWait?
 
   fileprivate init(_ core: LoopCore, _ task: UInt) {
     self.core = core
@@ -65,10 +65,17 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   }
 
   /// The task was cancelled, on any thread. A wait that begins later sees that by itself.
-  func cancel() { core.onLoop { self.waiting?.cancel() } }
+  func cancel() { core.onLoop { unsafe self.waiting?.cancel() } }
 
   /// Zero outside of tasks, where nobody waits.
   static var currentTask: UInt { UInt(bitPattern: unsafe clibuv_current_task()) }
+
+  /// `Task.checkCancellation`, for what is called again and again.
+  @inline(__always)
+  static func checkCancellation() throws {
+    guard let task = unsafe clibuv_current_task() else { return }
+    if unsafe clibuv_task_is_cancelled(task) { throw CancellationError() }
+  }
 }
 
 /// The scopes of the tasks that are on a loop. Belongs to the loop's thread.

@@ -88,15 +88,15 @@ import Synchronization
   ///
   /// - Parameter room: How many bytes are wanted at most: no more are taken from the kernel.
   @inline(__always)
-  func waitForBytes(
-    _ room: Int, _ name: StaticString
-  ) async throws -> Bool {
+  func waitForBytes(_ room: Int, _ name: StaticString) async throws -> Bool {
     try requireAlone(name)
-    while true {
-      if let answer = try look(name) { return answer }
-      // To have it all without a wait is no reason to keep others from the loop.
-      try await wait(isReady ? 0 : room, name)
+    // To have it all without a wait is no reason to keep others from the loop.
+    if isReady || hasEnded, try !mayGoOn(name) { try await wait(0, name) }
+    while !isReady {
+      if hasEnded { return try !isOver(name) }
+      try await wait(room, name)
     }
+    return true
   }
 
   /// Waits until a whole piece is there, which stays until it is taken; nil at the end.
@@ -119,9 +119,7 @@ import Synchronization
 
   /// Waits for more, or only until the loop has gone round.
   @inline(__always)
-  private func wait(
-    _ room: Int, _ name: StaticString
-  ) async throws {
+  private func wait(_ room: Int, _ name: StaticString) async throws {
     isOccupied = true
     defer { isOccupied = false }
     let wait = LoopWait.renew(self.wait, .read, on: core, owner: self, Int64(room))
@@ -145,19 +143,11 @@ import Synchronization
 
   private var isReady: Bool { lentEnd > lentStart || heldEnd > heldStart }
 
-  /// Whether bytes are there: true, or false at the end; nil if the task has to wait.
+  /// Without a wait: whether the task may go on, or has to let the loop go round.
   @inline(never)
-  private func look(_ name: StaticString) throws -> Bool? {
-    if !isReady && !hasEnded { return nil }
+  private func mayGoOn(_ name: StaticString) throws -> Bool {
     try requireGoing(name)
-    if isReady { return mayGoOn(1) ? true : nil }
-    return try isOver(name) ? false : nil
-  }
-
-  /// Before each use: the task must not be cancelled, and be the only one that reads.
-  func requireFree(_ name: StaticString) throws {
-    try requireGoing(name)
-    try requireAlone(name)
+    return mayGoOn(1)
   }
 
   private func mayGoOn(_ bytes: Int) -> Bool {
@@ -168,8 +158,14 @@ import Synchronization
 
   /// What a wait asks too: the task goes on, and so does the loop.
   private func requireGoing(_ name: StaticString) throws {
-    try Task.checkCancellation()
+    try WaitScope.checkCancellation()
     try core.requireRunning(call(name))
+  }
+
+  /// Before each use that does not wait at once.
+  private func requireFree(_ name: StaticString) throws {
+    try requireGoing(name)
+    try requireAlone(name)
   }
 
   func requireAlone(_ name: StaticString) throws(UVError) {
@@ -406,7 +402,7 @@ import Synchronization
     heldStart = 0
     heldEnd = held.count
     version += 1
-    resumeNow()
+    if let callbacks { core.tell { if self.callbacks === callbacks { self.callBack(callbacks) } } } else { resumeNow() }
   }
 
   func takeHeld() -> [UInt8] {

@@ -72,7 +72,7 @@ import Synchronization
   /// Before each use.
   @inline(__always)
   func requireOpen(_ name: StaticString) throws {
-    try Task.checkCancellation()
+    try WaitScope.checkCancellation()
     try core.requireRunning(call(name))
     if isRefusing, let error = refused(name) { throw error }
   }

@@ -61,6 +61,7 @@ import Testing
           ? .incomplete(missing: end - bytes.count) : .complete(body: width..<end, consumed: end)
       }
 
+    case .all: return bytes.count > limit ? .tooLong : .incomplete(missing: 1)
     case .count(let count):
       return bytes.count < count
         ? .incomplete(missing: count - bytes.count) : .complete(body: 0..<count, consumed: count)
@@ -85,7 +86,7 @@ import Testing
       case .line: [97, 98, 13, 10]
       case .delimiter: [0, 1]
       case .frame(.varint): random.next() % 2 == 0 ? [0x80, 0xff, 0x81] : [3, 17, 0x80, 0x81]
-      case .frame, .count: [0, 0, 0, 5, 19]
+      case .frame, .count, .all: [0, 0, 0, 5, 19]
       }
     return (0..<length).map { _ in alphabet.randomElement(using: &random) ?? 0 }
   }
