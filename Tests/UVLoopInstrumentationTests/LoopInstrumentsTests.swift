@@ -6,7 +6,10 @@ import UVLoopInstrumentation
 
 /// Each test has a backend of its own.
 @Suite(.timeLimit(.minutes(2))) struct LoopInstrumentsTests {
-  private static let counters = ["turns", "jobs", "posts", "wakes", "timers_fired", "callbacks"]
+  private static let counters = [
+    "turns", "jobs", "posts", "wakes", "timers_fired", "callbacks", "bytes_read", "bytes_written",
+    "connections_accepted", "accept_back_offs",
+  ]
 
   @Test func `the first report counts since the loop was made, and a later one since the report before`() async throws {
     let backend = TestMetrics()
@@ -170,7 +173,7 @@ import UVLoopInstrumentation
     try await withLoop(.init(name: "destroyed", metrics: true)) { loop in
       let instruments = LoopInstruments(of: loop, factory: backend)
       instruments.report()
-      #expect(backend.counters.count == 6)
+      #expect(backend.counters.count == Self.counters.count)
       #expect(backend.recorders.count == 13)
       instruments.destroy()
       #expect(backend.counters.isEmpty && backend.recorders.isEmpty)

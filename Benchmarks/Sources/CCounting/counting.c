@@ -3,14 +3,19 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#if defined(__linux__)
+#include <sys/epoll.h>
+#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static _Atomic uint64_t allocations, writes;
+static _Atomic uint64_t allocations, writes, controls;
 
 uint64_t counting_allocations(void) { return atomic_load(&allocations); }
 
 uint64_t counting_writes(void) { return atomic_load(&writes); }
+
+uint64_t counting_controls(void) { return atomic_load(&controls); }
 
 #if defined(__GLIBC__)
 
@@ -59,6 +64,11 @@ int posix_memalign(void **block, size_t alignment, size_t size) {
 ssize_t write(int descriptor, const void *bytes, size_t size) {
   atomic_fetch_add_explicit(&writes, 1, memory_order_relaxed);
   return syscall(SYS_write, descriptor, bytes, size);
+}
+
+int epoll_ctl(int set, int operation, int descriptor, struct epoll_event *event) {
+  atomic_fetch_add_explicit(&controls, 1, memory_order_relaxed);
+  return (int)syscall(SYS_epoll_ctl, set, operation, descriptor, event);
 }
 
 #else

@@ -14,7 +14,7 @@
   var sent: Int
   /// How much of the rest the transport has.
   var slicing = 0
-  /// Whether what comes next has been tried.
+  /// Whether what comes next has been tried just now, and the kernel took none of it, or no more.
   var isTried: Bool
   /// Its caller has gone, and no more of it is to be sent.
   var isCut = false

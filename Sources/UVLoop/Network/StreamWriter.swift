@@ -204,7 +204,7 @@ import Synchronization
       budget = StreamBudget()
       return StreamWrite(turnOf: self, name)
     }
-    let write = StreamWrite(name, parts(), sent: sent, isTried: sent > 0 || isIdle, of: self)
+    let write = StreamWrite(name, parts(), sent: sent, isTried: isIdle, of: self)
     noteQueued(total - sent)
     append(write)
     return write
@@ -231,8 +231,7 @@ import Synchronization
         leave(write, nil)
         continue
       }
-      // The first try was the caller's.
-      if write.isTried {
+      if !write.isTried {
         do throws(UVError) {
           let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in unsafe try transport.tryWrite(parts) }
           if sent > 0 {
@@ -241,7 +240,8 @@ import Synchronization
           }
         } catch { return fail(error) }
       }
-      write.isTried = true
+      // Behind the slice it is tried again.
+      write.isTried = false
       send(write)
     }
   }

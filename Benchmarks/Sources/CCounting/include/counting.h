@@ -9,6 +9,8 @@
 
 uint64_t counting_allocations(void);
 uint64_t counting_writes(void);
+// Changes of what the kernel watches.
+uint64_t counting_controls(void);
 
 // Where there is nothing to count with, as on other systems than glibc's.
 int counting_works(void);

@@ -1,0 +1,73 @@
+import CCounting
+import Glibc
+import UVLoop
+
+extension Count {
+  /// Two ends of one connection, both on the loop.
+  static func streams(_ ledger: inout Ledger) async throws {
+    ledger = try await withEventLoop { [ledger] loop in
+      var ledger = ledger
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      let port = listener.address.port ?? 0
+      let client = try await loop.connect(to: .loopback(port: port))
+      let server = try await listener.accept()
+      let message = [UInt8](repeating: 1, count: 64)
+
+      let lending = loop.task { loop in
+        // An empty message ends it, and that comes with the last byte of the next one.
+        while try await server.read({ bytes in try server.tryWrite(bytes, isolation: loop) }) == message.count {}
+      }
+      func lend() async throws {
+        _ = try client.tryWrite(message.span.bytes, isolation: loop)
+        _ = try await client.read { $0.byteCount }
+      }
+      ledger.enter("echo, borrowed, both ends", "allocations", try await allocations { try await lend() }, atMost: 0)
+      let (writes, controls) = (counting_writes(), counting_controls())
+      for _ in 0..<rounds { try await lend() }
+      // One of each end.
+      let wakes = Double(counting_writes() - writes) / Double(rounds) - 2
+      ledger.enter("echo, borrowed, both ends", "wakes", wakes, atMost: 0)
+      let changes = Double(counting_controls() - controls) / Double(rounds)
+      ledger.enter("echo, borrowed, both ends", "epoll_ctl", changes, atMost: 0)
+      try await client.write([0])
+      _ = try await client.read()
+      _ = try await lending.value
+
+      let copying = loop.task { _ in
+        while let bytes = try await server.read(), bytes.count > 1 { try await server.write(bytes) }
+      }
+      let copied = try await allocations {
+        try await client.write(message)
+        _ = try await client.read { $0.byteCount }
+      }
+      ledger.enter("echo, arrays", "allocations", copied, atMost: 1)
+      try await client.write([0])
+      _ = try await copying.value
+
+      let accepted = try await allocations {
+        let socket = connected(to: port)
+        try await listener.accept().close()
+        close(socket)
+      }
+      ledger.enter("accept and close", "allocations", accepted, atMost: 6)
+      client.close()
+      server.close()
+      listener.close()
+      return ledger
+    }
+  }
+
+  /// A plain socket, for which this process allocates nothing.
+  private static func connected(to port: UInt16) -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+    }
+    precondition(status == 0, "connect failed with errno \(errno)")
+    return descriptor
+  }
+}
