@@ -233,10 +233,7 @@ extension StreamCore {
     case .end: return 0
     case .failed(let error), .closed(let error): throw error.named(call("tryRead"))
     }
-    guard let descriptor = transport.descriptor else {
-      throw UVError(.notSupported, call: call("tryRead"), "This stream has no descriptor to read from without a wait.")
-    }
-    return try reader.readNow(descriptor, into: &buffer, limit)
+    return try reader.readNow(into: &buffer, limit)
   }
 }
 

@@ -98,6 +98,14 @@ extension RequestKind {
     deactivate(.reading)
   }
 
+  final func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
+    guard let descriptor else { throw closedError("tryRead", state.closer ?? .owner) }
+    let count = unsafe Socket.read(descriptor, into: room)
+    if count == Int(UV_EAGAIN.rawValue) { return nil }
+    if count < 0 { throw UVError(status: Int32(count), call: "\(noun).tryRead") }
+    return count
+  }
+
   @inline(__always)
   private final func allocate(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
     let room = unsafe sink?.room()

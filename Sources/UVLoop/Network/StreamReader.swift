@@ -1,4 +1,3 @@
-import CLibUV
 import Synchronization
 
 // nobody ──wants──▶ waiting ──bytes──▶ (the task takes them) ──▶ nobody
@@ -411,24 +410,23 @@ import Synchronization
     return heldStart == 0 ? held : Array(held[heldStart...])
   }
 
-  /// Asks the kernel, once: 0 at the end, nil if there is nothing.
-  func readNow(_ descriptor: Int32, into buffer: inout [UInt8], _ limit: Int) throws(UVError) -> Int? {
-    let room = min(limit, LoopNetwork.blockSize)
-    var count = 0
-    let more = unsafe [UInt8](unsafeUninitializedCapacity: room) { bytes, filled in
-      count = unsafe Socket.read(descriptor, into: UnsafeMutableRawBufferPointer(bytes))
-      filled = max(0, count)
+  /// Asks the transport, once: 0 at the end, nil if there is nothing.
+  func readNow(into buffer: inout [UInt8], _ limit: Int) throws(UVError) -> Int? {
+    var outcome: Result<Int?, UVError> = .success(nil)
+    let more = unsafe [UInt8](unsafeUninitializedCapacity: min(limit, LoopNetwork.blockSize)) { room, filled in
+      outcome = Result { () throws(UVError) in unsafe try transport.tryRead(into: UnsafeMutableRawBufferPointer(room)) }
+      if case .success(let count?) = outcome { filled = count }
     }
-    if count == Int(UV_EAGAIN.rawValue) { return nil }
-    if count < 0 {
-      let error = UVError(status: Int32(count), call: call("tryRead"))
-      ended(error)
+    do throws(UVError) {
+      guard let count = try outcome.get() else { return nil }
+      if count == 0 { ended(nil) }
+      add(count)
+      buffer += more
+      return count
+    } catch {
+      if error.code != .notSupported { ended(error) }
       throw error
     }
-    if count == 0 { ended(nil) }
-    add(count)
-    buffer += more
-    return count
   }
 
   /// Whether a task or callbacks read.

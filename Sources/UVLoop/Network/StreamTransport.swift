@@ -13,6 +13,9 @@ package protocol StreamTransport: AnyObject {
   /// No bytes are wanted for now.
   func stopReading()
 
+  /// Takes what is there at once: how many bytes, 0 at the end; nil if it would have to wait.
+  func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int?
+
   /// Takes what can be taken at once of these bytes, in this order; 0 if nothing can be.
   func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int
 
@@ -28,6 +31,13 @@ package protocol StreamTransport: AnyObject {
 
   /// The descriptor below, if there is one.
   var descriptor: Int32? { get }
+}
+
+extension StreamTransport {
+  /// For one that cannot read without a wait.
+  package func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
+    throw UVError(.notSupported, call: "ByteStream.tryRead", "This stream cannot read without a wait.")
+  }
 }
 
 /// The side of a stream that takes what its transport reads.
