@@ -60,6 +60,11 @@ extension LoopCore {
   @inline(__always)
   func identity(of job: UnownedJob) -> JobIdentity { isCurrent && job.bits == runningJob ? runningIdentity : .actor }
 
+  /// Whether the calling task runs as a job of the loop's, and so comes back to its thread from a wait. One that was
+  /// started on the spot, inside another's job, may go on anywhere.
+  @inline(__always)
+  var isAtHome: Bool { isCurrent && runningJob == WaitScope.currentTask }
+
   @inline(__always)
   func perform(_ job: UnownedJob, as identity: JobIdentity) {
     runningJob = job.bits

@@ -15,7 +15,7 @@ extension ByteStream {
   /// connection.
   @discardableResult
   public final func copy(to other: ByteStream) async throws -> Int64 {
-    if core.loop.isCurrent { return try await core.copy(to: other) }
+    if core.loop.isAtHome { return try await core.copy(to: other) }
     return try await core.elsewhere("copy") { [core] _ in try await core.copy(to: other) }
   }
 

@@ -12,7 +12,7 @@ extension ByteStream {
   ///
   /// > Cancellation: Ends the wait. No byte is lost: those that have come stay, for the next read.
   public final func read(exactly count: Int) async throws -> [UInt8] {
-    if core.loop.isCurrent { return try await core.readExactly(count) }
+    if core.loop.isAtHome { return try await core.readExactly(count) }
     return try await core.elsewhere("read") { [core] _ in try await core.readExactly(count) }
   }
 
@@ -34,7 +34,7 @@ extension ByteStream {
   ///
   /// > Complexity: O(n): each byte is looked at once, however the stream was cut.
   public final func read(until delimiter: [UInt8], limit: Int = 65_536) async throws -> [UInt8]? {
-    if core.loop.isCurrent { return try await core.readUntil(delimiter, limit) }
+    if core.loop.isAtHome { return try await core.readUntil(delimiter, limit) }
     return try await core.elsewhere("read") { [core] _ in try await core.readUntil(delimiter, limit) }
   }
 
@@ -57,7 +57,7 @@ extension ByteStream {
   ///
   /// > Complexity: O(n): each byte is looked at once, however the stream was cut.
   public final func readLine(limit: Int = 65_536, validating: Bool = false) async throws -> String? {
-    if core.loop.isCurrent { return try await core.readLine(limit, validating) }
+    if core.loop.isAtHome { return try await core.readLine(limit, validating) }
     return try await core.elsewhere("readLine") { [core] _ in try await core.readLine(limit, validating) }
   }
 
@@ -78,7 +78,7 @@ extension ByteStream {
   public final func readFrame(
     lengthPrefix: LengthPrefix = .uint32, limit: Int = 1 << 20
   ) async throws -> [UInt8]? {
-    if core.loop.isCurrent { return try await core.readFrame(lengthPrefix, limit) }
+    if core.loop.isAtHome { return try await core.readFrame(lengthPrefix, limit) }
     return try await core.elsewhere("readFrame") { [core] _ in try await core.readFrame(lengthPrefix, limit) }
   }
 
@@ -115,7 +115,7 @@ extension ByteStream {
   ///
   /// > Cancellation: As for ``read(exactly:)``.
   public final func readAll(limit: Int) async throws -> [UInt8] {
-    if core.loop.isCurrent { return try await core.readAll(limit) }
+    if core.loop.isAtHome { return try await core.readAll(limit) }
     return try await core.elsewhere("readAll") { [core] _ in try await core.readAll(limit) }
   }
 

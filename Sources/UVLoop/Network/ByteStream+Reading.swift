@@ -20,7 +20,7 @@ extension ByteStream {
   ///
   /// > libuv: `uv_read_start`, which stays in force between two reads.
   public final func read(upTo limit: Int = 65_536) async throws -> [UInt8]? {
-    if core.loop.isCurrent { return try await core.readArray(limit) }
+    if core.loop.isAtHome { return try await core.readArray(limit) }
     return try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) }
   }
 
@@ -59,7 +59,7 @@ extension ByteStream {
   /// The next bytes, which are used before the next `await`; nil at the end.
   @usableFromInline
   final func lend(upTo limit: Int) async throws -> LentBytes? {
-    if core.loop.isCurrent {
+    if core.loop.isAtHome {
       try core.requirePositive(limit, "read")
       if try await !core.reader.waitForBytes(limit, "read") { return nil }
       return core.reader.lend(limit)
@@ -86,7 +86,7 @@ extension ByteStream {
   /// > libuv: `uv_read_start`.
   @discardableResult
   public final func read(into buffer: inout [UInt8], upTo limit: Int = 65_536) async throws -> Int {
-    if core.loop.isCurrent {
+    if core.loop.isAtHome {
       try core.requirePositive(limit, "read")
       if try await !core.reader.waitForBytes(limit, "read") { return 0 }
       return core.reader.append(to: &buffer, limit)
@@ -119,15 +119,15 @@ extension ByteStream {
 
   /// Gives bytes back: they come first in the next read, before all others, also behind the end.
   ///
-  /// Whoever waits for bytes gets them. A reader by ``startReading(isolation:_:atEnd:)`` does not: they wait for a
-  /// read.
+  /// Whoever waits for bytes gets them, by ``startReading(isolation:_:atEnd:)`` too.
   ///
   /// - Parameter bytes: Any, whether they came from this stream or not. ``bytesRead`` does not count them.
-  /// - Throws: ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``.
+  /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``.
   ///
   /// > Isolation: On its loop only; nothing else compiles.
   public final func unread(_ bytes: [UInt8], isolation: isolated any LoopActor = #isolation) throws(UVError) {
     try core.requireOnLoop("unread")
+    try core.reader.requireOpen("unread")
     core.reader.unread(bytes)
   }
 

@@ -15,7 +15,6 @@ extension ByteStream: AsyncSequence {
     ///
     /// - Throws: As ``ByteStream/read(upTo:)`` does, but for ``UVError/Code/handleClosed``. A cancellation throws.
     public mutating func next(isolation: isolated (any Actor)?) async throws -> [UInt8]? {
-      if stream.isClosed { return nil }
       do { return try await stream.read() } catch let error as UVError where error.code == .handleClosed { return nil }
     }
   }

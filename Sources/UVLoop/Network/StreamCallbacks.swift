@@ -18,8 +18,8 @@ final class StreamCallbacks {
   }
 
   @inline(__always)
-  func receive(_ bytes: UnsafeRawBufferPointer) {
-    watch.observing(LoopCall(kind: kind, site: site)) { unsafe body(bytes.bytes) }
+  func receive(_ bytes: LentBytes) {
+    watch.observing(LoopCall(kind: kind, site: site)) { bytes.use(body) }
   }
 
   func end(_ error: UVError?) { watch.observing(LoopCall(kind: kind, site: site)) { atEnd(error) } }

@@ -167,9 +167,13 @@ import Synchronization
     try requireAlone(name)
   }
 
-  func requireAlone(_ name: StaticString) throws(UVError) {
-    if !hasEnded && !isInUse { return }
+  func requireOpen(_ name: StaticString) throws(UVError) {
+    if !hasEnded { return }
     if case .closed(let error) = end { throw error.named(call(name)) }
+  }
+
+  func requireAlone(_ name: StaticString) throws(UVError) {
+    try requireOpen(name)
     if isInUse {
       throw UVError(
         .busy, call: call(name),
@@ -240,13 +244,9 @@ import Synchronization
     add(count)
     limit?.note()
     lentEnd = count
-    if let callbacks {
-      lentEnd = 0
-      unsafe callbacks.receive(UnsafeRawBufferPointer(start: network.block, count: count))
-      return
-    }
-    // Whoever waits for more has looked at what is held.
+    // Whoever waits for more has looked at what is held, and callbacks get that first.
     if heldEnd > heldStart { hold() }
+    if callbacks != nil { return deliver() }
     resumeNow()
     if lentEnd == lentStart { return }
     if discarding == nil { hold() } else { lentStart = lentEnd }
@@ -256,10 +256,9 @@ import Synchronization
     if end == nil { end = error.map(StreamEnd.failed) ?? .end }
     hasEnded = true
     isFlowing = false
-    let (callbacks, discarding) = (callbacks, discarding)
-    self.callbacks = nil
+    if callbacks != nil { deliver() } else { resumeNow() }
+    let discarding = discarding
     self.discarding = nil
-    if let callbacks { callbacks.end(error) } else { resumeNow() }
     discarding?()
   }
 
@@ -401,11 +400,13 @@ import Synchronization
     heldStart = 0
     heldEnd = held.count
     version += 1
-    if let callbacks { core.tell { if self.callbacks === callbacks { self.callBack(callbacks) } } } else { resumeNow() }
+    if callbacks != nil { deliverLater() } else { resumeNow() }
   }
 
   func takeHeld() -> [UInt8] {
     hold()
+    // A task that waits for more looks at what comes from its beginning.
+    version += 1
     defer { letGo() }
     return heldStart == 0 ? held : Array(held[heldStart...])
   }
@@ -444,26 +445,27 @@ import Synchronization
 
   func start(_ callbacks: StreamCallbacks) throws(UVError) {
     self.callbacks = callbacks
-    if isReady || hasEnded {
-      core.tell { if self.callbacks === callbacks { self.callBack(callbacks) } }
-      return
-    }
+    if isReady || hasEnded { deliverLater() }
+    if hasEnded { return }
     do throws(UVError) { try flow() } catch {
       self.callbacks = nil
       throw error
     }
   }
 
-  /// What was there before the callbacks.
-  private func callBack(_ callbacks: StreamCallbacks) {
-    if isReady {
-      let bytes = takeHeld()
-      unsafe bytes.withUnsafeBytes { unsafe callbacks.receive($0) }
-    }
-    if self.callbacks !== callbacks { return }
-    do throws(UVError) { if !hasEnded { return try flow() } } catch { return ended(error) }
+  /// Nothing is told to callbacks within a call of their owner's.
+  private func deliverLater() { core.tell { self.deliver() } }
+
+  /// Tells the callbacks what is there, and the end behind it.
+  private func deliver() {
+    if let callbacks, isReady { callbacks.receive(lend(.max)) }
+    // They may have been stopped, or exchanged for others, which are told by themselves.
+    guard hasEnded, !isReady, let callbacks, let end else { return }
     self.callbacks = nil
-    if case .failed(let error) = end { callbacks.end(error) } else { callbacks.end(nil) }
+    switch end {
+    case .end: callbacks.end(nil)
+    case .failed(let error), .closed(let error): callbacks.end(error)
+    }
   }
 
   func stop() {
