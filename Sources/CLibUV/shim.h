@@ -31,6 +31,32 @@ static inline int clibuv_measure_idle_time(uv_loop_t *loop) { return uv_loop_con
 // and the same from 1.44 to 1.52.
 static inline void clibuv_forget_descriptor(uv_poll_t *handle) { handle->io_watcher.fd = INT_MAX; }
 
+// A stream's descriptor was closed by somebody else, and its number may be another file's by now: libuv watches it no more,
+// and does not close it with the stream. The fields are private to libuv, and the same from 1.44 to 1.52; its queues are two
+// pointers in all of them, to the next and to the previous one.
+typedef void *__attribute__((__may_alias__)) clibuv_link;
+
+static inline void clibuv_unlink(clibuv_link *queue) {
+  ((clibuv_link *)queue[1])[0] = queue[0];
+  ((clibuv_link *)queue[0])[1] = queue[1];
+  queue[0] = queue[1] = queue;
+}
+
+static inline void clibuv_leave_descriptor(uv_stream_t *stream) {
+  uv_loop_t *loop = stream->loop;
+  int descriptor = stream->io_watcher.fd;
+  if (descriptor < 0) return;
+  clibuv_unlink((clibuv_link *)&stream->io_watcher.watcher_queue);
+  clibuv_unlink((clibuv_link *)&stream->io_watcher.pending_queue);
+  if ((unsigned)descriptor < loop->nwatchers && loop->watchers[descriptor] == &stream->io_watcher) {
+    loop->watchers[descriptor] = NULL;
+    loop->nfds--;
+  }
+  stream->io_watcher.events = 0;
+  stream->io_watcher.pevents = 0;
+  stream->io_watcher.fd = -1;
+}
+
 // A moment in nanoseconds as the C library wants it. Which module `struct timespec` belongs to depends on what else a
 // build imports, and with it whether Swift code may name its members.
 static inline struct timespec clibuv_timespec(int64_t nanoseconds) {

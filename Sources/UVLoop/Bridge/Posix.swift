@@ -73,6 +73,20 @@ enum Posix {
     return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
   }
 
+  /// What a descriptor's number stands for, to be compared: no two open files have the same.
+  struct Identity: Equatable {
+    private let device: UInt64
+    private let node: UInt64
+
+    /// Nil where the number is not that of an open descriptor.
+    init?(of descriptor: Int32) {
+      var status = stat()
+      if unsafe fstat(descriptor, &status) != 0 { return nil }
+      device = UInt64(truncatingIfNeeded: status.st_dev)
+      node = UInt64(truncatingIfNeeded: status.st_ino)
+    }
+  }
+
   /// Whether there is something to read; of the descriptor of an epoll set or a kqueue, whether any member is ready.
   static func isReadable(_ descriptor: Int32) -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

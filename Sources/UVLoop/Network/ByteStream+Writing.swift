@@ -175,6 +175,8 @@ extension StreamCore {
   func enqueue(_ bytes: [UInt8]) throws(UVError) -> Bool {
     try loop.requireRunning(call("enqueue"))
     if let error = writer.refusedAnywhere("enqueue") { throw error }
+    // Somebody may have closed it on another thread, and the loop has not heard of it.
+    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("enqueue")) }
     if writer.queuedBytes > writeQueueLimit { return false }
     if bytes.isEmpty { return true }
     writer.noteQueued(bytes.count)

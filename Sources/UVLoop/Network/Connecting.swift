@@ -32,6 +32,8 @@ extension RequestKind {
 
   func begin(_ wait: LoopWait) {
     self.wait = wait
+    // A shutdown closes the attempts late, when the loop's tasks have ended, and one of them may wait for this.
+    core.waits.add(wait)
     perform(race.start())
   }
 

@@ -20,6 +20,7 @@
 
   func begin(_ wait: LoopWait) {
     self.wait = wait
+    stream.loop.waits.add(wait)
     let deadline = stream.loop.time.now(plus: limit)
     if deadline != .max { token = stream.loop.timers.insert(.limit(self), at: deadline) }
     stream.writer.end { error in
@@ -30,7 +31,7 @@
   private func finish() {
     if let token { stream.loop.timers.remove(token) }
     token = nil
-    wait.take()?.resumeNow()
+    wait.take()?.resume()
   }
 
   func withdraw(_ wait: LoopWait) {

@@ -34,7 +34,7 @@ import Synchronization
     self.addresses = addresses
     writeQueueLimit = options.writeQueueLimit
     reader = StreamReader(loop, transport, noun)
-    writer = StreamWriter(loop, transport, noun)
+    writer = StreamWriter(loop, transport, noun, beside: reader)
     loop.network.streams.add(self)
     if options.timeouts != .init() { timeouts = options.timeouts }
   }

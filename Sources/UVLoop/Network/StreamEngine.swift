@@ -24,7 +24,12 @@ extension RequestKind {
   private final var isFresh = false
   /// Somebody else had the descriptor before, and may have kept its number.
   private final let isAdopted: Bool
-  private final var refusal: Int32 = 0
+  /// What the number of such a one stands for.
+  private final var identity: Posix.Identity?
+  /// It has been closed behind the stream.
+  private final var isGone = false
+  /// The write, or the end, that libuv has.
+  private final var request: StreamRequest?
 
   init(
     _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore, isAdopted: Bool,
@@ -36,7 +41,10 @@ extension RequestKind {
 
   /// Last in the init of a kind: what it made of the attempt to open the descriptor.
   final func open(_ descriptor: Int32, _ status: Int32) throws(UVError) {
-    if status >= 0 { return }
+    if status >= 0 {
+      if isAdopted { identity = Posix.Identity(of: descriptor) }
+      return
+    }
     // libuv has not taken it.
     Posix.close(descriptor)
     close(by: .owner)
@@ -68,6 +76,7 @@ extension RequestKind {
   final func startReading(into sink: any StreamSink) throws(UVError) {
     isUnwanted = false
     if isStarted { return }
+    if isGone { throw goneError("read") }
     self.sink = sink
     // A reader without a scope of its own is anybody's: the object is found by the handle, which the loop keeps.
     let status = unsafe uv_read_start(
@@ -82,12 +91,8 @@ extension RequestKind {
       })
     try check(status, "\(noun).read")
     isStarted = true
-    if isAdopted {
-      isFresh = true
-      core.handles.remind(self)
-    } else if core.time.virtual != nil {
-      core.handles.remind(self)
-    }
+    noteChange()
+    if core.time.virtual != nil { core.handles.remind(self) }
     activate(.reading)
   }
 
@@ -135,37 +140,59 @@ extension RequestKind {
     sink?.ended(status == Int32(UV_EOF.rawValue) ? nil : UVError(status: status, call: "\(noun).read"))
   }
 
-  /// libuv hands a started descriptor to epoll in its next poll, and aborts the process if epoll refuses it.
+  /// libuv tells epoll in its next poll what it watches the descriptor for, and aborts the process if epoll refuses it.
+  private final func noteChange() {
+    if !isAdopted || state.isClosed { return }
+    isFresh = true
+    core.handles.remind(self)
+  }
+
+  /// Looks whether an adopted descriptor is still what it was.
+  private final func look() {
+    if identity == nil || isGone { return }
+    if let descriptor, identity == Posix.Identity(of: descriptor) { return }
+    isGone = true
+    stopReading()
+    unsafe clibuv_leave_descriptor(uvStream)
+  }
+
+  private final func goneError(_ call: StaticString) -> UVError {
+    UVError(
+      .badFileDescriptor, call: "\(noun).\(call)",
+      "The descriptor was closed behind the stream. Close the stream and nothing else.")
+  }
+
   override final func beforePoll() -> Bool {
+    if isFresh {
+      isFresh = false
+      look()
+      if isGone { return true }
+    }
     if !isStarted { return false }
+    if core.time.virtual != nil {
+      // A stream that is merely open must not hold the time.
+      if unsafe sink?.room() == nil { isUnwanted = true }
+      core.handles.remind(self)
+    }
     if isUnwanted {
       isUnwanted = false
       stopReading()
-    } else if isFresh, let descriptor {
-      isFresh = false
-      refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
-      if refusal != 0 {
-        stopReading()
-        return true
-      }
     }
     return false
   }
 
   override final func afterPoll() {
-    if refusal == 0 { return }
-    let status = refusal
-    refusal = 0
+    if state.isClosed { return }
+    // libuv has the request until the stream closes, and does nothing with it.
+    request.take()?.fail(goneError("write"))
     let sink = sink.take()
-    sink?.ended(
-      UVError(
-        status: status, call: "\(noun).read",
-        hint: "The descriptor was closed behind the stream. Close the stream and nothing else."))
+    sink?.ended(goneError("read"))
   }
 
   // MARK: - Writing
 
   final func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
+    if isGone { throw goneError("write") }
     let status: Int32
     if parts.count == 1 {
       var buffer = unsafe StreamEngine.buffer(parts[0])
@@ -189,7 +216,9 @@ extension RequestKind {
   }
 
   final func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void) {
-    let request = StreamRequest(.write, UV_WRITE, on: core, "\(noun).write", done)
+    if isGone { return done(goneError("write")) }
+    let request = StreamRequest(.write, UV_WRITE, of: self, "\(noun).write", done)
+    self.request = request
     var buffer = unsafe StreamEngine.buffer(bytes)
     let stream = unsafe uvStream
     unsafe request.start { memory in
@@ -197,10 +226,13 @@ extension RequestKind {
         unsafe PendingRequest.finish(request?.pointee.data, status)
       }
     }
+    noteChange()
   }
 
   final func finishWriting(done: @escaping (UVError?) -> Void) {
-    let request = StreamRequest(.finishWriting, UV_SHUTDOWN, on: core, "\(noun).finishWriting", done)
+    if isGone { return done(goneError("finishWriting")) }
+    let request = StreamRequest(.finishWriting, UV_SHUTDOWN, of: self, "\(noun).finishWriting", done)
+    self.request = request
     let stream = unsafe uvStream
     unsafe request.start { memory in
       unsafe uv_shutdown(memory.assumingMemoryBound(to: uv_shutdown_t.self), stream) { request, status in
@@ -211,9 +243,18 @@ extension RequestKind {
 
   // MARK: - The end
 
+  /// libuv is done with its one request.
+  fileprivate final func ended(_ request: StreamRequest) {
+    if self.request === request { self.request = nil }
+    noteChange()
+  }
+
   final func close(resetting: Bool) {
     if state.isClosed { return }
-    if resetting, let descriptor { reset(descriptor) }
+    if resetting {
+      look()
+      if let descriptor { reset(descriptor) }
+    }
     close(by: .owner)
   }
 
@@ -223,6 +264,7 @@ extension RequestKind {
   override final func willFree() { core.network.descriptorIsFree() }
 
   override final func willClose() {
+    look()
     isStarted = false
     let sink = sink.take()
     if case .loop? = state.closer { sink?.closed(closedError("close", .loop)) }
@@ -236,15 +278,18 @@ extension HandleActivity {
 
 /// A write or an end that libuv has of a stream. The callback always comes, at the latest when the handle closes.
 private final class StreamRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
+  private let engine: StreamEngine
   private let call: String
   private var done: ((UVError?) -> Void)?
 
   init(
-    _ kind: RequestKind, _ type: uv_req_type, on core: LoopCore, _ call: String, _ done: @escaping (UVError?) -> Void
+    _ kind: RequestKind, _ type: uv_req_type, of engine: StreamEngine, _ call: String,
+    _ done: @escaping (UVError?) -> Void
   ) {
+    self.engine = engine
     self.call = call
     self.done = done
-    super.init(kind, type, on: core)
+    super.init(kind, type, on: engine.core)
   }
 
   func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {
@@ -253,8 +298,15 @@ private final class StreamRequest: PendingRequest, @unchecked Sendable {  // Hol
   }
 
   override func ended(_ status: Int32) {
+    engine.ended(self)
     let done = done.take()
     done?(status < 0 ? UVError(status: status, call: call) : nil)
+  }
+
+  /// It will not be done, though libuv has it still.
+  func fail(_ error: UVError) {
+    let done = done.take()
+    done?(error)
   }
 
   /// A shutdown closes the handle, and with it this ends.

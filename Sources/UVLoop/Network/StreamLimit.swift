@@ -1,8 +1,8 @@
 /// What has an idle limit: one side of a stream.
 protocol IdleLimited: AnyObject {
-  /// Whether somebody waits, so that the limit counts.
-  var isWaiting: Bool { get }
-  /// For so long nothing has moved.
+  /// Since when the longest of its waits lasts, in nanoseconds of the loop's time; nil while nobody waits.
+  var waitingSince: Int64? { get }
+  /// For so long nothing has moved: the waits that have lasted as long are to end.
   func expire(_ limit: Duration)
 }
 
@@ -13,22 +13,22 @@ final class StreamLimit: LoopDeadline {
   let span: Duration
   private let core: LoopCore
   private weak var side: (any IdleLimited)?
-  /// When the last byte moved, or the wait began, in nanoseconds of the loop's time.
-  private var last: Int64 = 0
+  /// When the last byte moved, or the limit was set, in nanoseconds of the loop's time.
+  private var last: Int64
   private var token: TimerToken?
 
   init(_ core: LoopCore, _ span: Duration, of side: any IdleLimited) {
     self.core = core
     self.span = span
     self.side = side
-    if side.isWaiting { begin() }
+    last = core.time.now
+    if side.waitingSince != nil { begin() }
   }
 
   /// A wait begins.
   func begin() {
-    note()
     // One that runs already ends sooner, and then somebody looks.
-    if token == nil { arm(last.later(by: span)) }
+    if token == nil { arm(core.time.now.later(by: span)) }
   }
 
   /// A byte has moved.
@@ -41,10 +41,15 @@ final class StreamLimit: LoopDeadline {
 
   func expire() {
     token = nil
-    guard let side, side.isWaiting else { return }
-    let due = last.later(by: span)
-    if due <= core.time.now { side.expire(span) } else { arm(due) }
+    guard let side, let due else { return }
+    if due > core.time.now { return arm(due) }
+    side.expire(span)
+    // Of several waits one may have begun later.
+    if let due = self.due { arm(due) }
   }
+
+  /// When the longest wait ends if no byte moves before.
+  private var due: Int64? { (side?.waitingSince).map { max(last, $0).later(by: span) } }
 
   func drop() { token = nil }
 

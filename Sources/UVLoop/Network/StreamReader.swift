@@ -38,8 +38,8 @@ import Synchronization
   /// How many bytes it would take.
   private var wanted = 0
   private var callbacks: StreamCallbacks?
-  /// What comes is dropped, until this is called at the end.
-  private var discarding: (() -> Void)?
+  /// What comes is dropped, until these are called at the end.
+  private var discarding: [() -> Void] = []
   /// Whether the transport knows that bytes are wanted.
   private var isFlowing = false
   /// What of the loop's block is this stream's right now.
@@ -54,8 +54,11 @@ import Synchronization
   /// Nil while bytes may come.
   private(set) var end: StreamEnd?
   private(set) var hasEnded = false
+  private var reset: UVError?
   private var budget = StreamBudget()
   private var limit: StreamLimit?
+  /// When the wait began that is under way. Only with a limit.
+  private var since: Int64 = 0
   private let total = Atomic<Int64>(0)
 
   init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString) {
@@ -199,7 +202,10 @@ import Synchronization
       return wait.resumeLater()
     }
     isAwaited = true
-    limit?.begin()
+    if let limit {
+      since = core.time.now
+      limit.begin()
+    }
     do throws(UVError) { try flow() } catch { end(throwing: error) }
   }
 
@@ -233,7 +239,7 @@ import Synchronization
       let count = callbacks != nil ? LoopNetwork.blockSize : min(wanted, LoopNetwork.blockSize)
       if count > 0 { return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: count) }
     }
-    if discarding != nil {
+    if !discarding.isEmpty {
       return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: LoopNetwork.blockSize)
     }
     isFlowing = false
@@ -249,18 +255,21 @@ import Synchronization
     if callbacks != nil { return deliver() }
     resumeNow()
     if lentEnd == lentStart { return }
-    if discarding == nil { hold() } else { lentStart = lentEnd }
+    if discarding.isEmpty { hold() } else { take(lentEnd - lentStart) }
   }
 
   func ended(_ error: UVError?) {
+    let error = error ?? reset
     if end == nil { end = error.map(StreamEnd.failed) ?? .end }
     hasEnded = true
     isFlowing = false
     if callbacks != nil { deliver() } else { resumeNow() }
-    let discarding = discarding
-    self.discarding = nil
-    discarding?()
+    finishDiscarding()
   }
+
+  /// A write has been told that the peer reset the connection. The kernel tells it once, and a read behind that finds
+  /// an end like any other.
+  func wasReset(_ error: UVError) { reset = error }
 
   /// From now on everything throws this.
   func closed(_ error: UVError) {
@@ -273,16 +282,18 @@ import Synchronization
     letGo()
     lentStart = 0
     lentEnd = 0
-    discarding = nil
     let callbacks = callbacks
     self.callbacks = nil
     end(throwing: error)
+    finishDiscarding()
     _ = consume callbacks
   }
 
   // MARK: - The idle limit
 
   var isWaiting: Bool { isAwaited }
+
+  var waitingSince: Int64? { isWaiting ? since : nil }
 
   func setLimit(_ span: Duration?) {
     limit?.end()
@@ -420,7 +431,10 @@ import Synchronization
     }
     do throws(UVError) {
       guard let count = try outcome.get() else { return nil }
-      if count == 0 { ended(nil) }
+      if count == 0 {
+        ended(nil)
+        if case .failed(let error) = end { throw error.named(call("tryRead")) }
+      }
       add(count)
       buffer += more
       return count
@@ -437,8 +451,14 @@ import Synchronization
   func discard(then done: @escaping () -> Void) {
     if end != nil { return done() }
     letGo()
-    discarding = done
-    do { try flow() } catch { done() }
+    discarding.append(done)
+    do { try flow() } catch { finishDiscarding() }
+  }
+
+  private func finishDiscarding() {
+    let done = discarding
+    discarding = []
+    for body in done { body() }
   }
 
   // MARK: - Callbacks

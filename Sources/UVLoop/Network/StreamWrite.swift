@@ -8,10 +8,15 @@
   private let total: Int
   private let writer: StreamWriter
   private var wait: LoopWait?
+  /// When that began, in nanoseconds of the loop's time.
+  private(set) var since: Int64 = 0
   private var onEnd: ((UVError?) -> Void)?
   private var result: UVError??
   /// How much has gone.
-  var sent: Int
+  private(set) var sent = 0
+  /// The first part of which not all has gone, and how much of it.
+  private var part = 0
+  private var offset = 0
   /// How much of the rest the transport has.
   var slicing = 0
   /// Whether what comes next has been tried just now, and the kernel took none of it, or no more.
@@ -23,12 +28,12 @@
   init(_ name: StaticString, _ parts: [[UInt8]], sent: Int = 0, isTried: Bool, of writer: StreamWriter) {
     self.name = name
     self.parts = parts
-    self.sent = sent
     self.isTried = isTried
     self.writer = writer
     total = parts.reduce(0) { $0 + $1.count }
     isEnd = false
     isTurn = false
+    advance(sent)
   }
 
   /// The end behind all writes.
@@ -38,7 +43,6 @@
     self.onEnd = onEnd
     parts = []
     total = 0
-    sent = 0
     isTried = true
     isEnd = true
     isTurn = false
@@ -50,7 +54,6 @@
     self.writer = writer
     parts = []
     total = 0
-    sent = 0
     isTried = true
     isEnd = false
     isTurn = true
@@ -58,7 +61,29 @@
 
   var rest: Int { total - sent }
 
+  /// So much more of it has gone.
+  func advance(_ count: Int) {
+    sent += count
+    offset += count
+    while part < parts.count, offset >= parts[part].count {
+      offset -= parts[part].count
+      part += 1
+    }
+  }
+
   var isAwaited: Bool { wait != nil }
+
+  /// Whether somebody wants to know of its end who does not wait.
+  var isWatched: Bool { onEnd != nil }
+
+  /// Calls `body` at its end too.
+  func whenEnded(_ body: @escaping (UVError?) -> Void) {
+    let earlier = onEnd
+    onEnd = {
+      earlier?($0)
+      body($0)
+    }
+  }
 
   /// Waits for its end; it has been added before.
   func value(on core: LoopCore) async throws {
@@ -74,7 +99,9 @@
   func begin(_ wait: LoopWait) {
     if isTurn { return wait.resumeLater() }
     switch result {
-    case .none: self.wait = wait
+    case .none:
+      self.wait = wait
+      since = writer.waitBegins()
     case .some(.none): wait.resume()
     case .some(.some(let error)): wait.resume(throwing: error)
     }
@@ -113,12 +140,8 @@
   }
 
   private func visitRest(_ body: (UnsafeRawBufferPointer) -> Bool) {
-    var skip = sent
-    for part in parts {
-      if skip >= part.count {
-        skip -= part.count
-        continue
-      }
+    var skip = offset
+    for part in parts[part...] where !part.isEmpty {
       let goesOn = unsafe part.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[skip...])) }
       if !goesOn { return }
       skip = 0
@@ -127,7 +150,7 @@
 
   /// Shows what comes next, without a copy.
   func withRest<R, E>(_ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(E) -> R) throws(E) -> R {
-    try unsafe parts.withPointers(from: sent, body)
+    try unsafe parts.withPointers(from: part, offset, body)
   }
 }
 
@@ -135,23 +158,24 @@ extension [[UInt8]] {
   /// As many as one system call takes (IOV_MAX).
   private static var mostPointers: Int { 1_024 }
 
-  /// Lends all of them at the same time, without the first bytes.
+  /// Lends them at the same time, from one on, and that without its first bytes.
   func withPointers<R, E>(
-    from start: Int = 0, _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(E) -> R
+    from index: Int = 0, _ offset: Int = 0, _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(E) -> R
   ) throws(E) -> R {
     var pointers: [UnsafeRawBufferPointer] = unsafe []
-    return try unsafe collect(0, start, &pointers, body)
+    return try unsafe collect(index, offset, &pointers, body)
   }
 
   private func collect<R, E>(
     _ index: Int, _ skip: Int, _ pointers: inout [UnsafeRawBufferPointer],
     _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(E) -> R
   ) throws(E) -> R {
+    var index = index
+    while index < count, self[index].isEmpty { index += 1 }
     if unsafe index == count || pointers.count == Self.mostPointers {
       return try unsafe pointers.withUnsafeBufferPointer { (pointers) throws(E) -> R in try unsafe body(pointers) }
     }
     let part = self[index]
-    if skip >= part.count { return try unsafe collect(index + 1, skip - part.count, &pointers, body) }
     return try unsafe part.span.bytes.withUnsafeBytes { (bytes) throws(E) -> R in
       unsafe pointers.append(UnsafeRawBufferPointer(rebasing: bytes[skip...]))
       return try unsafe collect(index + 1, 0, &pointers, body)

@@ -24,6 +24,7 @@ import Synchronization
   private let core: LoopCore
   private let transport: any StreamTransport
   private let network: LoopNetwork
+  private let reader: StreamReader
   private let noun: StaticString
   private var state = State.open { didSet { publish() } }
   /// Those that have not ended, the first to come first.
@@ -41,9 +42,11 @@ import Synchronization
   /// What a write would be refused with, or 0. For `enqueue`, on any thread.
   private let refusal = Atomic<Int32>(0)
 
-  init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString) {
+  /// - Parameter reader: The other side, which is told of a reset.
+  init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString, beside reader: StreamReader) {
     self.core = core
     self.transport = transport
+    self.reader = reader
     self.noun = noun
     network = core.network
   }
@@ -182,7 +185,10 @@ import Synchronization
   /// The same for who does not wait. Where the end was begun before, that is no error.
   func end(_ done: @escaping (UVError?) -> Void) {
     switch state {
-    case .finishing, .finished: done(nil)
+    case .finished: done(nil)
+    case .finishing:
+      // The end is the last one, since nothing is let in behind it.
+      queue.last?.whenEnded(done)
     default: append(StreamWrite(endOf: self, "finishWriting", onEnd: done))
     }
   }
@@ -264,7 +270,7 @@ import Synchronization
   }
 
   private func advance(_ write: StreamWrite, _ sent: Int) {
-    write.sent += sent
+    write.advance(sent)
     noteSent(sent)
     noteQueued(-sent)
   }
@@ -299,13 +305,15 @@ import Synchronization
   /// Its caller has gone: cancelled, or its limit is over.
   func abandon(_ write: StreamWrite) {
     guard let place = queue[first...].firstIndex(where: { $0 === write }) else { return }
-    if write.isEnd && !(place == first && isUnderWay) {
+    if write.isEnd {
+      // What has begun goes on, and somebody else may want it too.
+      if place == first && isUnderWay || write.isWatched { return }
       remove(place)
-      state = .open
-    } else if !write.isEnd && write.sent == 0 && write.slicing == 0 {
+      if case .finishing = state { state = .open }
+    } else if write.sent == 0 && write.slicing == 0 {
       remove(place)
       noteQueued(-write.rest)
-    } else if !write.isEnd && write.rest > write.slicing {
+    } else if write.rest > write.slicing {
       // No more of it is sent, and what follows would be taken for the rest.
       write.isCut = true
       if !isUnderWay { tear() } else { state = .torn }
@@ -326,6 +334,7 @@ import Synchronization
   private func fail(_ error: UVError) {
     if case .ended = state { return }
     state = .ended(error)
+    if error.code == .connectionReset { reader.wasReset(error) }
     endAll { error.named(self.call($0.name)) }
   }
 
@@ -355,7 +364,13 @@ import Synchronization
 
   // MARK: - The idle limit
 
-  var isWaiting: Bool { first < queue.count && queue[first].isAwaited }
+  var waitingSince: Int64? { queue[first...].lazy.filter(\.isAwaited).map(\.since).min() }
+
+  /// Somebody begins to wait: when.
+  func waitBegins() -> Int64 {
+    limit?.begin()
+    return core.time.now
+  }
 
   func setLimit(_ span: Duration?) {
     limit?.end()
@@ -363,7 +378,8 @@ import Synchronization
   }
 
   func expire(_ limit: Duration) {
-    for write in Array(queue[first...]) where write.isAwaited {
+    let now = core.time.now
+    for write in Array(queue[first...]) where write.isAwaited && write.since.later(by: limit) <= now {
       abandon(write)
       write.end(
         UVError(

@@ -47,7 +47,7 @@ import Testing
 
   @Test func `G-25 cancellation in the pool's queue ends the wait at once, and frees what was kept`() async {
     await #expect(processExitsWith: .success) {
-      for kind in Requesting.allCases {
+      for kind in Requesting.pooled {
         try await withTestLoop { loop, _ in
           let gone = Counter()
           let held = try await HeldWorkers(4, on: loop)
@@ -69,7 +69,7 @@ import Testing
   @Test func `G-25 a shutdown runs what was accepted or ends the wait, and waits for libuv`() async {
     await #expect(processExitsWith: .success) {
       let other = try EventLoop()
-      for kind in Requesting.allCases {
+      for kind in Requesting.pooled {
         let loop = try EventLoop()
         let held = try await HeldWorkers(4, on: other)
         let task = Task { try await kind.ask(loop) }
@@ -93,7 +93,7 @@ import Testing
 
   @Test func `G-25 requests in flight are named in snapshots, and are nobody else's`() async {
     await #expect(processExitsWith: .success) {
-      for kind in Requesting.allCases {
+      for kind in Requesting.pooled {
         let other = try EventLoop()
         try await withTestLoop { loop, _ in
           let held = try await HeldWorkers(4, on: other)
@@ -109,6 +109,33 @@ import Testing
         }
         await other.shutdown()
       }
+    }
+  }
+
+  @Test(arguments: Requesting.peers)
+  func `G-25 a request to a silent peer is named, nobody else's, and ends with the loop`(_ kind: Requesting) async throws {
+    try await withTestLoop { loop, _ in
+      let task = Task { try await kind.askInVain(loop) }
+      await expectEventually { await kind.isInFlight(on: loop) }
+      let snapshot = await loop.snapshot()
+      #expect(snapshot.foreignRequests == 0)
+      #expect(snapshot.requests.map(\.kind) == [kind.rawValue])
+      #expect(snapshot.description.contains(kind.rawValue))
+      await loop.shutdown()
+      #expect(await codeOfError { try await task.value } == .loopClosed)
+      #expect(await codeOfError { try await kind.ask(loop) } == .loopClosed)
+    }
+  }
+
+  @Test(arguments: Requesting.peers, [true, false])
+  func `G-25 the wait for a silent peer ends with its task`(_ kind: Requesting, hasScope: Bool) async throws {
+    try await withTestLoop { loop, _ in
+      let task = hasScope ? loop.task { _ in try await kind.askInVain(loop) } : Task { try await kind.askInVain(loop) }
+      await expectEventually { await kind.isInFlight(on: loop) }
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      // The stream closes with its last reference, and libuv lets go of the request.
+      await expectEventually { await !kind.isInFlight(on: loop) }
     }
   }
 
@@ -140,7 +167,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Requesting.allCases)
+  @Test(arguments: Requesting.pooled)
   func `the pool's threads have a name of their own, whatever is asked for first`(_ kind: Requesting) async {
     await #expect(processExitsWith: .success) { [kind] in
       let loop = try EventLoop()

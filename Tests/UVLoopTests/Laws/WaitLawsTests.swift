@@ -49,7 +49,7 @@ import Testing
       if waiting == .offload || waiting == .abandonableCall {
         try await stage.complete()
       } else {
-        await expectEventually { await loop.run { $0.core.timers.count + $0.core.waits.count } > 0 }
+        await Self.waitForBegin(stage)
         try await stage.complete()
       }
       try await task.value

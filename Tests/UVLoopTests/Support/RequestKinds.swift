@@ -7,14 +7,51 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
   /// The pool's runner, by which a call is offloaded.
   case work
   case random
+  /// Of a stream.
+  case write, finishWriting, connect
 
   var testDescription: String { rawValue }
+
+  /// Those that wait for a thread of libuv's pool.
+  static let pooled: [Requesting] = [.work, .random]
+  /// Those that wait for a peer, which may never answer.
+  static let peers: [Requesting] = [.write, .connect]
 
   /// Asks for one thing, and keeps the witness for as long as libuv might use it.
   func ask(_ loop: EventLoop, keeping witness: Witness? = nil) async throws {
     switch self {
     case .work: try await loop.offload(label: rawValue) { [witness] in _ = witness }
     case .random: _ = try await loop.random(8, keeping: witness)
+    case .write, .finishWriting:
+      let (ours, peer) = try PlainSocket.pair()
+      let stream = try await loop.run { loop in try ours.adopted(on: loop) }
+      PlainThread { _ = try? peer.receiveAll() }
+      // More than the kernel keeps.
+      if self == .write { try await stream.write([UInt8](repeating: 7, count: 1 << 20)) }
+      try await stream.finishWriting()
+    case .connect:
+      let listener = try PlainListener()
+      _ = try await loop.connect(to: .loopback(port: listener.port))
+    }
+  }
+
+  /// Asks a peer that never answers.
+  func askInVain(_ loop: EventLoop) async throws {
+    switch self {
+    case .write:
+      let (ours, peer) = try PlainSocket.pair()
+      let stream = try await loop.run { loop in
+        let stream = try ours.adopted(on: loop)
+        try stream.fill()
+        return stream
+      }
+      defer { peer.close() }
+      try await stream.write([7])
+    case .connect:
+      let listener = try FullListener()
+      defer { withExtendedLifetime(listener) {} }
+      _ = try await loop.connect(to: .address(listener.address))
+    default: preconditionFailure("\(self) has no peer")
     }
   }
 

@@ -13,6 +13,7 @@ import Testing
 /// Everything that a task can wait for on a loop, for laws that hold for all of it.
 enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
   case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, offload
+  case read, write, accept, connect
 
   var testDescription: String { rawValue }
 
@@ -21,7 +22,9 @@ enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
   /// Those that a shutdown ends with `loopClosed`. What it does itself, it awaits: a handle is closed, and a call ends.
   static let closable = allCases.filter { $0 != .handleClose && $0 != .offload && $0 != .abandonableCall }
   /// Those that may begin off the loop.
-  static let anywhere: [Waiting] = [.sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload]
+  static let anywhere: [Waiting] = [
+    .sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload, .read, .write, .accept,
+  ]
 }
 
 /// Waits for one thing, and makes it come. Its loop needs a time that is turned.
@@ -35,6 +38,13 @@ actor WaitStage: LoopActor {
   private var poll: PollHandle?
   private var idle: IdleHandle?
   private var timer: TimerHandle?
+  private var stream: PipeStream?
+  private var peer: PlainSocket?
+  private var listener: TCPListener?
+  /// Of a connect: one that does not answer, and one that is tried later.
+  private var addresses: [SocketAddress] = []
+  private var answering: PlainListener?
+  private var full: FullListener?
 
   init(_ waiting: Waiting, on loop: EventLoop) {
     self.loop = loop
@@ -42,7 +52,7 @@ actor WaitStage: LoopActor {
   }
 
   /// What must be there before.
-  func prepare() throws {
+  func prepare() async throws {
     switch waiting {
     case .promise, .timeLimit: promise = try Promise()
     case .readiness: poll = try PollHandle(descriptor: pair.watched)
@@ -51,6 +61,16 @@ actor WaitStage: LoopActor {
       // While it is started the loop is never done with what is ready.
       idle = try IdleHandle()
       try idle?.start {}
+    case .read, .write:
+      let (ours, peer) = try PlainSocket.pair()
+      stream = try PipeStream(adopting: OwnedDescriptor(owning: ours.release()))
+      self.peer = peer
+      if waiting == .write { try stream?.fill() }
+    case .accept: listener = try await loop.listen(on: .loopback(port: 0))
+    case .connect:
+      let (full, answering) = (try FullListener(), try PlainListener())
+      addresses = [full.address, .loopback(port: answering.port)]
+      (self.full, self.answering) = (full, answering)
     default: break
     }
   }
@@ -68,6 +88,10 @@ actor WaitStage: LoopActor {
     case .signal: try await Self.require(try loop.signals(signal))
     case .abandonableCall: _ = try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
     case .offload: _ = try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
+    case .read: _ = try await stream?.read()
+    case .write: try await stream?.write([1])
+    case .accept: _ = try await listener?.accept()
+    case .connect: _ = try await Connecting(loop.core, to: addresses, .init()).stream()
     }
   }
 
@@ -80,6 +104,9 @@ actor WaitStage: LoopActor {
     case .timeLimit: try await loop.withTimeout(.seconds(3_600)) { try await loop.sleep(for: .seconds(1)) }
     case .abandonableCall: _ = try await loop.offload(onCancel: .abandon) { [mayEnd] in mayEnd.waitBlocking() }
     case .offload: _ = try await loop.offload { [mayEnd] in mayEnd.waitBlocking() }
+    case .read: _ = try await stream?.read()
+    case .write: try await stream?.write([1])
+    case .accept: _ = try await listener?.accept()
     default: preconditionFailure("\(waiting) belongs to the loop")
     }
   }
@@ -95,11 +122,14 @@ actor WaitStage: LoopActor {
   var hasBegun: Bool {
     let core = loop.core
     return switch waiting {
-    case .sleep, .tick: core.timers.count > 0
+    case .sleep, .tick, .connect: core.timers.count > 0
     case .promise, .signal: core.waits.count > 0
-    case .timeLimit: core.timers.count > 0 && core.waits.count > 0
+    case .timeLimit: core.timers.count > 0 && core.timers.count + core.waits.count > 1
     case .clockAdvance: core.timers.testClock?.isTurning == true
     case .readiness: core.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
+    case .read: stream?.core.reader.isWaiting == true
+    case .write: stream.map { $0.core.writer.waitingSince != nil } == true
+    case .accept: core.network.listeners.all.contains { $0.isAwaited }
     case .handleClose, .abandonableCall, .offload: true
     }
   }
@@ -117,6 +147,11 @@ actor WaitStage: LoopActor {
     case .sleep, .tick: try await loop.advance(by: .seconds(1))
     case .signal: pthread_kill(pthread_self(), signal.rawValue)
     case .abandonableCall, .offload: mayEnd.signal()
+    case .read: try peer?.sendAll([7])
+    case .write: try peer?.drain()
+    case .accept: if let port = listener?.address.port { peer = try PlainSocket(connectingTo: .ipv4(port: port)) }
+    // Then the next address is tried.
+    case .connect: try await loop.advance(by: .seconds(1))
     }
   }
 
@@ -124,5 +159,7 @@ actor WaitStage: LoopActor {
   func end() {
     mayEnd.signal()
     idle?.stop()
+    stream?.close()
+    listener?.close()
   }
 }

@@ -1,0 +1,43 @@
+@testable import UVLoop
+
+/// A listener whose queue is full: who connects to it gets no answer, and is not refused either.
+final class FullListener: Sendable {
+  private let listener: PlainListener
+  private let first: PlainSocket
+
+  init() throws {
+    // Linux keeps one connection more than it is told to.
+    listener = try PlainListener(backlog: 0)
+    first = try PlainSocket(connectingTo: listener.address)
+  }
+
+  var address: SocketAddress { .loopback(port: listener.port) }
+}
+
+extension PlainSocket {
+  /// Hands it to the library, as a stream of the loop.
+  func adopted(on loop: isolated EventLoop, options: ByteStream.Options = .init()) throws -> PipeStream {
+    try PipeStream(adopting: OwnedDescriptor(owning: release()), options: options)
+  }
+
+  /// Takes all that is there, and waits for nothing.
+  func drain() throws { while let bytes = try receiveNow(), !bytes.isEmpty {} }
+}
+
+extension ByteStream {
+  func tryWrite(_ bytes: [UInt8], isolation: isolated any LoopActor = #isolation) throws(UVError) -> Int {
+    try unsafe tryWrite(bytes.span.bytes)
+  }
+
+  /// Writes until the kernel takes no more: the number of bytes. Whoever writes then has to wait.
+  @discardableResult
+  func fill(isolation: isolated any LoopActor = #isolation) throws -> Int {
+    let bytes = [UInt8](repeating: 7, count: 65_536)
+    var total = 0
+    while true {
+      let count = try tryWrite(bytes)
+      if count == 0 { return total }
+      total += count
+    }
+  }
+}
