@@ -96,6 +96,15 @@ import CLibUV
     }
   }
 
+  /// Makes a handle for a descriptor, with libuv's status. Where libuv still watches the number for one that waits no
+  /// more, it makes that let go first: the descriptor that it was for has been closed since.
+  func afresh(_ descriptor: Int32, _ make: () -> Int32) -> Int32 {
+    let status = make()
+    if status != Int32(UV_EEXIST.rawValue) { return status }
+    release(descriptor)
+    return make()
+  }
+
   func releaseWaits() {
     for handle in open { handle.releaseAllWaits() }
   }

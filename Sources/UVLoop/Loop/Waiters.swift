@@ -18,13 +18,16 @@ struct Waiters {
 
   mutating func popFirst() -> LoopWait? {
     let wait = first
-    if taken < others.count {
-      first = others[taken]
+    first = nil
+    // Who has ended takes nothing any more: what it was given would be lost.
+    while first == nil && taken < others.count {
+      if others[taken].end == nil { first = others[taken] } else { removed -= 1 }
       taken += 1
-    } else {
-      first = nil
+    }
+    if first == nil {
       others = []
       taken = 0
+      removed = 0
     }
     return wait
   }

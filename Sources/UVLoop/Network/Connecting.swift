@@ -52,7 +52,9 @@ extension RequestKind {
 
   private func start(_ index: Int) {
     do throws(UVError) {
-      let engine = try TCPEngine(addresses[index].rawFamily, on: core)
+      // Not libuv's own socket: that it takes for granted that nothing watches its number.
+      let descriptor = try check(Socket.make(addresses[index].rawFamily), "EventLoop.connect")
+      let engine = try TCPEngine(descriptor, on: core, isAdopted: false)
       attempts[index] = engine
       try engine.apply(options)
       try engine.connect(to: addresses[index], from: options.localAddress) { self.ended(index, $0) }

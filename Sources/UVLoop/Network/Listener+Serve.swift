@@ -102,6 +102,10 @@ extension EventLoop {
     _ body: @Sendable @escaping (isolated EventLoop, ByteStream) async throws -> Void
   ) async throws {
     let service = listener.service
+    if !service.isRunning && listener.isAwaited {
+      throw UVError(
+        .busy, call: "Listener.serve", "Somebody waits in accept at this listener. Use one or the other.")
+    }
     try service.start(limit, onFailure)
     defer { service.stop() }
     let name = "\(listener.address)"
@@ -114,6 +118,7 @@ extension EventLoop {
       }
       if try await service.wait(on: core) { group.cancelAll() }
     }
+    if let failure = listener.failure { throw failure.named("Listener.serve") }
   }
 
   /// One connection, from its beginning to its end.
@@ -141,7 +146,8 @@ extension ListenerCore {
     do {
       if !service.hasRoom { _ = try await service.wait(on: loop) }
       return try await accept(for: .service)
-    } catch let error as UVError where error.code == .handleClosed {
+    } catch let error as UVError where error.code == .handleClosed || failure != nil {
+      // What is open ends as it does after a close.
       return nil
     }
   }

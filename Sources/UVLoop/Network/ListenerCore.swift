@@ -20,6 +20,8 @@ import Synchronization
   private var ready: [ByteStream] = []
   /// Why it accepts no more.
   private var end: UVError?
+  /// The same, where the listening socket itself has failed.
+  private(set) var failure: UVError?
   let service: ListenerService
   private let hasClosed = Atomic(false)
 
@@ -134,6 +136,12 @@ import Synchronization
     UVError(
       .handleClosed, call: call,
       "This listener on \(address) has been closed. Listen again with `loop.listen(on:)`.")
+  }
+
+  /// The listening socket is of no more use.
+  func fail(_ error: UVError) {
+    if end == nil { failure = error }
+    end(error)
   }
 
   func end(_ error: UVError) {

@@ -10,7 +10,11 @@ import CLibUV
   private let listener: ListenerCore
   private var accepting = AcceptState()
   private var isWatched = false
-  private var isDetached = false
+  /// Whether libuv hands the descriptor to the kernel in the next poll, and it may have been closed by then.
+  private var isFresh = false
+  private var refusal: Int32 = 0
+  /// The number is not the handle's to close: it is the caller's, or was closed behind it.
+  private var isAnothers = false
   /// While it pauses.
   private var retry: TimerToken?
 
@@ -19,8 +23,10 @@ import CLibUV
     self.socket = socket
     self.listener = listener
     do throws(UVError) {
-      try unsafe super.init(UV_POLL, "Listener", on: listener.loop) { loop, memory in
-        unsafe uv_poll_init(loop, memory.bindMemory(to: uv_poll_t.self, capacity: 1), socket.descriptor)
+      let core = listener.loop
+      try unsafe super.init(UV_POLL, "Listener", on: core) { loop, memory in
+        let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
+        return core.handles.afresh(socket.descriptor) { unsafe uv_poll_init(loop, handle, socket.descriptor) }
       }
     } catch {
       socket.close()
@@ -49,6 +55,10 @@ import CLibUV
         unsafe ListenerEngine.of(handle?.pointee.data)?.becameReadable()
       }, "Listener.accept")
     isWatched = true
+    if socket.isAdopted {
+      isFresh = true
+      core.handles.remind(self)
+    }
     activate()
   }
 
@@ -59,10 +69,26 @@ import CLibUV
     deactivate()
   }
 
-  /// Before the poll, where nobody waited at the end of a callback.
+  /// Where nobody waited at the end of a callback, and where libuv is about to hand the descriptor to epoll, which aborts
+  /// the process if epoll refuses it.
   override func beforePoll() -> Bool {
-    if !state.isClosed && !listener.isAwaited { unwatch() }
-    return false
+    if state.isClosed { return false }
+    if !listener.isAwaited { unwatch() }
+    if !isWatched || !isFresh { return false }
+    isFresh = false
+    refusal = unsafe Posix.refusal(toPoll: socket.descriptor, by: uv_backend_fd(core.machinery.loop))
+    if refusal == 0 { return false }
+    unwatch()
+    return true
+  }
+
+  override func afterPoll() {
+    if refusal == 0 || state.isClosed { return }
+    isAnothers = true
+    listener.fail(
+      UVError(
+        status: refusal, call: "Listener.accept",
+        hint: "Descriptor \(socket.descriptor) was closed behind the listener. Close the listener and nothing else."))
   }
 
   // MARK: - Accepting
@@ -79,7 +105,7 @@ import CLibUV
       case .accept: next = listener.isAwaited ? accept() : accepting.wasLeft()
       case .watch: return goOn()
       case .pause(let span): return pause(span)
-      case .end(let status): return listener.end(UVError(status: status, call: "Listener.accept"))
+      case .end(let status): return listener.fail(UVError(status: status, call: "Listener.accept"))
       }
     }
   }
@@ -94,7 +120,7 @@ import CLibUV
 
   private func goOn() {
     if !listener.isAwaited { return core.handles.remind(self) }
-    do throws(UVError) { try watch() } catch { listener.end(error) }
+    do throws(UVError) { try watch() } catch { listener.fail(error) }
   }
 
   /// Out of descriptors. The socket stays readable, and to watch it would use a CPU for nothing.
@@ -112,7 +138,7 @@ import CLibUV
     perform(accepting.pauseEnded())
   }
 
-  /// A stream of this loop has closed its descriptor.
+  /// A stream of this loop, or another listener, has closed its descriptor.
   func descriptorCameFree() {
     endPause()
     perform(accepting.descriptorCameFree())
@@ -129,7 +155,7 @@ import CLibUV
 
   /// Closes the handle and leaves the socket open: a descriptor for somebody else.
   func detach() -> Int32 {
-    isDetached = true
+    isAnothers = true
     close(by: .owner)
     return socket.descriptor
   }
@@ -141,7 +167,9 @@ import CLibUV
     // libuv would take the number out of the epoll set once more, whoever has it by then. And it is closed now, and not
     // with the handle, so that the address is free at once.
     unsafe clibuv_forget_descriptor(uvPoll)
-    if !isDetached { socket.close() }
+    if !isAnothers { socket.close() }
     if case .loop? = state.closer { listener.quiesce() }
   }
+
+  override func willFree() { core.network.descriptorIsFree() }
 }

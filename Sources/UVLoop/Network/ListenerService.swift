@@ -119,6 +119,7 @@
       return
     }
     self.wait = wait
+    core.waits.add(wait)
     arm(limit)
   }
 

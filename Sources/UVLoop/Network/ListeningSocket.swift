@@ -13,6 +13,8 @@ struct ListeningSocket {
   let address: SocketAddress
   /// Of a Unix socket that was made here.
   let path: SocketPath?
+  /// Whether somebody else had the descriptor, and may still know its number.
+  let isAdopted: Bool
 
   /// Opens, binds and listens.
   static func open<Stream>(
@@ -57,7 +59,8 @@ struct ListeningSocket {
       path?.remove()
       throw error
     }
-    return ListeningSocket(descriptor: descriptor, address: localAddress(of: descriptor) ?? address, path: path)
+    return ListeningSocket(
+      descriptor: descriptor, address: localAddress(of: descriptor) ?? address, path: path, isAdopted: false)
   }
 
   static func localAddress(of descriptor: Int32) -> SocketAddress? {
@@ -142,7 +145,7 @@ extension ListeningSocket {
     guard let address = ListeningSocket.localAddress(of: number) else {
       throw UVError(.invalidArgument, call: "Listener.init", "Descriptor \(number) has an address of an unknown kind.")
     }
-    self.init(descriptor: descriptor.release(), address: address, path: nil)
+    self.init(descriptor: descriptor.release(), address: address, path: nil, isAdopted: true)
   }
 
   /// Of which kind a type's streams are; nil for either.

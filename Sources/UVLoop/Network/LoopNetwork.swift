@@ -37,7 +37,7 @@ import CLibUV
     if !starved.contains(where: { $0 === listener }) { starved.append(listener) }
   }
 
-  /// A stream has closed its descriptor.
+  /// A stream or a listener has closed its descriptor.
   func descriptorIsFree() {
     if starved.isEmpty { return }
     let listeners = starved

@@ -12,6 +12,6 @@ import CLibUV
       Posix.close(descriptor)
       throw error
     }
-    try unsafe open(descriptor, uv_pipe_open(memory.assumingMemoryBound(to: uv_pipe_t.self), descriptor))
+    try open(descriptor) { unsafe uv_pipe_open(memory.assumingMemoryBound(to: uv_pipe_t.self), descriptor) }
   }
 }

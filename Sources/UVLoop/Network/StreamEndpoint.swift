@@ -34,7 +34,9 @@ enum StreamPlace: Hashable, Sendable, CustomStringConvertible {
   var description: String {
     switch self {
     case .name(let host, let port): "tcp://\(host):\(port)"
-    case .socket(let address): address.family == .unix ? "unix:\(address)" : "tcp://\(address)"
+    case .socket(let address) where address.family != .unix: "tcp://\(address)"
+    // A relative path says already what it is.
+    case .socket(let address): "\(address)".hasPrefix("unix:") ? "\(address)" : "unix:\(address)"
     case .allInterfaces(let port): "tcp://*:\(port)"
     }
   }
@@ -87,20 +89,33 @@ extension StreamEndpoint where Stream == PipeStream {
 extension StreamEndpoint where Stream == ByteStream {
   /// An endpoint from a configuration: `tcp://host:port` or `unix:/path`, also `unix:@name`.
   ///
-  /// An IPv6 address stands in brackets, as in `tcp://[::1]:80`; `tcp://*:80` is all interfaces.
+  /// An IPv6 address stands in brackets, as in `tcp://[::1]:80`; `tcp://*:80` is all interfaces. In Unix names a
+  /// backslash begins an escape, as ``SocketAddress/init(_:)`` reads it.
   ///
-  /// - Throws: ``UVError/Code/invalidArgument`` for any other text; what ``SocketAddress/unix(_:)`` throws.
+  /// - Throws: ``UVError/Code/invalidArgument`` for any other text; ``UVError/Code/fileNameTooLong`` as
+  ///   ``SocketAddress/unix(_:)`` does; the system's code for an interface that it does not have.
   public static func text(_ text: String) throws(UVError) -> StreamEndpoint {
-    if text.hasPrefix("unix:") { return StreamEndpoint(try UnixEndpoint.unix(String(text.dropFirst(5)))) }
-    guard text.hasPrefix("tcp://") else { throw malformed(text) }
+    if text == "unix:" { throw malformed(text) }
+    guard text.hasPrefix("tcp://") || text.hasPrefix("unix:") else { throw malformed(text) }
     let rest = text.dropFirst(6)
-    if rest.hasPrefix("["), let address = try? SocketAddress(String(rest)) { return StreamEndpoint(.socket(address)) }
-    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]) else {
+    if text.hasPrefix("unix:") || rest.hasPrefix("[") {
+      do throws(UVError) {
+        return StreamEndpoint(.socket(try SocketAddress(text.hasPrefix("unix:") ? text : String(rest))))
+      } catch {
+        throw error.named("StreamEndpoint.text")
+      }
+    }
+    guard let colon = rest.lastIndex(of: ":"), let port = port(rest[rest.index(after: colon)...]) else {
       throw malformed(text)
     }
     let host = String(rest[..<colon])
     if host.isEmpty || host.contains(":") || host.contains("/") { throw malformed(text) }
     return host == "*" ? StreamEndpoint(.allInterfaces(port)) : StreamEndpoint(TCPEndpoint.tcp(host, port))
+  }
+
+  /// Digits alone: an integer's initialiser lets a sign pass.
+  private static func port(_ text: Substring) -> UInt16? {
+    text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? UInt16(text) : nil
   }
 
   private static func malformed(_ text: String) -> UVError {

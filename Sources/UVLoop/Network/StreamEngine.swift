@@ -40,7 +40,8 @@ extension RequestKind {
   }
 
   /// Last in the init of a kind: what it made of the attempt to open the descriptor.
-  final func open(_ descriptor: Int32, _ status: Int32) throws(UVError) {
+  final func open(_ descriptor: Int32, _ attempt: () -> Int32) throws(UVError) {
+    let status = core.handles.afresh(descriptor, attempt)
     if status >= 0 {
       if isAdopted { identity = Posix.Identity(of: descriptor) }
       return

@@ -10,14 +10,7 @@ import CLibUV
 
 /// The `uv_tcp_t` of one connection.
 @safe final class TCPEngine: StreamEngine {
-  /// One that is to be connected, with a socket of this family.
-  init(_ family: Int32, on core: LoopCore) throws(UVError) {
-    try unsafe super.init(UV_TCP, "TCPStream", on: core, isAdopted: false) { loop, memory in
-      unsafe uv_tcp_init_ex(loop, memory.bindMemory(to: uv_tcp_t.self, capacity: 1), UInt32(family))
-    }
-  }
-
-  /// One over a connected socket, which is the handle's from now on, also where this throws.
+  /// One over a socket, connected or to be connected, which is the handle's from now on, also where this throws.
   init(_ descriptor: Int32, on core: LoopCore, isAdopted: Bool) throws(UVError) {
     do throws(UVError) {
       try unsafe super.init(UV_TCP, "TCPStream", on: core, isAdopted: isAdopted) { loop, memory in
@@ -27,7 +20,7 @@ import CLibUV
       Posix.close(descriptor)
       throw error
     }
-    try unsafe open(descriptor, uv_tcp_open(uvTCP, descriptor))
+    try open(descriptor) { unsafe uv_tcp_open(uvTCP, descriptor) }
   }
 
   var uvTCP: UnsafeMutablePointer<uv_tcp_t> { unsafe memory.assumingMemoryBound(to: uv_tcp_t.self) }
