@@ -10,13 +10,15 @@ import CLibUV
   private var wait: LoopWait?
   private let buffers: (any AnyObject & Sendable)?
   private let unwanted: (@Sendable (Int32) -> Void)?
+  private let isAbandonable: Bool
   private let start: Start
 
   init(
     _ kind: RequestKind, _ type: uv_req_type, on core: LoopCore, keeping buffers: (any AnyObject & Sendable)?,
-    unwanted: (@Sendable (Int32) -> Void)?, _ start: @escaping Start
+    isAbandonable: Bool, unwanted: (@Sendable (Int32) -> Void)?, _ start: @escaping Start
   ) {
     self.buffers = buffers
+    self.isAbandonable = isAbandonable
     self.unwanted = unwanted
     unsafe self.start = start
     super.init(kind, type, on: core)
@@ -42,7 +44,13 @@ import CLibUV
   }
 
   /// A shutdown ends the wait with `loopClosed`, and asks libuv to take the request out of the queue.
-  override func releaseWaits() { wait?.close() }
+  override func releaseWaits() {
+    wait?.close()
+    if isAbandonable { wait = nil }
+  }
+
+  /// As long as a task waits for it; afterwards only if something is left to do with its result.
+  override var isAwaited: Bool { !isAbandonable || wait != nil }
 }
 
 extension LoopCore {
@@ -51,15 +59,17 @@ extension LoopCore {
   /// - Parameters:
   ///   - call: What the user called, for errors.
   ///   - buffers: What owns the memory that libuv reads and writes; kept until the callback.
+  ///   - isAbandonable: Whether a shutdown leaves it behind, where nobody waits for it any more and it cannot be
+  ///     cancelled: a look-up of a name, say, which leaves nothing open.
   ///   - unwanted: What becomes of a result that comes when nobody waits any more: a descriptor is closed, say.
   ///   - start: Calls libuv on the loop's thread, with a callback that calls `PendingRequest.finish`.
   /// - Returns: The status, zero or more.
   func request(
     _ kind: RequestKind, _ type: uv_req_type, _ call: StaticString, keeping buffers: (any AnyObject & Sendable)? = nil,
-    isolation: isolated (any Actor)? = #isolation, unwanted: (@Sendable (Int32) -> Void)? = nil,
+    isAbandonable: Bool = false, isolation: isolated (any Actor)? = #isolation, unwanted: (@Sendable (Int32) -> Void)? = nil,
     _ start: @escaping AwaitedRequest.Start
   ) async throws -> Int32 {
-    let request = unsafe AwaitedRequest(kind, type, on: self, keeping: buffers, unwanted: unwanted, start)
+    let request = unsafe AwaitedRequest(kind, type, on: self, keeping: buffers, isAbandonable: isAbandonable, unwanted: unwanted, start)
     let status = Int32(try await LoopWait(.request, on: self, owner: request).value("\(call)"))
     try check(status, "\(call)")
     return status

@@ -1,10 +1,10 @@
-/// What may be asked for as a host, before libuv and the C library see it.
+/// Which host names may be looked up: checked here, since libuv and the C library disagree about odd ones.
 ///
-/// Each of them has its own idea of an odd name. C reads up to a zero byte; libuv up to 1.47 takes an empty name and
-/// newer ones do not; and up to 1.47, without a distribution's patch, it reads past the end of its buffer where the ASCII
-/// form of a name has more than 255 bytes (CVE-2024-24806). Names of other scripts grow in that form.
+/// C reads up to a zero byte. libuv accepts an empty name up to 1.47, and rejects it from 1.48 on. Before 1.48, unless
+/// the distribution has patched it, libuv also reads past the end of its buffer if the ASCII form of a name has more
+/// than 255 bytes (CVE-2024-24806). Names in other scripts grow in that form.
 enum HostName {
-  /// The most that the DNS carries, without the dot at the end of its own.
+  /// The longest name in the DNS, in text.
   static let limit = 253
 
   static func check(_ host: String, _ call: @autoclosure () -> String) throws(UVError) {
@@ -20,17 +20,17 @@ enum HostName {
     }
   }
 
-  /// The bytes of the name as libuv sends it: labels of other scripts in Punycode.
+  /// The number of bytes of the name as libuv sends it: labels in other scripts as Punycode.
   static func asciiCount(of host: String) -> Int {
     if host.utf8.allSatisfy({ $0 < 0x80 }) { return host.utf8.count }
-    // The dots that libuv takes for one, and makes one of.
+    // libuv turns all of these into dots.
     let labels = host.unicodeScalars.split(omittingEmptySubsequences: false) {
       ".\u{3002}\u{ff0e}\u{ff61}".unicodeScalars.contains($0)
     }
     return labels.reduce(labels.count - 1) { $0 + asciiCount(ofLabel: $1.map(\.value)) }
   }
 
-  /// RFC 3492, section 6.3; the digits are counted and not written.
+  /// RFC 3492, section 6.3; the digits are only counted.
   private static func asciiCount(ofLabel scalars: [UInt32]) -> Int {
     var handled = scalars.count { $0 < 0x80 }
     if handled == scalars.count { return handled }

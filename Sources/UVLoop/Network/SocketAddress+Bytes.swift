@@ -9,10 +9,10 @@ import CLibUV
 #endif
 
 extension SocketAddress {
-  /// Lends the bytes of a `sockaddr`, for C: a `sockaddr_in`, a `sockaddr_in6`, or a `sockaddr_un`, which ends where its
-  /// name does. Their number is the length that C functions ask for.
+  /// Lends the bytes of a `sockaddr`, for C: a `sockaddr_in`, a `sockaddr_in6`, or a `sockaddr_un` that ends where its
+  /// name ends. Their count is the length that C functions ask for.
   ///
-  /// A path ends with a zero byte; an abstract name does not, and an unnamed address has no bytes of a name at all.
+  /// A path ends with a zero byte, an abstract name does not, and an unnamed address has only its family.
   ///
   /// > Ownership: The bytes are valid until `body` returns.
   public func withUnsafeBytes<R, E>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
@@ -53,10 +53,10 @@ extension SocketAddress {
     }
   }
 
-  /// The address in the bytes of a `sockaddr`, as C functions fill it in. The bytes are copied, and need no alignment.
+  /// Reads the bytes of a `sockaddr`, as C functions fill it in. The bytes are copied, and need no alignment.
   ///
-  /// The number of bytes matters for Unix sockets: on Linux it says where an abstract name ends, and that a socket has
-  /// none.
+  /// For Unix sockets pass exactly as many bytes as C reported: on Linux the count alone says where an abstract name
+  /// ends, and that a socket has no name.
   ///
   /// - Throws: ``UVError/Code/addressFamilyNotSupported`` if it is neither IPv4, IPv6 nor Unix;
   ///   ``UVError/Code/invalidArgument`` if there are fewer bytes than the family needs;
@@ -121,13 +121,13 @@ extension SocketAddress {
     }
   }
 
-  /// An address of which somebody says how many bytes it has.
+  /// Reads an address of `count` bytes.
   init(_ address: UnsafePointer<sockaddr>, count: Int) throws(UVError) {
     try unsafe self.init(unsafeBytes: UnsafeRawBufferPointer(start: address, count: count))
   }
 
-  /// An address that the system filled in. It may say that it has more bytes than there was room for, as Linux does for
-  /// the longest path: those that did not fit are zeros.
+  /// Reads an address that the system has filled in. `count` may be more than the system has room for: Linux reports
+  /// one more for a path without a zero byte at its end.
   init(_ storage: sockaddr_storage, count: Int) throws(UVError) {
     var storage = storage
     let count = min(count, Self.unixOffset + Self.unixCapacity)

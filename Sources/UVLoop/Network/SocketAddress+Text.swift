@@ -22,11 +22,11 @@ import CLibUV
 extension SocketAddress {
   /// Parses what ``description`` prints: `127.0.0.1:80`, `[fe80::1%eth0]:80`, `/run/a.sock`, `@abstract`.
   ///
-  /// A relative path has `unix:` in front, which may stand before every Unix name; alone it is the unnamed address. In
-  /// Unix names `\x0a` is a byte in two hexadecimal digits, and `\\` a backslash: for a path of which nothing is to be
-  /// understood there is ``unix(_:)``. Nothing is looked up but the name of an interface.
+  /// A relative path needs `unix:` in front. Any Unix name may have it, and `unix:` alone is the unnamed address. In
+  /// Unix names `\x0a` is a byte in two hexadecimal digits, and `\\` is a backslash; ``unix(_:)`` takes a path without
+  /// escapes. Only the names of interfaces are looked up.
   ///
-  /// - Throws: ``UVError/Code/invalidArgument`` for anything else, as a host name, a missing port, or IPv6 without
+  /// - Throws: ``UVError/Code/invalidArgument`` for anything else, such as a host name, a missing port, or IPv6 without
   ///   brackets; what ``ip(_:port:scopeID:)``, ``unix(_:)`` and ``abstract(_:)`` throw.
   public init(_ text: String) throws(UVError) {
     let bytes = Array(text.utf8)
@@ -41,9 +41,8 @@ extension SocketAddress {
 
   /// The address as text, which ``init(_:)`` reads: `127.0.0.1:80`, `[fe80::1%eth0]:80`, `/run/a.sock`, `@abstract`.
   ///
-  /// In Unix names backslashes, control characters, characters that have no look of their own, and bytes that are no
-  /// UTF-8 are escaped, so that a line stays a line. A relative path has `unix:` in front, and an unnamed socket is
-  /// `unix:`.
+  /// In Unix names backslashes, control characters, invisible characters, and bytes that are not UTF-8 are escaped, so
+  /// that the text is always one line. A relative path has `unix:` in front, and an unnamed socket is `unix:`.
   ///
   /// > libuv: `uv_inet_ntop`; interfaces by the C library's `if_indextoname`, a system call.
   public var description: String {
@@ -75,7 +74,7 @@ extension SocketAddress {
 // MARK: - IP
 
 extension SocketAddress {
-  /// A numeric host, to which a scope may belong.
+  /// Reads a numeric host, which may have a scope.
   init(host: String, port: UInt16, scopeID: UInt32 = 0, call: @autoclosure () -> String) throws(UVError) {
     // C reads up to a zero byte, and would see another host.
     let parts = host.utf8.split(separator: UInt8(ascii: "%"), maxSplits: 1, omittingEmptySubsequences: false)
@@ -131,7 +130,7 @@ extension SocketAddress {
   private static func notNumeric(_ host: String, _ call: String) -> UVError {
     UVError(
       .invalidArgument, call: call,
-      "\"\(host)\" is no numeric address, as 127.0.0.1 or fe80::1%eth0 are. Look names up with EventLoop.resolve.")
+      "\"\(host)\" is not a numeric address such as 127.0.0.1 or fe80::1%eth0. Look names up with EventLoop.resolve.")
   }
 
   /// The bytes of a numeric host, which has no zero byte.
@@ -169,7 +168,7 @@ extension SocketAddress {
       status: -error, call: call, hint: "\(host) has to name a network interface after the %, by name or number.")
   }
 
-  /// What stands behind the host.
+  /// The part after an IPv6 host.
   private static func zone(_ scopeID: UInt32) -> String {
     if scopeID == 0 { return "" }
     let name = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(IF_NAMESIZE)) { buffer in

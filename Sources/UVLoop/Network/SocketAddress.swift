@@ -10,10 +10,10 @@
 /// IPv4 address and the IPv6 address that maps it (`::ffff:127.0.0.1`) are different. The flow information of IPv6,
 /// which says how packets travel and not where to, is kept for ``withUnsafeBytes(_:)`` and is not compared.
 ///
-/// A socket that never was given a name, as the client's end of most Unix connections, has the *unnamed* address: its
-/// family is ``Family/unix``, ``path`` is `nil`, and it prints as `unix:`.
+/// A Unix socket that was never bound, such as the client's end of most connections, has the *unnamed* address: its
+/// family is ``Family/unix``, its ``path`` is `nil`, and it prints as `unix:`.
 ///
-/// Addresses of IPv4 and IPv6 need no memory of their own.
+/// IPv4 and IPv6 addresses allocate no memory.
 ///
 /// > libuv: `struct sockaddr` in all of its calls.
 public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
@@ -65,38 +65,38 @@ struct IPv6Host: Hashable, Sendable {
 // MARK: - Makers
 
 extension SocketAddress {
-  /// The address of a numeric host, as `127.0.0.1`, `::1` or `fe80::1%eth0`. For names there is
+  /// The address of a numeric host: `127.0.0.1`, `::1` or `fe80::1%eth0`. For names use
   /// ``EventLoop/resolve(_:port:service:family:)``.
   ///
-  /// IPv4 has four decimal numbers without leading zeros: what the C library reads besides, `127.1` or `0x7f000001`, is
-  /// refused.
+  /// An IPv4 address is four decimal numbers without leading zeros. Other forms that C accepts, such as `127.1` or
+  /// `0x7f000001`, are refused.
   ///
   /// - Parameters:
-  ///   - host: Without brackets. After `%` may follow an interface, by name or number.
+  ///   - host: Without brackets. An IPv6 address may be followed by `%` and an interface, by name or number.
   ///   - port: Zero lets the system choose one when a socket is bound.
   ///   - scopeID: The number of the interface that an IPv6 address belongs to; zero for none, or for the one in `host`.
-  /// - Throws: ``UVError/Code/invalidArgument`` if `host` is no numeric address, or names a scope that `scopeID`
-  ///   contradicts, or an IPv4 address has a scope id; the system's code for an interface that it does not have:
+  /// - Throws: ``UVError/Code/invalidArgument`` if `host` is not a numeric address, if it and `scopeID` name different
+  ///   interfaces, or if an IPv4 address gets a scope id; the system's code for an interface that it does not have:
   ///   ``UVError/Code/operationNotSupportedByDevice`` on Linux, ``UVError/Code/noSuchAddressOrDevice`` elsewhere.
   ///
-  /// > libuv: `uv_ip4_addr` and `uv_ip6_addr`, of which the second takes an interface that does not exist for none.
+  /// > libuv: `uv_inet_pton`. Unlike `uv_ip6_addr` it does not ignore an interface that does not exist.
   public static func ip(_ host: String, port: UInt16, scopeID: UInt32 = 0) throws(UVError) -> SocketAddress {
     try SocketAddress(host: host, port: port, scopeID: scopeID, call: "SocketAddress.ip")
   }
 
   /// The address of a Unix socket in the file system.
   ///
-  /// The path is taken as it stands, absolute or relative; nothing of it is looked up, and `@` has no meaning.
+  /// The path is used as it is, absolute or relative. No file is looked at, and `@` has no special meaning.
   ///
-  /// - Throws: ``UVError/Code/invalidArgument`` if it is empty or has a zero byte; ``UVError/Code/fileNameTooLong`` if it
-  ///   has more bytes than the system allows: 107 on Linux, 103 on macOS.
+  /// - Throws: ``UVError/Code/invalidArgument`` if it is empty or has a zero byte; ``UVError/Code/fileNameTooLong`` if
+  ///   it has more bytes than the system allows: 107 on Linux, 103 on macOS.
   public static func unix(_ path: String) throws(UVError) -> SocketAddress {
     try SocketAddress(path: Array(path.utf8), call: "SocketAddress.unix")
   }
 
   /// The address of a Unix socket in Linux's abstract namespace, which has no files.
   ///
-  /// - Parameter name: Any bytes, also zeros; at most 107. All of them count. A name without a byte is one too.
+  /// - Parameter name: At most 107 bytes of any value, zeros too; all of them count. The empty name is a name as well.
   /// - Throws: ``UVError/Code/fileNameTooLong`` for a longer one; ``UVError/Code/notSupported`` on other systems.
   public static func abstract(_ name: [UInt8]) throws(UVError) -> SocketAddress {
     try SocketAddress(abstract: name, call: "SocketAddress.abstract")
@@ -106,7 +106,7 @@ extension SocketAddress {
   ///
   /// - Parameters:
   ///   - port: Zero lets the system choose one when a socket is bound.
-  ///   - family: IPv4 or IPv6. Unix sockets have no such address, and asking for it traps.
+  ///   - family: IPv4 or IPv6. ``Family/unix`` has no such address, and traps.
   public static func loopback(port: UInt16, family: Family = .ipv4) -> SocketAddress {
     ip(family, port, ipv4: 0x7f00_0001, ipv6: 1)
   }
@@ -115,7 +115,7 @@ extension SocketAddress {
   ///
   /// - Parameters:
   ///   - port: Zero lets the system choose one when a socket is bound.
-  ///   - family: IPv4 or IPv6. Unix sockets have no such address, and asking for it traps.
+  ///   - family: IPv4 or IPv6. ``Family/unix`` has no such address, and traps.
   public static func any(port: UInt16, family: Family = .ipv4) -> SocketAddress {
     ip(family, port, ipv4: 0, ipv6: 0)
   }
@@ -145,7 +145,7 @@ extension SocketAddress {
       throw UVError(
         .invalidArgument, call: call(), "The path of a Unix socket has a zero byte, at which the system would cut it.")
     }
-    // One byte is the zero that ends it. Linux would take a path without, which other programs then cannot read.
+    // One byte is for the zero at its end. Linux accepts a path without it, but many programs cannot read that.
     let limit = Self.unixCapacity - 1
     if path.count > limit {
       throw UVError(
@@ -203,14 +203,14 @@ extension SocketAddress {
     if case .ipv6(let host, _) = name { host.scopeID } else { nil }
   }
 
-  /// The path of a Unix socket in the file system; `nil` for other families, for abstract names and unnamed sockets, and
-  /// for a path that is no UTF-8.
+  /// The path of a Unix socket in the file system; `nil` for other families, abstract names, unnamed sockets, and paths
+  /// that are not UTF-8.
   public var path: String? {
     guard case .unix(let bytes) = name, let first = bytes.first, first != 0 else { return nil }
     return String(validating: bytes, as: UTF8.self)
   }
 
-  /// Whether it is one of this machine's own: `127.0.0.0/8`, which also IPv6 may map, or `::1`. Not so for Unix sockets.
+  /// Whether the host is `::1` or in `127.0.0.0/8`, also mapped into IPv6. False for Unix sockets.
   public var isLoopback: Bool {
     switch name {
     case .ipv4(let host, _): host >> 24 == 127
@@ -219,7 +219,7 @@ extension SocketAddress {
     }
   }
 
-  /// Whether it names a group of receivers: `224.0.0.0/4`, which also IPv6 may map, or `ff00::/8`.
+  /// Whether the host is in `ff00::/8` or `224.0.0.0/4`, also mapped into IPv6. False for Unix sockets.
   public var isMulticast: Bool {
     switch name {
     case .ipv4(let host, _): host >> 28 == 0xe
@@ -228,7 +228,8 @@ extension SocketAddress {
     }
   }
 
-  /// Whether it is ``any(port:family:)``, at whatever port: `0.0.0.0`, which also IPv6 may map, or `::`.
+  /// Whether the host is that of ``any(port:family:)``: `::` or `0.0.0.0`, also mapped into IPv6. False for Unix
+  /// sockets.
   public var isUnspecified: Bool {
     switch name {
     case .ipv4(let host, _): host == 0

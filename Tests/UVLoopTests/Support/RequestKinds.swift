@@ -9,6 +9,7 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
   case random
   /// Of a stream.
   case write, finishWriting, connect
+  case resolve, reverseResolve
 
   var testDescription: String { rawValue }
 
@@ -32,6 +33,12 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
     case .connect:
       let listener = try PlainListener()
       _ = try await loop.connect(to: .loopback(port: listener.port))
+    // A host that the C library takes for a number, and we do not: nothing of the machine's is needed.
+    case .resolve:
+      let query = try AddressQuery(host: "127.1", port: 80, service: nil, family: nil, call: "resolve")
+      _ = try await loop.core.addresses(query, "resolve", in: WitnessedAnswer(witness))
+    case .reverseResolve:
+      _ = try await loop.core.names(.loopback(port: 80), 0, "reverseResolve", in: WitnessedAnswer(witness))
     }
   }
 
@@ -64,5 +71,15 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
   /// Whether libuv has a request of this kind.
   func isInFlight(on loop: EventLoop) async -> Bool {
     await loop.run { $0.core.requests.inFlight.contains { $0.kind.rawValue == rawValue } }
+  }
+}
+
+// Holds as for all answers.
+private final class WitnessedAnswer<Value>: LookupAnswer<Value>, @unchecked Sendable {
+  private let witness: Witness?
+
+  init(_ witness: Witness?) {
+    self.witness = witness
+    super.init()
   }
 }
