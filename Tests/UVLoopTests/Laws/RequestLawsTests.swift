@@ -113,14 +113,11 @@ import Testing
   }
 
   @Test(arguments: Requesting.peers)
-  func `G-25 a request to a silent peer is named, nobody else's, and ends with the loop`(_ kind: Requesting) async throws {
+  func `G-25 a request to a silent peer is nobody else's, and ends with the loop`(_ kind: Requesting) async throws {
     try await withTestLoop { loop, _ in
       let task = Task { try await kind.askInVain(loop) }
       await expectEventually { await kind.isInFlight(on: loop) }
-      let snapshot = await loop.snapshot()
-      #expect(snapshot.foreignRequests == 0)
-      #expect(snapshot.requests.map(\.kind) == [kind.rawValue])
-      #expect(snapshot.description.contains(kind.rawValue))
+      #expect(await loop.snapshot().foreignRequests == 0)
       await loop.shutdown()
       #expect(await codeOfError { try await task.value } == .loopClosed)
       #expect(await codeOfError { try await kind.ask(loop) } == .loopClosed)

@@ -171,7 +171,7 @@ import Testing
   @Test func `every wait in the sources names a kind, and the laws hold all of them`() throws {
     var named: Set<String> = []
     for text in try librarySources() {
-      for use in text.matches(of: /LoopWait\(\.(\w+)|LoopWait\.renew\(&\w+, \.(\w+)/) {
+      for use in text.matches(of: /LoopWait\(\.(\w+)|LoopWait\.renew\([\w.]+, \.(\w+)/) {
         named.insert(String(use.output.1 ?? use.output.2 ?? ""))
       }
     }

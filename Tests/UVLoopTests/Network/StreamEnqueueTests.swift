@@ -156,7 +156,7 @@ import Testing
 
   @Test func `L-58 on a loop that has ended it throws loopClosed`() async throws {
     let stream = try await withTestLoop { loop, _ in
-      try await loop.run { loop in ByteStream(over: ScriptedTransport(on: loop), on: loop) }
+      await loop.run { loop in ByteStream(over: ScriptedTransport(on: loop), on: loop) }
     }
     try expectCode(.loopClosed) { _ = try stream.enqueue([1]) }
     #expect(stream.queuedBytes == 0 && stream.isClosed)

@@ -1,3 +1,5 @@
+import Testing
+
 @testable import UVLoop
 
 /// A transport that takes and brings what the test says, when the test says it. Belongs to the loop's thread.
@@ -68,8 +70,8 @@
     for part in unsafe parts {
       let piece = unsafe part.prefix(room)
       unsafe taken.append(contentsOf: piece)
-      count += piece.count
-      room -= piece.count
+      count += unsafe piece.count
+      room -= unsafe piece.count
     }
     return count
   }
@@ -90,8 +92,8 @@
     let (write, finish) = (write.take(), finish.take())
     // Later, as libuv does.
     core.tell {
-      write?.done(UVError(.operationCanceled, call: "write", "It was closed."))
-      finish?(UVError(.operationCanceled, call: "finishWriting", "It was closed."))
+      write?.done(UVError(.canceled, call: "write", "It was closed."))
+      finish?(UVError(.canceled, call: "finishWriting", "It was closed."))
     }
   }
 

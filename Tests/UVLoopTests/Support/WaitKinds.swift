@@ -44,7 +44,7 @@ actor WaitStage: LoopActor {
   /// Of a connect: one that does not answer, and one that is tried later.
   private var addresses: [SocketAddress] = []
   private var answering: PlainListener?
-  private var full: FullListener?
+  private var silent: SilentListener?
 
   init(_ waiting: Waiting, on loop: EventLoop) {
     self.loop = loop
@@ -68,9 +68,9 @@ actor WaitStage: LoopActor {
       if waiting == .write { try stream?.fill() }
     case .accept: listener = try await loop.listen(on: .loopback(port: 0))
     case .connect:
-      let (full, answering) = (try FullListener(), try PlainListener())
-      addresses = [full.address, .loopback(port: answering.port)]
-      (self.full, self.answering) = (full, answering)
+      let (silent, answering) = (try SilentListener(), try PlainListener())
+      addresses = [try silent.address, .loopback(port: answering.port)]
+      (self.silent, self.answering) = (silent, answering)
     default: break
     }
   }
@@ -151,7 +151,7 @@ actor WaitStage: LoopActor {
     case .write: try peer?.drain()
     case .accept: if let port = listener?.address.port { peer = try PlainSocket(connectingTo: .ipv4(port: port)) }
     // Then the next address is tried.
-    case .connect: try await loop.advance(by: .seconds(1))
+    case .connect: try await loop.advanceToNextDeadline()
     }
   }
 

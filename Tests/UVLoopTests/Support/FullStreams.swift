@@ -1,19 +1,5 @@
 @testable import UVLoop
 
-/// A listener whose queue is full: who connects to it gets no answer, and is not refused either.
-final class FullListener: Sendable {
-  private let listener: PlainListener
-  private let first: PlainSocket
-
-  init() throws {
-    // Linux keeps one connection more than it is told to.
-    listener = try PlainListener(backlog: 0)
-    first = try PlainSocket(connectingTo: listener.address)
-  }
-
-  var address: SocketAddress { .loopback(port: listener.port) }
-}
-
 extension PlainSocket {
   /// Hands it to the library, as a stream of the loop.
   func adopted(on loop: isolated EventLoop, options: ByteStream.Options = .init()) throws -> PipeStream {
