@@ -285,6 +285,8 @@ import Synchronization
     let callbacks = callbacks
     self.callbacks = nil
     end(throwing: error)
+    // It keeps this one.
+    wait = nil
     finishDiscarding()
     _ = consume callbacks
   }
@@ -411,7 +413,11 @@ import Synchronization
     heldStart = 0
     heldEnd = held.count
     version += 1
-    if callbacks != nil { deliverLater() } else { resumeNow() }
+    if callbacks != nil { return deliverLater() }
+    if !isAwaited { return }
+    // Not at once: its caller is somebody's code, which nothing else of the loop's may interrupt.
+    isAwaited = false
+    wait?.resume()
   }
 
   func takeHeld() -> [UInt8] {

@@ -40,6 +40,11 @@ import Testing
     try await expectRejected(fixture)
   }
 
+  @Test(arguments: Fixture.of("L-77"))
+  func `L-77 what a stream does without a wait is rejected off the loop`(_ fixture: Fixture) async throws {
+    try await expectRejected(fixture)
+  }
+
   @Test(arguments: Fixture.of("network"))
   func `streams off their loop, borrowed bytes kept, and descriptors used twice are rejected`(
     _ fixture: Fixture
@@ -66,7 +71,7 @@ import Testing
   @Test func `at least 20 programs are rejected, each one line away from its twin`() {
     let rejected = Fixture.all.filter(\.isRejected)
     #expect(rejected.count >= 20)
-    for group in ["A-11", "A-12", "B-11", "B-19", "C-04", "H-08", "names", "network"] {
+    for group in ["A-11", "A-12", "B-11", "B-19", "C-04", "H-08", "L-77", "names", "network"] {
       #expect(!Fixture.of(group).isEmpty && Fixture.of(group).allSatisfy(\.isRejected), "\(group)")
     }
     for fixture in rejected { #expect(fixture.differences == (1, 1), "\(fixture.name)") }

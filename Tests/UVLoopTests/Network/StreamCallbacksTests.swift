@@ -153,6 +153,41 @@ import Testing
   }
 
   @Test(arguments: StreamSetting.all)
+  func `L-50 what a callback gives back comes before what the kernel has behind it`(
+    setting: StreamSetting
+  ) async throws {
+    let pattern = Pattern(seed: 50)
+    let total = 150_000
+    try await onTestStream(setting) { loop, stream, peer in
+      async let sent: Void = onPlainThread {
+        try peer.sendAll(pattern.bytes(count: total))
+        try peer.shutdownWriting()
+      }
+      // Enough for two reads in one poll.
+      try await loop.sleep(for: .milliseconds(20))
+      let seen = Seen()
+      var cuts: [Int] = []
+      try stream.startReading { span in
+        seen.receive(span)
+        // First where more is behind, and then where the end is.
+        if cuts.isEmpty || cuts.count == 1 && seen.bytes.count == total + 3 {
+          cuts.append(seen.bytes.count)
+          do { try stream.unread([1, 2, 3], isolation: loop) } catch { Issue.record(error) }
+        }
+      } atEnd: {
+        seen.ends.append($0?.code)
+      }
+      while seen.ends.isEmpty { try await turn(loop, times: 1) }
+      var expected = pattern.bytes(count: total)
+      for cut in cuts { expected.insert(contentsOf: [1, 2, 3], at: cut) }
+      #expect(seen.bytes.count == total + 6)
+      let isWhole = seen.bytes == expected
+      #expect(isWhole)
+      try await sent
+    }
+  }
+
+  @Test(arguments: StreamSetting.all)
   func `L-53 callbacks that start after the end get what is held, and the end`(setting: StreamSetting) async throws {
     try await onTestStream(setting) { loop, stream, peer in
       try peer.shutdownWriting()

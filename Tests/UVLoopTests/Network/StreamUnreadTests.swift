@@ -46,6 +46,26 @@ import Testing
   }
 
   @Test(arguments: StreamSetting.all)
+  func `L-50 a reader who waits goes on when the code that gives bytes back has returned`(
+    setting: StreamSetting
+  ) async throws {
+    try await onTestStream(setting) { loop, stream, peer in
+      let steps = Shared<[String]>([])
+      let read = loop.task { _ in
+        _ = try await stream.read()
+        steps.update { $0.append("the reader") }
+      }
+      try await turn(loop)
+      try loop.schedule(after: .zero) {
+        do { try stream.unread([1], isolation: loop) } catch { Issue.record(error) }
+        steps.update { $0.append("the callback") }
+      }
+      try await read.value
+      #expect(steps.value == ["the callback", "the reader"])
+    }
+  }
+
+  @Test(arguments: StreamSetting.all)
   func `L-50 bytes before those that a reader has looked at already are looked at as well`(
     setting: StreamSetting
   ) async throws {
