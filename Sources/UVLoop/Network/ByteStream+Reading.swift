@@ -102,8 +102,8 @@ extension ByteStream {
   ///
   /// - Returns: How many bytes were appended; 0 at the end; nil if there are none now.
   /// - Throws: ``UVError/Code/invalidArgument`` for a limit of zero or less; ``UVError/Code/busy`` while somebody else
-  ///   reads; ``UVError/Code/notSupported`` if the stream has no descriptor; the system's code, and again whenever you
-  ///   ask; ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``.
+  ///   reads; ``UVError/Code/notSupported`` if the stream cannot read without a wait; the system's code, and again
+  ///   whenever you ask; ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``.
   ///
   /// > Isolation: On its loop only; nothing else compiles.
   ///
@@ -148,8 +148,8 @@ extension ByteStream {
   /// Reads by callbacks: calls `body` with whatever comes, on the loop, until the end.
   ///
   /// No task waits, so that it costs less than a loop of reads. Nothing holds the peer back either: what must not come
-  /// faster than it is used belongs in a loop of reads. What the stream holds itself does not come here; take it first,
-  /// with ``takeBuffered(isolation:)``. ``Timeouts-swift.struct/read`` is for reads that wait.
+  /// faster than it is used belongs in a loop of reads. What the stream holds itself comes first. Neither closure is
+  /// called within this call. ``Timeouts-swift.struct/read`` is for reads that wait.
   ///
   /// - Parameters:
   ///   - isolation: The loop's own isolation; leave it out.
