@@ -121,7 +121,9 @@ extension ByteStream {
   ///
   /// Whoever waits for bytes gets them, by ``startReading(isolation:_:atEnd:)`` too.
   ///
-  /// - Parameter bytes: Any, whether they came from this stream or not. ``bytesRead`` does not count them.
+  /// - Parameters:
+  ///   - bytes: Any, whether they came from this stream or not. ``bytesRead`` does not count them.
+  ///   - isolation: The loop's own isolation; leave it out.
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``.
   ///
   /// > Isolation: On its loop only; nothing else compiles.

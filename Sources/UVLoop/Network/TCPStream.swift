@@ -50,7 +50,9 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
 
   /// Asks a peer from which nothing has come for so long whether it is still there, or never.
   ///
-  /// - Parameter delay: Rounded up to whole seconds, at least one; nil for never.
+  /// - Parameters:
+  ///   - delay: Rounded up to whole seconds, at least one; nil for never.
+  ///   - isolation: The loop's own isolation; leave it out.
   /// - Throws: ``UVError/Code/invalidArgument`` for zero and less, and for more than 32,767 seconds;
   ///   ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``; the system's code.
   ///
