@@ -10,6 +10,7 @@ try await time()
 try await resultsAndBlockingCode()
 try await tasks()
 try await signalsAndDescriptors()
+try await streamsAndServers()
 try await theEnd()
 try await mixing()
 
@@ -202,6 +203,58 @@ func signalsAndDescriptors() async throws {
     // snippet.end
     close(readEnd)
     close(writeEnd)
+  }
+}
+
+func streamsAndServers() async throws {
+  let (ports, found) = AsyncStream.makeStream(of: UInt16.self)
+  let loop = try EventLoop()
+  let server = Task {
+    try await loop.run { loop in
+      // snippet.server
+      let listener = try await loop.listen(on: .tcp("127.0.0.1", 0))
+      // snippet.hide
+      found.yield(listener.address.port ?? 0)
+      // snippet.show
+      try await listener.serve { _, stream in
+        for try await bytes in stream { try await stream.write(bytes) }
+      }
+      // snippet.end
+    }
+  }
+  for await port in ports {
+    try await talk(to: port)
+    break
+  }
+  server.cancel()
+  _ = await server.result
+  await loop.shutdown()
+}
+
+func talk(to port: UInt16) async throws {
+  try await withEventLoop { loop in
+    // snippet.connection
+    let stream = try await loop.connect(to: .tcp("127.0.0.1", port))
+    try await stream.write("hello\n")
+    print(try await stream.readLine() ?? "the end")
+    await stream.closeGracefully(within: .seconds(2))
+    // snippet.end
+  }
+
+  try await withEventLoop { loop in
+    // snippet.protocol
+    let stream = try await loop.connect(to: .tcp("127.0.0.1", port))
+    let done = try Promise<Int>()
+    var count = 0
+    try stream.startReading { bytes in
+      count += bytes.byteCount
+    } atEnd: { _ in
+      done.resume(returning: count)
+    }
+    _ = try stream.enqueue(Array("hello".utf8))
+    try await stream.finishWriting()
+    print(try await done.value())
+    // snippet.end
   }
 }
 
