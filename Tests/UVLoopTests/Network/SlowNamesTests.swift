@@ -41,43 +41,43 @@ import Testing
     }
   }
 
-  @Test func `L-36 an answer that comes when nobody waits any more is freed`() async {
+  @Test func `L-36 answers that come when nobody waits any more are freed`() async {
     await #expect(processExitsWith: .success) {
       // Then look-ups end in the order in which they were begun.
       unsafe setenv("UV_THREADPOOL_SIZE", "1", 1)
       let (loop, other) = (try EventLoop(), try EventLoop())
-      for _ in 0..<50 { try await SlowNamesTests.dropAnAnswer(loop, other) }
+      for _ in 0..<10 { try await SlowNamesTests.dropAnswers(100, loop, other) }
       var growth: [Int] = []
-      for _ in 0..<4 {
+      for _ in 0..<5 {
         let before = try #require(Process.allocatedBytes)
-        for _ in 0..<100 { try await SlowNamesTests.dropAnAnswer(loop, other) }
+        for _ in 0..<10 { try await SlowNamesTests.dropAnswers(100, loop, other) }
         growth.append(try #require(Process.allocatedBytes) - before)
       }
-      // Each list has an `addrinfo` of 48 bytes at least.
+      // An `addrinfo` alone has 48 bytes. What leaks grows each time, and what is kept grows in steps.
       let smallest = try #require(growth.min())
-      #expect(smallest < 100 * 48, "each 100 rounds left \(growth) bytes")
+      #expect(smallest < 1_000 * 48, "each 1 000 answers left \(growth) bytes")
       await loop.shutdown()
       await other.shutdown()
     }
   }
 
-  /// The worker has found the addresses, and the loop cannot yet have heard of it, when the task is cancelled.
-  private static func dropAnAnswer(_ loop: EventLoop, _ other: EventLoop) async throws {
+  /// The worker has found the addresses, and the loop cannot yet have heard of it, when the tasks are cancelled.
+  private static func dropAnswers(_ count: Int, _ loop: EventLoop, _ other: EventLoop) async throws {
     let held = try await HeldWorkers(1, on: other)
-    let task = Task { _ = try await loop.resolve("localhost") }
-    await expectEventually { await loop.lookUps == 1 }
-    let isFound = Event("the end of the look-up after it")
+    let tasks = (0..<count).map { _ in Task { _ = try await loop.resolve("localhost") } }
+    await expectEventually { await loop.lookUps == count }
+    let areFound = Event("the end of the look-up after them")
     let next = Task {
       _ = try await other.resolve("127.1")
-      isFound.signal()
+      areFound.signal()
     }
     await expectEventually { await other.lookUps == 1 }
     await loop.run { _ in
       held.open()
-      isFound.waitBlocking()
-      task.cancel()
+      areFound.waitBlocking()
+      for task in tasks { task.cancel() }
     }
-    await #expect(throws: CancellationError.self) { try await task.value }
+    for task in tasks { await #expect(throws: CancellationError.self) { try await task.value } }
     try await next.value
     try await held.release()
     await expectEventually { await loop.lookUps == 0 }
@@ -102,15 +102,16 @@ import Testing
     }
 
     @Test(.enabled(if: SlowName.isPossible))
-    func `L-95 a shutdown ends the wait for a look-up that runs, and its worker ends later without harm`() async {
+    func `L-95 a shutdown leaves a look-up that runs behind, and its worker ends later without harm`() async {
       await #expect(processExitsWith: .success) {
         let name = try SlowName()
         let loop = try EventLoop()
         let task = Task { _ = try await loop.resolve(name.text) }
         try await name.begun()
-        let report = await loop.shutdown(within: .milliseconds(50))
+        let report = await loop.shutdown()
         #expect(await codeOfError { try await task.value } == .loopClosed)
-        #expect(report.unfinished.map(\.label) == ["resolve"])
+        #expect(report.unfinished.isEmpty)
+        #expect(Process.threads.contains(loop.thread.kernelID), "it waits for libuv's callback")
         name.open()
         await expectThreadGone(loop.thread)
       }
