@@ -60,7 +60,7 @@ import Synchronization
     for caller: ListenerService.Caller
   ) async throws -> ByteStream {
     let wait: LoopWait
-    if loop.isCurrent {
+    if loop.isCurrent, end == nil {
       wait = LoopWait.renew(self.wait, .accept, on: loop, owner: self, caller.rawValue)
       self.wait = wait
     } else {
@@ -162,6 +162,8 @@ import Synchronization
     for stream in streams { stream.close() }
     for engine in engines { engine.close(by: .owner) }
     engines = []
+    // It keeps this one.
+    wait = nil
     return true
   }
 

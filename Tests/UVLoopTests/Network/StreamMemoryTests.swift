@@ -67,6 +67,7 @@ import Testing
       try await accepted.value.close()
       stream.close()
       listener.close()
+      #expect(await codeOfError { _ = try await listener.accept() } == .handleClosed)
     }
     await expectEventually { remains.areGone }
   }
