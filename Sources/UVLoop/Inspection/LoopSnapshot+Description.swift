@@ -19,7 +19,8 @@ extension LoopSnapshot: CustomStringConvertible {
     list(
       "streams",
       streams.map { stream in
-        var text = "\(stream.kind) \([stream.localAddress, stream.peerAddress].compactMap(\.self).joined(separator: " > "))"
+        var text =
+          "\(stream.kind) \([stream.localAddress, stream.peerAddress].compactMap(\.self).joined(separator: " > "))"
         if stream.isReading { text += ", read from" }
         if stream.queuedBytes > 0 { text += ", \(stream.queuedBytes) bytes queued" }
         return text

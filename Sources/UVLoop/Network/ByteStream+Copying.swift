@@ -61,7 +61,9 @@ extension StreamCore {
     if other.loop !== loop { return (0, reader.takeArray(.max)) }
     let taken = try unsafe reader.withBytes { bytes in
       let sent = try unsafe other.writer.tryWrite(bytes, "copy")
-      return unsafe (sent, sent == bytes.count ? [] : [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]), first: .max))
+      return unsafe (
+        sent, sent == bytes.count ? [] : [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]), first: .max)
+      )
     }
     reader.take(taken.0 + taken.1.count)
     return taken

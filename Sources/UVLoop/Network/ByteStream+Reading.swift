@@ -206,7 +206,8 @@ extension StreamCore {
 
   @inline(never)
   private func notPositive(_ limit: Int, _ name: StaticString) -> UVError {
-    UVError(.invalidArgument, call: call(name), "A limit of \(limit) bytes leaves nothing to read. Ask for at least one.")
+    UVError(
+      .invalidArgument, call: call(name), "A limit of \(limit) bytes leaves nothing to read. Ask for at least one.")
   }
 
   /// Runs a waiting call on the loop that was made elsewhere.

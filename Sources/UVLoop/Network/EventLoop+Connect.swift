@@ -46,7 +46,9 @@ extension EventLoop {
     try Task.checkCancellation()
     try core.requireRunning("EventLoop.connect")
     try options.validate("EventLoop.connect")
-    guard let timeout else { return unsafe unsafeDowncast(try await connect(to: endpoint.place, options), to: Stream.self) }
+    guard let timeout else {
+      return unsafe unsafeDowncast(try await connect(to: endpoint.place, options), to: Stream.self)
+    }
     do {
       // Holds because an endpoint's kind is that of its streams.
       return unsafe unsafeDowncast(

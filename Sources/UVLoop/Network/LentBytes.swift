@@ -28,3 +28,12 @@
     return try body(unsafe array.span.bytes.extracting(range))
   }
 }
+
+extension [UInt8] {
+  /// Copies in one go.
+  @inline(__always)
+  init(copying bytes: UnsafeRawBufferPointer, first count: Int) {
+    let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    unsafe self.init(UnsafeBufferPointer(start: start, count: Swift.min(bytes.count, count)))
+  }
+}

@@ -94,7 +94,8 @@ extension ListeningSocket {
       do throws(UVError) {
         for address in addresses {
           let port = sockets.first?.address.port ?? address.port ?? 0
-          sockets.append(try open(on: address.withPort(port), options, ipv6Only: options.ipv6Only || addresses.count > 1))
+          sockets.append(
+            try open(on: address.withPort(port), options, ipv6Only: options.ipv6Only || addresses.count > 1))
         }
         return sockets
       } catch {
@@ -112,7 +113,7 @@ extension ListeningSocket {
     for address in addresses.dropLast() {
       do throws(UVError) {
         return try open(on: address, options, ipv6Only: options.ipv6Only)
-      } catch where error.code == .addressFamilyNotSupported || error.code == .addressNotAvailable {
+      } catch  where error.code == .addressFamilyNotSupported || error.code == .addressNotAvailable {
         continue
       }
     }

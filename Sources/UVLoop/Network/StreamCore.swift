@@ -87,7 +87,8 @@ import Synchronization
     case .loopClosed: loop.closedError(call)
     case .handleClosed:
       UVError(
-        .handleClosed, call: call, "This \(noun) of loop \"\(loop.name)\" has been closed. Connect or accept a new one.")
+        .handleClosed, call: call, "This \(noun) of loop \"\(loop.name)\" has been closed. Connect or accept a new one."
+      )
     default: UVError(status: code.rawValue, call: call, hint: "An earlier write has failed with it.")
     }
   }

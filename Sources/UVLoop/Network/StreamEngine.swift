@@ -1,3 +1,5 @@
+// The file is long because all callbacks of libuv's streams are here and nowhere else.
+
 import CLibUV
 
 #if canImport(Glibc)

@@ -1,3 +1,5 @@
+// The file is long because who waits, what is lent and what is held change together, with each byte.
+
 import Synchronization
 
 // nobody ──wants──▶ waiting ──bytes──▶ (the task takes them) ──▶ nobody
@@ -280,8 +282,7 @@ import Synchronization
     limit?.end()
     limit = nil
     letGo()
-    lentStart = 0
-    lentEnd = 0
+    (lentStart, lentEnd) = (0, 0)
     let callbacks = callbacks
     self.callbacks = nil
     end(throwing: error)
@@ -294,7 +295,6 @@ import Synchronization
   // MARK: - The idle limit
 
   var isWaiting: Bool { isAwaited }
-
   var waitingSince: Int64? { isWaiting ? since : nil }
 
   func setLimit(_ span: Duration?) {
@@ -337,7 +337,8 @@ import Synchronization
   func lend(_ limit: Int) -> LentBytes {
     if lentEnd > lentStart {
       // Nothing reads into the block before the callback has returned in which the task goes on.
-      let bytes = unsafe UnsafeRawBufferPointer(start: network.block + lentStart, count: min(limit, lentEnd - lentStart))
+      let bytes = unsafe UnsafeRawBufferPointer(
+        start: network.block + lentStart, count: min(limit, lentEnd - lentStart))
       take(bytes.count)
       return unsafe LentBytes(bytes)
     }
@@ -351,8 +352,7 @@ import Synchronization
     if lentEnd > lentStart {
       lentStart += count
       if lentStart == lentEnd {
-        lentStart = 0
-        lentEnd = 0
+        (lentStart, lentEnd) = (0, 0)
       }
     } else {
       heldStart += count
@@ -387,8 +387,7 @@ import Synchronization
 
   private func letGo() {
     if heldEnd > 0 { held = [] }
-    heldStart = 0
-    heldEnd = 0
+    (heldStart, heldEnd) = (0, 0)
   }
 
   /// Copies what is lent behind what is held.
@@ -401,8 +400,7 @@ import Synchronization
     unsafe held.append(
       contentsOf: UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
     heldEnd = held.count
-    lentStart = 0
-    lentEnd = 0
+    (lentStart, lentEnd) = (0, 0)
   }
 
   /// Puts bytes before all that is there. Who waits gets them.
@@ -481,7 +479,6 @@ import Synchronization
 
   /// Nothing is told to callbacks within a call of their owner's.
   private func deliverLater() { core.tell { self.deliver() } }
-
   /// Tells the callbacks what is there, and the end behind it.
   private func deliver() {
     if let callbacks, isReady { callbacks.receive(lend(.max)) }
@@ -498,14 +495,5 @@ import Synchronization
     let callbacks = callbacks
     self.callbacks = nil
     _ = consume callbacks
-  }
-}
-
-extension [UInt8] {
-  /// Copies in one go.
-  @inline(__always)
-  init(copying bytes: UnsafeRawBufferPointer, first count: Int) {
-    let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
-    unsafe self.init(UnsafeBufferPointer(start: start, count: Swift.min(bytes.count, count)))
   }
 }

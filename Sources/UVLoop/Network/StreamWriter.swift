@@ -1,3 +1,5 @@
+// The file is long because the queue, the state and the slice that is under way change together.
+
 import Synchronization
 
 // open ──a write is cut──▶ torn        open ──finishWriting──▶ finishing ──▶ finished
@@ -239,7 +241,8 @@ import Synchronization
       }
       if !write.isTried {
         do throws(UVError) {
-          let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in unsafe try transport.tryWrite(parts) }
+          let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in unsafe try transport.tryWrite(parts)
+          }
           if sent > 0 {
             advance(write, sent)
             continue

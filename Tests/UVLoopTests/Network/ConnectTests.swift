@@ -152,7 +152,9 @@ import Testing
         var options = ByteStream.Options()
         options.localAddress = .loopback(port: 0)
         // From an address of IPv4 there is no way to one of IPv6.
-        let addresses: [SocketAddress] = [.loopback(port: 1, family: .ipv6), .loopback(port: 1), try .ip("127.0.0.2", port: 2)]
+        let addresses: [SocketAddress] = [
+          .loopback(port: 1, family: .ipv6), .loopback(port: 1), try .ip("127.0.0.2", port: 2),
+        ]
         let error = await #expect(throws: UVError.self) {
           _ = try await Connecting(loop.core, to: addresses, options).stream()
         }
@@ -161,7 +163,8 @@ import Testing
         let message = error?.message ?? ""
         let parts = message.split(separator: ";")
         #expect(parts.count == 3, "\(message)")
-        #expect(parts.first?.contains("[::1]:1") == true && parts.first?.contains("invalid argument") == true, "\(message)")
+        #expect(
+          parts.first?.contains("[::1]:1") == true && parts.first?.contains("invalid argument") == true, "\(message)")
         #expect(message.contains("127.0.0.1:1") && message.contains("127.0.0.2:2"), "\(message)")
       }
     }
@@ -248,7 +251,11 @@ import Testing
         let silent = try SilentListener(on: isUnix ? .unix(path) : .ipv4())
         let address = try silent.address
         let connect: @Sendable () async throws -> Void = {
-          if isUnix { _ = try await loop.connect(to: .unix(path)) } else { _ = try await loop.connect(to: .address(address)) }
+          if isUnix {
+            _ = try await loop.connect(to: .unix(path))
+          } else {
+            _ = try await loop.connect(to: .address(address))
+          }
         }
         let outside = Task { try await connect() }
         let inside = loop.task { _ in try await connect() }

@@ -48,7 +48,8 @@ import Testing
   }
 
   #if os(Linux)
-    @Test func `a listener whose queue is full makes a connect wait, and it succeeds when there is room`() async throws {
+    @Test func `a listener whose queue is full makes a connect wait, and it succeeds when there is room`() async throws
+    {
       try await withSocketPath { path in
         try await withTestLoop { loop, _ in
           let silent = try SilentListener(on: .unix(path))

@@ -37,7 +37,8 @@ import Testing
     "", "tcp:", "tcp://", "tcp://:80", "tcp://host", "tcp://host:", "tcp://host:http", "tcp://host:65536",
     "tcp://host:-1", "tcp://host:+80", "tcp://host: 80", "tcp://::1:80", "tcp://[::1]", "tcp://[::1:80",
     "tcp://[host]:80", "tcp://[127.0.0.1]:80", "tcp://host:80/", "tcp://host/path:80", "http://host:80", "host:80",
-    "127.0.0.1:80", "TCP://host:80", " tcp://host:80", "unix", "unix:", "unix:/a\0b", "/run/greet.sock", "udp://host:80",
+    "127.0.0.1:80", "TCP://host:80", " tcp://host:80", "unix", "unix:", "unix:/a\0b", "/run/greet.sock",
+    "udp://host:80",
   ])
   func `what names no endpoint is refused with a sentence that shows it`(_ text: String) throws {
     let error = #expect(throws: UVError.self) { _ = try AnyEndpoint.text(text) }

@@ -105,7 +105,9 @@ import Testing
     try await onTestStream(StreamSetting(kind: .tcp, isInline: true)) { loop, stream, peer in
       try peer.shutdownWriting()
       #expect(try await stream.read() == nil)
-      let writing = loop.task { _ in try await errorCode { try await stream.write([UInt8](repeating: 1, count: 32 << 20)) } }
+      let writing = loop.task { _ in
+        try await errorCode { try await stream.write([UInt8](repeating: 1, count: 32 << 20)) }
+      }
       await expectEventually { stream.queuedBytes > 0 }
       peer.reset()
       await stream.closeGracefully(within: .seconds(100_000))

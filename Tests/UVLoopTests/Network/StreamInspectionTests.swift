@@ -16,7 +16,9 @@ import Testing
       #expect(open.kind == "TCPStream" && open.peerAddress == "127.0.0.1:\(peer.port)")
       #expect(open.localAddress == stream.localAddress?.description && open.queuedBytes == 0)
       let text = loop.snapshot().description
-      #expect(text.contains("streams: 1 (TCPStream \(open.localAddress ?? "") > 127.0.0.1:\(peer.port), read from)"), "\(text)")
+      #expect(
+        text.contains("streams: 1 (TCPStream \(open.localAddress ?? "") > 127.0.0.1:\(peer.port), read from)"),
+        "\(text)")
 
       try accepted.sendAll("hello")
       #expect(try await reader.value == Array("hello".utf8))

@@ -24,9 +24,10 @@ import Testing
     }
 
     func run(
-      _ body: @Sendable (
-        _ loop: isolated EventLoop, _ stream: ByteStream, _ transport: ScriptedTransport
-      ) async throws -> Void
+      _ body:
+        @Sendable (
+          _ loop: isolated EventLoop, _ stream: ByteStream, _ transport: ScriptedTransport
+        ) async throws -> Void
     ) async throws {
       var options = ByteStream.Options()
       if self == .timedOut { options.timeouts.write = .seconds(1) }

@@ -34,7 +34,8 @@ import Testing
           var random = SplitMix(seed: UInt64(writer))
           for number in UInt16(0)..<1_000 {
             let body = [UInt8](repeating: writer, count: Int.random(in: 0...600, using: &random))
-            try await stream.writeFrame([writer, UInt8(number >> 8), UInt8(number & 255)] + body, lengthPrefix: .uint16)
+            try await stream.writeFrame(
+              [writer, UInt8(number >> 8), UInt8(number & 255)] + body, lengthPrefix: .uint16)
           }
         }
       }
@@ -110,7 +111,9 @@ import Testing
     }
   }
 
-  @Test func `L-12 what is taken at once is not begun again, and the rest is tried again after each slice`() async throws {
+  @Test func `L-12 what is taken at once is not begun again, and the rest is tried again after each slice`()
+    async throws
+  {
     try await onScriptedStream { loop, stream, transport in
       let bytes = Pattern(seed: 8).bytes(count: 200_000)
       transport.room = 10_000
@@ -160,7 +163,8 @@ import Testing
     }
   }
 
-  @Test func `a lent buffer is written as far as it was filled, and not at all where the filling throws`() async throws {
+  @Test func `a lent buffer is written as far as it was filled, and not at all where the filling throws`() async throws
+  {
     struct Failure: Error, Equatable {}
     try await onScriptedStream { loop, stream, transport in
       transport.room = .max
