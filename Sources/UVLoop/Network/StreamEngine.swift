@@ -107,6 +107,7 @@ extension RequestKind {
   }
 
   final func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
+    if isGone { throw goneError("tryRead") }
     guard let descriptor else { throw closedError("tryRead", state.closer ?? .owner) }
     let count = unsafe Socket.read(descriptor, into: room)
     if count == Int(UV_EAGAIN.rawValue) { return nil }
@@ -268,6 +269,7 @@ extension RequestKind {
 
   override final func willClose() {
     look()
+    isFresh = false
     isStarted = false
     let sink = sink.take()
     if case .loop? = state.closer { sink?.closed(closedError("close", .loop)) }
