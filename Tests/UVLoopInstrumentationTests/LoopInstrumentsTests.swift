@@ -44,6 +44,7 @@ import UVLoopInstrumentation
     }
     let values = [
       metrics.turns, metrics.jobs, metrics.posts, metrics.wakes, metrics.timersFired, metrics.callbacks,
+      metrics.bytesRead, metrics.bytesWritten, metrics.connectionsAccepted, metrics.acceptBackOffs,
     ]
     #expect(Self.counters.map { backend.counterTotal(label: "uvloop_\($0)") } == values.map(Int64.init))
     #expect(metrics.timersFired == 3)

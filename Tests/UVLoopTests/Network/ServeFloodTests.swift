@@ -76,44 +76,6 @@ import Testing
     }
   }
 
-  @Test func `L-87 idle connections with their tasks take little memory, and no turn of the loop`() async {
-    await #expect(processExitsWith: .success) {
-      try await warmUpProcess()
-      try await withTestLoop { loop, _ in
-        let listener = try await loop.listen(on: .loopback(port: 0))
-        let server = Task {
-          try await listener.serve { _, stream in
-            while try await stream.read({ bytes in bytes.byteCount }) != nil { try await stream.write([1]) }
-          }
-        }
-        let count = 500
-        var peers: [PlainSocket] = []
-        peers.reserveCapacity(count + 10)
-        func connect() throws {
-          let peer = try PlainSocket(connectingTo: listener.address.plain)
-          try peer.sendAll([1])
-          _ = try peer.receive(exactly: 1)
-          peers.append(peer)
-        }
-        for _ in 0..<10 { try connect() }
-        let before = Process.allocatedBytes
-        for _ in 0..<count { try connect() }
-        #expect(listener.statistics.open == count + 10)
-        if let before, let after = Process.allocatedBytes {
-          #expect((after - before) / count < 4_096 * (Sanitizer.isAddress ? 4 : 1), "\((after - before) / count) bytes")
-        }
-        await expectEventually { loop.isAsleep }
-        let turns = await loop.run { loop in loop.turns }
-        try await Task.sleep(for: .seconds(1))
-        #expect(await loop.run { loop in loop.turns } - turns <= 2)
-
-        listener.close()
-        for peer in peers { peer.close() }
-        try await server.value
-      }
-    }
-  }
-
   // MARK: - Connections that are lost on the way
 
   @Test func `L-63 a connection of which no stream can be made is counted, told of, and ends nothing`() async {
