@@ -66,10 +66,12 @@ extension LoopCore {
   /// - Returns: The status, zero or more.
   func request(
     _ kind: RequestKind, _ type: uv_req_type, _ call: StaticString, keeping buffers: (any AnyObject & Sendable)? = nil,
-    isAbandonable: Bool = false, isolation: isolated (any Actor)? = #isolation, unwanted: (@Sendable (Int32) -> Void)? = nil,
+    isAbandonable: Bool = false, isolation: isolated (any Actor)? = #isolation,
+    unwanted: (@Sendable (Int32) -> Void)? = nil,
     _ start: @escaping AwaitedRequest.Start
   ) async throws -> Int32 {
-    let request = unsafe AwaitedRequest(kind, type, on: self, keeping: buffers, isAbandonable: isAbandonable, unwanted: unwanted, start)
+    let request = unsafe AwaitedRequest(
+      kind, type, on: self, keeping: buffers, isAbandonable: isAbandonable, unwanted: unwanted, start)
     let status = Int32(try await LoopWait(.request, on: self, owner: request).value("\(call)"))
     try check(status, "\(call)")
     return status

@@ -56,7 +56,8 @@ extension EventLoop {
 //   detached    the body has ended
 
 /// One body with a limit. `token` belongs to the loop's thread.
-@safe final class TimeLimit: LoopDeadline, @unchecked Sendable {  // Holds because of the line above, and `word` guards `task`.
+// Holds because of the line above, and `word` guards `task`.
+@safe final class TimeLimit: LoopDeadline, @unchecked Sendable {
   enum Cause: UInt8, AtomicRepresentable { case none, expired, closed }
 
   private enum Phase: UInt8, AtomicRepresentable { case idle, doomed, attached, cancelling, cancelled, detached }

@@ -103,9 +103,10 @@ import Testing
 /// Like `onTestLoop`, with a stream over a scripted transport, which is closed afterwards.
 func onScriptedStream(
   time: EventLoop.Time = .real, options: ByteStream.Options = .init(),
-  _ body: @Sendable (
-    _ loop: isolated EventLoop, _ stream: ByteStream, _ transport: ScriptedTransport
-  ) async throws -> Void
+  _ body:
+    @Sendable (
+      _ loop: isolated EventLoop, _ stream: ByteStream, _ transport: ScriptedTransport
+    ) async throws -> Void
 ) async throws {
   try await onTestLoop(time: time) { loop, _ in
     let transport = ScriptedTransport(on: loop)
