@@ -1,5 +1,4 @@
 import CCounting
-import Glibc
 import UVLoop
 
 extension Count {
@@ -41,12 +40,6 @@ extension Count {
       try await client.write([0])
       _ = try await copying.value
 
-      let accepted = try await allocations {
-        let socket = connected(to: port)
-        try await listener.accept().close()
-        close(socket)
-      }
-      ledger.enter("accept and close", "allocations", accepted, atMost: 6)
       client.close()
       server.close()
       listener.close()
@@ -61,21 +54,5 @@ extension Count {
   private static func borrow(_ loop: isolated EventLoop, _ stream: TCPStream, _ message: [UInt8]) async throws {
     _ = try stream.tryWrite(message.span.bytes, isolation: loop)
     _ = try await stream.read { $0.byteCount }
-  }
-
-  /// A plain socket, for which this process allocates nothing.
-  private static func connected(to port: UInt16) -> Int32 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    let status = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    precondition(status == 0, "connect failed with errno \(errno)")
-    return descriptor
   }
 }
