@@ -23,7 +23,7 @@ struct UVHello: ParsableCommand {
       """,
     subcommands: [
       Hello.self, Threads.self, Timers.self, Wake.self, Offload.self, Deadlock.self, CountSignals.self, Sync.self,
-      Inspect.self,
+      Inspect.self, Echo.self, Fetch.self,
     ])
 
   @OptionGroup var format: FormatOptions
@@ -48,7 +48,7 @@ struct UVHello: ParsableCommand {
   func run() throws {
     let commands = [
       "hello", "threads", "timers", "wake", "offload", "deadlock", "signals --send", "sync",
-      "inspect --once",
+      "inspect --once", "echo \(Echo.example)", "fetch \(Fetch.example)",
     ]
     let scenes = try commands.map { try (command: $0, scene: scene($0)) }
     for (_, scene) in scenes { try scene.prepare() }

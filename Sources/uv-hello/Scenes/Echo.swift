@@ -1,0 +1,128 @@
+import ArgumentParser
+import UVLoop
+
+/// A server that sends back what comes. Ctrl-C stops it from accepting, and lets connections end; a second one does what
+/// it always does.
+struct Echo: Scene {
+  static let name = "echo"
+  static let title = "A server, and the connections that it has"
+  static let example = "--port 0 --clients 3 --for 300ms --every 100ms"
+
+  @Option(in: 0...65_535, "The port to listen at; 0 for one that the system chooses") var port = 7_000
+  @Option(help: .init("Listen at a Unix socket instead.", valueName: "path")) var unix: String?
+  @Option(in: 0...1_000, "How many clients to run in this program") var clients = 0
+  @Option(name: .customLong("for"), in: "100ms"..."24h", "How long to serve") var length: Span = "24h"
+  @Option(in: "20ms"..."1m", "How often to say what has come") var every: Span = "1s"
+  @OptionGroup var format: FormatOptions
+
+  /// They end the serving, and the program after it.
+  var countsInterrupts: Bool { true }
+
+  func play(on loop: EventLoop, _ output: Output) throws {
+    try loop.runBlocking { loop in
+      let endpoint = try unix.map { AnyEndpoint(try .unix($0)) } ?? AnyEndpoint(.loopback(port: UInt16(port)))
+      let listener = try await loop.listen(on: endpoint)
+      let tally = Tally(on: loop)
+      let server = loop.task(name: "server") { _ in
+        try await listener.serve { _, stream in
+          for try await bytes in stream {
+            await tally.count(bytes.count)
+            try await stream.write(bytes)
+          }
+        }
+      }
+      let report = loop.task(name: "report") { loop in try await self.report(listener, tally, loop, output) }
+      let target = try AnyEndpoint(of: listener)
+      let clients = (0..<clients).map { number in
+        loop.task(name: "client \(number + 1)") { loop in try await talk(to: target, loop) }
+      }
+
+      let ending = try await waitForTheEnd(listener, loop, output)
+      for client in clients { client.cancel() }
+      for client in clients {
+        do { try await client.value } catch is CancellationError {}
+      }
+      await listener.drain(within: .seconds(2))
+      report.cancel()
+      try await report.value
+      try await server.value
+      output.fact("ended by", .text(ending))
+      output.fact("connections", .number(listener.statistics.accepted))
+      output.fact("bytes sent back", .number(await tally.bytes))
+      output.fact("left open", .number(listener.statistics.open))
+    }
+  }
+
+  private func waitForTheEnd(
+    _ listener: Listener<ByteStream>, _ loop: isolated EventLoop, _ output: Output
+  ) async throws -> String {
+    // Watches until this function returns.
+    var signals = try loop.signals(.interrupt, .terminate).makeAsyncIterator()
+    output.fact("listening on", .text("\(listener.address)"))
+    do {
+      return try await loop.withTimeout(length.duration) {
+        guard let signal = try await signals.next(isolation: loop) else { throw CancellationError() }
+        output.overwriteEcho()
+        return "\(signal)"
+      }
+    } catch let error as UVError where error.code == .timedOut {
+      return "the time of \(length)"
+    }
+  }
+
+  /// A row for each moment at which something has changed, until its task is cancelled.
+  private func report(
+    _ listener: Listener<ByteStream>, _ tally: Tally, _ loop: isolated EventLoop, _ output: Output
+  ) async throws {
+    let start = loop.clock.now
+    var (before, seen) = (start, (bytes: 0, statistics: listener.statistics))
+    for try await _ in try loop.ticks(every: every.duration) {
+      let (now, statistics, bytes) = (loop.clock.now, listener.statistics, await tally.bytes)
+      let rate = Double(bytes - seen.bytes) / (before.duration(to: now) / .seconds(1))
+      if bytes != seen.bytes || statistics != seen.statistics {
+        output.row(
+          "traffic",
+          [
+            "after": .time(start.duration(to: now)), "open": .number(statistics.open),
+            "accepted": .number(statistics.accepted), "bytes so far": .number(bytes),
+            "bytes a second": .number(Int(rate)),
+          ])
+      }
+      (before, seen) = (now, (bytes, statistics))
+    }
+  }
+}
+
+/// Sends and receives until its task is cancelled.
+private func talk(to endpoint: AnyEndpoint, _ loop: EventLoop) async throws {
+  let stream = try await loop.connect(to: endpoint, timeout: .seconds(5))
+  defer { stream.close() }
+  let question = (0..<4_096).map { UInt8(truncatingIfNeeded: $0) }
+  while true {
+    try await stream.write(question)
+    let answer = try await stream.read(exactly: question.count)
+    if answer != question { throw ValidationError("the answer differs from what was sent.") }
+  }
+}
+
+/// Lives on the loop, as the handlers do: to count there makes no hop.
+private actor Tally: LoopActor {
+  nonisolated let loop: EventLoop
+  private(set) var bytes = 0
+
+  init(on loop: EventLoop) { self.loop = loop }
+
+  func count(_ more: Int) { bytes += more }
+}
+
+extension AnyEndpoint {
+  /// Where a listener can be reached.
+  init(of listener: Listener<ByteStream>) throws {
+    let address = listener.address
+    if let path = address.path {
+      self.init(try UnixEndpoint.unix(path))
+    } else {
+      self.init(try TCPEndpoint.address(address))
+    }
+  }
+}
