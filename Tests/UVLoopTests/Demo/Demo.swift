@@ -18,9 +18,12 @@ enum Demo {
   /// What its standard output is.
   enum Destination { case pipe, terminal }
 
-  /// - Parameter react: What to do when it has written this line; it is asked for every line, until it answers.
+  /// - Parameters:
+  ///   - input: The path of what it reads.
+  ///   - react: What to do when it has written this line; it is asked for every line, until it answers.
   static func run(
-    _ arguments: [String], environment: [String: String] = [:], to destination: Destination = .pipe,
+    _ arguments: [String], environment: [String: String] = [:], input: String = "/dev/null",
+    to destination: Destination = .pipe,
     react: @escaping @Sendable (Substring) -> Reaction? = { _ in nil }
   ) async throws -> Outcome {
     let settings = ProcessInfo.processInfo.environment
@@ -31,7 +34,7 @@ enum Demo {
     return try await withScratchFolder { folder in
       do {
         return try await onPlainThread(within: .seconds(120)) {
-          try finish(arguments, settings, errorsTo: "\(folder)/errors", destination, react) { child.value = $0 }
+          try finish(arguments, settings, input, errorsTo: "\(folder)/errors", destination, react) { child.value = $0 }
         }
       } catch {
         child.value?.kill(SIGKILL)
@@ -42,8 +45,8 @@ enum Demo {
 
   /// Starts it, tells which process it is, and reads until it ends.
   private static func finish(
-    _ arguments: [String], _ environment: [String], errorsTo path: String, _ destination: Destination,
-    _ react: (Substring) -> Reaction?, _ tell: (ChildProcess?) -> Void
+    _ arguments: [String], _ environment: [String], _ input: String, errorsTo path: String,
+    _ destination: Destination, _ react: (Substring) -> Reaction?, _ tell: (ChildProcess?) -> Void
   ) throws -> Outcome {
     let (child, reader) = try ChildProcess.startingAlone {
       let errors = unsafe open(path, O_WRONLY | O_CREAT, 0o600)
@@ -53,7 +56,8 @@ enum Demo {
       defer { Posix.close(writer) }
       _ = fcntl(reader, F_SETFD, FD_CLOEXEC)
       let child = try ChildProcess(
-        "\(SwiftCompiler.productsFolder)/uv-hello", arguments, environment: environment, output: writer, errors: errors)
+        "\(SwiftCompiler.productsFolder)/uv-hello", arguments, environment: environment, input: input, output: writer,
+        errors: errors)
       return (child, reader)
     }
     tell(child)

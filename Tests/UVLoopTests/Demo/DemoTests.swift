@@ -10,6 +10,7 @@ import Testing
     ["wake", "--threads", "2", "--sends", "50"], ["offload", "--jobs", "3", "--block", "20ms"], ["deadlock"],
     ["deadlock", "--workers", "1"], ["signals", "--send"], ["signals", "--within", "20ms"],
     ["sync", "--block", "60ms"], ["inspect", "--once"], ["inspect", "--for", "300ms", "--every", "50ms"],
+    ["echo", "--port", "0", "--clients", "2", "--for", "200ms", "--every", "50ms"], ["fetch", "--say", "hello"],
   ]
 
   @Test(arguments: [[]] + scenes)
@@ -55,6 +56,9 @@ import Testing
     (["inspect", "--stall", "1ms"], "'--stall <time>': it must be a time from 150ms to 2s"),
     (["inspect", "--for", "soon"], "'--for <time>': it must be a time from 100ms to 24h"),
     (["sync", "--block", "-1s"], "'--block <time>': it must be a time from 1ms to 1m"),
+    (["echo", "--port", "65536"], "'--port <number>': it must be a whole number from 0 to 65535"),
+    (["fetch", "nowhere"], "'<host:port>': it must be a host and a port, such as localhost:7000"),
+    (["fetch"], "there must be a host:port, or a text to '--say'"),
     (["threads", "--colour"], "Unknown option '--colour'"), (["dance"], "Unexpected argument 'dance'"),
   ])
   func `bad usage ends with 64 and says why on standard error only`(_ arguments: [String], _ reason: String)

@@ -21,13 +21,16 @@ struct ChildProcess: Sendable {
   /// waits for its end, too.
   static func startingAlone<R>(_ body: () throws -> R) rethrows -> R { try starting.withLock(body) }
 
-  /// Starts it with nothing to read, and with every signal as it is for a program that a shell starts. It closes none of
-  /// the descriptors: they are the caller's.
-  init(_ program: String, _ arguments: [String], environment: [String], output: Int32, errors: Int32) throws {
+  /// Starts it with a file to read, which is empty unless there is another, and with every signal as it is for a program
+  /// that a shell starts. It closes none of the descriptors: they are the caller's.
+  init(
+    _ program: String, _ arguments: [String], environment: [String], input: String = "/dev/null", output: Int32,
+    errors: Int32
+  ) throws {
     var (actions, attributes) = unsafe (posix_spawn_file_actions_t(), posix_spawnattr_t())
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+    unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO)
 

@@ -1,0 +1,118 @@
+import Foundation
+import Testing
+
+@testable import UVLoop
+
+/// `uv-hello echo` and `uv-hello fetch`, with peers that are not of the library.
+@Suite(.sideBySide) struct NetworkSceneTests {
+  /// Where a server says that it listens.
+  private static func port(_ line: Substring) -> UInt16? {
+    line.hasPrefix("   listening on") ? line.split(separator: ":").last.flatMap { UInt16($0) } : nil
+  }
+
+  @Test func `echo sends back what comes, and ends at an interrupt`() async throws {
+    let answer = Shared<[UInt8]>([])
+    let run = try await Demo.run(["echo", "--port", "0"]) { line in
+      guard let port = Self.port(line) else { return nil }
+      if let client = try? PlainSocket(connectingTo: .ipv4(port: port)) {
+        try? client.sendAll("hello")
+        try? client.shutdownWriting()
+        answer.value = (try? client.receiveAll()) ?? []
+      }
+      return .interrupt
+    }
+    #expect(answer.value == Array("hello".utf8))
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(run.lines.contains("   ended by            SIGINT"))
+    #expect(run.lines.contains("   connections         1"))
+    #expect(run.lines.contains("   bytes sent back     5"))
+  }
+
+  @Test func `echo waits for a connection that is open, and drops it after two seconds`() async throws {
+    let open = Shared<PlainSocket?>(nil)
+    let start = ContinuousClock.now
+    let run = try await Demo.run(["echo", "--port", "0"]) { line in
+      guard let port = Self.port(line) else { return nil }
+      let client = try? PlainSocket(connectingTo: .ipv4(port: port))
+      try? client?.sendAll("hello")
+      _ = try? client?.receive(exactly: 5)
+      open.value = client
+      return .interrupt
+    }
+    #expect(start.duration(to: .now) >= .seconds(2))
+    #expect(run.status == 0)
+    #expect(run.lines.contains("   left open           0"))
+    let client = try #require(open.value)
+    #expect(try await onPlainThread { try client.receive() } == [])
+  }
+
+  @Test func `echo listens at a path, which is gone afterwards`() async throws {
+    try await withSocketPath { path in
+      let run = try await Demo.run(["echo", "--unix", path]) { line in
+        guard line.hasPrefix("   listening on") else { return nil }
+        let client = try? PlainSocket(connectingTo: .unix(path))
+        try? client?.sendAll("hello")
+        _ = try? client?.receive(exactly: 5)
+        return .interrupt
+      }
+      #expect(run.status == 0)
+      #expect(run.lines.contains("   bytes sent back     5"))
+      #expect(!FileManager.default.fileExists(atPath: path))
+    }
+  }
+
+  @Test func `echo says that a port is taken`() async throws {
+    let other = try PlainListener()
+    let run = try await Demo.run(["echo", "--port", "\(other.port)"])
+    #expect(run.status == 1)
+    #expect(run.errors.contains("EADDRINUSE"), "\(run.errors)")
+  }
+
+  @Test func `fetch sends standard input, says that it has ended, and prints the answer`() async throws {
+    let listener = try PlainListener()
+    async let heard = onPlainThread {
+      let client = try listener.accept()
+      // All up to the end, which comes while the client still reads.
+      let bytes = try client.receiveAll()
+      try client.sendAll("an answer\nin two lines")
+      return String(decoding: bytes, as: UTF8.self)
+    }
+    let run = try await withScratchFolder { folder in
+      try "one\ntwo\n".write(toFile: "\(folder)/input", atomically: true, encoding: .utf8)
+      return try await Demo.run(["fetch", "127.0.0.1:\(listener.port)"], input: "\(folder)/input")
+    }
+    #expect(try await heard == "one\ntwo\n")
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(run.lines.contains("   an answer"))
+    #expect(run.lines.contains("   in two lines"))
+    #expect(run.lines.contains("   sent                8 bytes"))
+    #expect(run.lines.contains("   received            22 bytes"))
+  }
+
+  @Test func `fetch ends with the peer, though its input goes on`() async throws {
+    let listener = try PlainListener()
+    async let server: Void = onPlainThread { try listener.accept().sendAll("goodbye\n") }
+    let run = try await withScratchFolder { folder in
+      // Open for both, a named pipe has no end.
+      let path = "\(folder)/pipe"
+      #expect(unsafe mkfifo(path, 0o600) == 0)
+      let pipe = unsafe open(path, O_RDWR)
+      defer { Posix.close(pipe) }
+      return try await Demo.run(["fetch", "127.0.0.1:\(listener.port)"], input: path)
+    }
+    try await server
+    #expect(run.status == 0)
+    #expect(run.lines.contains("   goodbye"))
+  }
+
+  @Test func `fetch says that nobody listens`() async throws {
+    let listener = try PlainListener()
+    let port = listener.port
+    listener.close()
+    let run = try await Demo.run(["fetch", "127.0.0.1:\(port)"])
+    #expect(run.status == 1)
+    #expect(run.errors.contains("ECONNREFUSED"), "\(run.errors)")
+  }
+}
