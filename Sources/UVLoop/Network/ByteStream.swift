@@ -79,14 +79,16 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
 
   // MARK: - Facts
 
-  /// This end of the connection, as it was when the stream was made; nil if it has no address, as a pipe.
+  /// This end of the connection, as it was when the stream was made; nil if it is no socket. That of a Unix socket has
+  /// no name where nobody has given it one, as on the side that connects.
   ///
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_tcp_getsockname`, `uv_pipe_getsockname`.
   public final var localAddress: SocketAddress? { core.addresses.local }
 
-  /// The other end of the connection, as it was when the stream was made; nil if it has no address, as a pipe.
+  /// The other end of the connection, as it was when the stream was made; nil if it is no socket. That of a Unix socket
+  /// has no name where nobody has given it one, as on the side that connects.
   ///
   /// > Isolation: Ask from anywhere.
   ///
