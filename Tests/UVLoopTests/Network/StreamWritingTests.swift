@@ -169,7 +169,7 @@ import Testing
     try await onScriptedStream { loop, stream, transport in
       transport.room = .max
       try await stream.write(capacity: 100) { buffer in
-        for number in UInt8(0)..<10 { buffer.append(number, as: UInt8.self) }
+        for number in UInt8(0)..<10 { unsafe buffer.append(number, as: UInt8.self) }
       }
       #expect(transport.taken == Array(0..<10))
       var capacity = -1

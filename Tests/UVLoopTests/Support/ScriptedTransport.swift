@@ -67,7 +67,7 @@ import Testing
   func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
     precondition(write == nil && !isClosed && !isFinished, "A write was tried where none may be.")
     var count = 0
-    for part in unsafe parts {
+    for unsafe part in unsafe parts {
       let piece = unsafe part.prefix(room)
       unsafe taken.append(contentsOf: piece)
       count += unsafe piece.count
