@@ -67,8 +67,8 @@ import Testing
   func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
     precondition(write == nil && !isClosed && !isFinished, "A write was tried where none may be.")
     var count = 0
-    for unsafe part in unsafe parts {
-      let piece = unsafe part.prefix(room)
+    for index in parts.indices {
+      let piece = unsafe parts[index].prefix(room)
       unsafe taken.append(contentsOf: piece)
       count += unsafe piece.count
       room -= unsafe piece.count
