@@ -10,7 +10,7 @@
 
 /// A listening socket of the test's own, for what connects by the library.
 ///
-/// `accept` blocks the thread, for ten seconds at most. It is closed when it goes away, and the path of a Unix
+/// `accept` blocks the thread, for a minute at most. It is closed when it goes away, and the path of a Unix
 /// socket is removed.
 final class PlainListener: @unchecked Sendable {  // Holds because one thread at a time uses it.
   private(set) var descriptor: Int32
