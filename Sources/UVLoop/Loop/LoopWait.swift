@@ -74,8 +74,9 @@ protocol WaitOwner: AnyObject, Sendable {
   private nonisolated(unsafe) var hasBegun = false  // Holds because it belongs to the loop's thread.
   /// Whether a task waits at it, or is about to go on.
   private nonisolated(unsafe) var isInUse = false  // Holds because it belongs to the task that waits.
-  /// Whether a message to the loop may end it, and come late: its task was cancelled on another thread.
-  private nonisolated(unsafe) var isMessaged = false  // Holds because its task asks when the handler has returned.
+  /// Whether a message to the loop may end it, and come late: its task was cancelled on another thread. Any thread may
+  /// say so; its task asks when the handler of its cancellation has returned.
+  private nonisolated let isMessaged = Atomic(false)
   /// Whether the scope has it.
   private nonisolated(unsafe) var isInScope = false  // Holds because it belongs to the loop's thread.
   /// The scope in which it was waited for last: most likely the next one's too.
@@ -193,7 +194,7 @@ extension LoopWait {
   static func renew(
     _ wait: LoopWait?, _ kind: WaitKind, on core: LoopCore, owner: any WaitOwner, _ argument: Int64
   ) -> LoopWait {
-    guard let wait, unsafe !(wait.isMessaged || wait.isInUse) else {
+    guard let wait, unsafe !(wait.isMessaged.load(ordering: .relaxed) || wait.isInUse) else {
       return LoopWait(kind, on: core, owner: owner, argument)
     }
     unsafe wait.parameter = argument
@@ -248,7 +249,7 @@ extension LoopWait {
 
   /// In `begin`, for a task that only lets the loop go round: behind what is queued.
   nonisolated func resumeLater() {
-    unsafe isMessaged = true
+    isMessaged.store(true, ordering: .relaxed)
     core.tell { self.resume() }
   }
 
@@ -287,7 +288,7 @@ extension LoopWait {
   /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and
   /// looks at what it waited at.
   nonisolated func cancel() {
-    if !core.isCurrent { unsafe isMessaged = true }
+    if !core.isCurrent { isMessaged.store(true, ordering: .relaxed) }
     let isTold = core.onLoop { if self.end(.cancelled) { self.callOff() } }
     // A loop that has ended has ended its waits too.
     if !isTold { end(.cancelled) }
