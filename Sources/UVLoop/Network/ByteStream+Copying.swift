@@ -58,14 +58,14 @@ extension StreamCore {
   /// Hands over what is there: how much of it has gone, and what has not.
   @inline(never)
   private func pass(to other: StreamCore) throws -> (sent: Int, rest: [UInt8]) {
-    if other.loop !== loop { return (0, reader.takeArray(.max)) }
-    let taken = try unsafe reader.withBytes { bytes in
+    if other.loop !== loop { return (0, reader.buffer.takeArray(.max)) }
+    let taken = try unsafe reader.buffer.withBytes { bytes in
       let sent = try unsafe other.writer.tryWrite(bytes, "copy")
       return unsafe (
         sent, sent == bytes.count ? [] : [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]), first: .max)
       )
     }
-    reader.take(taken.0 + taken.1.count)
+    reader.buffer.take(taken.0 + taken.1.count)
     return taken
   }
 }

@@ -62,10 +62,10 @@ extension StreamCore {
     if reader.isInUse || !writer.isIdle {
       throw UVError(.busy, call: call("detach"), "Somebody reads or writes. End that first.")
     }
-    if reader.heldCount > 0 {
+    if !reader.buffer.isEmpty {
       throw UVError(
         .busy, call: call("detach"),
-        "The stream holds \(reader.heldCount) bytes that were read ahead. Take them out first, with takeBuffered.")
+        "The stream holds \(reader.buffer.count) bytes that were read ahead. Take them out first, with takeBuffered.")
     }
     let descriptor = try check(Socket.duplicate(try descriptor("detach")), call("detach"))
     close()

@@ -62,7 +62,7 @@ extension ByteStream {
     if core.loop.isAtHome {
       try core.requirePositive(limit, "read")
       if try await !core.reader.waitForBytes(limit, "read") { return nil }
-      return core.reader.lend(limit)
+      return core.reader.buffer.lend(limit)
     }
     let bytes = try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) }
     return bytes.map { LentBytes($0, 0..<$0.count) }
@@ -89,7 +89,7 @@ extension ByteStream {
     if core.loop.isAtHome {
       try core.requirePositive(limit, "read")
       if try await !core.reader.waitForBytes(limit, "read") { return 0 }
-      return core.reader.append(to: &buffer, limit)
+      return core.reader.buffer.append(to: &buffer, limit)
     }
     let bytes = try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) } ?? []
     buffer += bytes
@@ -144,7 +144,7 @@ extension ByteStream {
   /// > Isolation: On its loop only; nothing else compiles.
   public final func takeBuffered(isolation: isolated any LoopActor = #isolation) throws(UVError) -> [UInt8] {
     try core.requireOnLoop("takeBuffered")
-    return core.reader.takeHeld()
+    return core.reader.buffer.takeAll()
   }
 
   /// Reads by callbacks: calls `body` with whatever comes, on the loop, until the end.
@@ -196,7 +196,7 @@ extension StreamCore {
   func readArray(_ limit: Int) async throws -> [UInt8]? {
     try requirePositive(limit, "read")
     if try await !reader.waitForBytes(limit, "read") { return nil }
-    return reader.takeArray(limit)
+    return reader.buffer.takeArray(limit)
   }
 
   @inline(__always)
@@ -230,12 +230,9 @@ extension StreamCore {
   func tryRead(into buffer: inout [UInt8], _ limit: Int) throws(UVError) -> Int? {
     if limit <= 0 { throw notPositive(limit, "tryRead") }
     try reader.requireAlone("tryRead")
-    if reader.heldCount > 0 { return reader.append(to: &buffer, limit) }
-    switch reader.end {
-    case nil: break
-    case .end: return 0
-    case .failed(let error), .closed(let error): throw error.named(call("tryRead"))
-    }
+    if !reader.buffer.isEmpty { return reader.buffer.append(to: &buffer, limit) }
+    if let error = reader.failure("tryRead") { throw error }
+    if reader.hasEnded { return 0 }
     return try reader.readNow(into: &buffer, limit)
   }
 }

@@ -127,10 +127,12 @@ extension ByteStream {
     try await core.elsewhere("finishWriting") { [core] _ in try await core.finishWriting() }
   }
 
-  /// Ends the writing, reads and drops what still comes until the peer has ended its side too, and closes.
+  /// Ends the writing behind what is queued, and closes when the peer has ended its side too.
   ///
   /// So the peer gets all that was written. A plain ``close()`` with bytes unread makes the kernel reset the
-  /// connection, and that takes from the peer what it has not read yet (RFC 7230, section 6.6).
+  /// connection, and that takes from the peer what it has not read yet (RFC 7230, section 6.6). So from the beginning
+  /// what comes is read and dropped, unless a task reads it; a read behind such a gap throws
+  /// ``UVError/Code/handleClosed``.
   ///
   /// It throws nothing and never hangs: what fails, or takes longer than `limit`, ends in the close. What the stream
   /// holds itself is dropped.

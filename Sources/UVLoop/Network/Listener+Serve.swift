@@ -132,7 +132,7 @@ extension EventLoop {
         await stream.closeGracefully(within: closeTimeout)
       } catch {
         // The kernel sends a reset by itself where bytes are left in its own buffer.
-        stream.core.close(resetting: stream.core.reader.heldCount > 0)
+        stream.core.close(resetting: !stream.core.reader.buffer.isEmpty)
         if !(error is CancellationError) { listener.service.fail(stream.peerAddress, error) }
       }
     }

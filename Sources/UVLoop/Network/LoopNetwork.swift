@@ -71,15 +71,6 @@ import CLibUV
   }
 }
 
-/// The open listeners of a loop.
-final class LoopListeners {
-  private(set) var all: [ListenerCore] = []
-
-  func append(_ listener: ListenerCore) { all.append(listener) }
-
-  func remove(_ listener: ListenerCore) { all.removeAll { $0 === listener } }
-}
-
 /// The open streams of a loop, or its listeners. Changed on its thread, under its books.
 final class LoopMembers<Member: LoopMember> {
   private let books: BiasedLock

@@ -21,6 +21,8 @@ import Synchronization
   /// When it was made, in nanoseconds of the monotonic clock.
   let since = MonotonicClock.now()
   private let hasClosed = Atomic(false)
+  /// The same, of what only the loop's thread sees: the transport is closed.
+  private var isOver = false
   private let readLimit = Atomic<Int64>(.max)
   private let writeLimit = Atomic<Int64>(.max)
 
@@ -54,27 +56,23 @@ import Synchronization
   /// From any thread, any number of times.
   func close(resetting: Bool = false) {
     if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
-    loop.onLoop { self.closeNow(resetting) }
+    loop.onLoop { self.closeNow(.handleClosed, resetting: resetting) }
   }
 
-  private func closeNow(_ resetting: Bool) {
-    let error = StreamCore.closedError(.handleClosed, noun, loop, call("close"))
+  private func closeNow(_ code: UVError.Code, resetting: Bool) {
+    // The loop's shutdown may have come before a message from another thread.
+    if isOver { return }
+    isOver = true
     transport.close(resetting: resetting)
-    end(error)
-  }
-
-  /// The transport is closed, or was closed by the loop.
-  private func end(_ error: UVError) {
     loop.network.streams.remove(self)
-    writer.close(error)
-    reader.closed(error)
+    writer.close(code)
+    reader.close(code)
   }
 
   /// The loop's shutdown closes what is left.
   func closeByLoop() {
-    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
-    transport.close(resetting: false)
-    end(loop.closedError(call("close")))
+    hasClosed.store(true, ordering: .releasing)
+    closeNow(.loopClosed, resetting: false)
   }
 
   func releaseWaits() {

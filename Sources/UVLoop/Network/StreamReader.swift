@@ -1,4 +1,4 @@
-// The file is long because who waits, what is lent and what is held change together, with each byte.
+// The file is long because who waits, whether bytes flow and what has ended change together, with each byte.
 
 import Synchronization
 
@@ -8,10 +8,6 @@ import Synchronization
 // Reading goes on between two reads. When bytes have come and nobody wants them, the transport gets no room for them
 // and asks again before the poll; until then they stay where they are, in the kernel. So the kernel's buffer is the
 // buffer, and a loop of reads changes nothing in the kernel's set of watched descriptors.
-//
-// The bytes that a task waits for lie in the loop's block, which all of its streams share. They are lent to it until the
-// callback that brought them returns: a task that goes on at once takes them from there. What is not taken by then is
-// copied into the stream, before another one can read into the block.
 
 /// The reading side of a stream. Belongs to the loop's thread.
 // Holds because the waits call it on the loop's thread alone.
@@ -44,18 +40,13 @@ import Synchronization
   private var discarding: [() -> Void] = []
   /// Whether the transport knows that bytes are wanted.
   private var isFlowing = false
-  /// What of the loop's block is this stream's right now.
-  private var lentStart = 0
-  private var lentEnd = 0
-  /// What was read and not taken, and where it lies.
-  private var held: [UInt8] = []
-  private var heldStart = 0
-  private var heldEnd = 0
-  /// Counts how often bytes were put in front of others.
-  private var version = 0
+  /// What has come and was not taken.
+  let buffer: StreamBuffer
   /// Nil while bytes may come.
   private(set) var end: StreamEnd?
   private(set) var hasEnded = false
+  /// Whether the transport brings nothing more.
+  private(set) var isExhausted = false
   private var reset: UVError?
   private var budget = StreamBudget()
   private var limit: StreamLimit?
@@ -68,6 +59,7 @@ import Synchronization
     self.transport = transport
     self.noun = noun
     network = core.network
+    buffer = StreamBuffer(network)
     loopCounters = core.counters
   }
 
@@ -95,8 +87,8 @@ import Synchronization
   func waitForBytes(_ room: Int, _ name: StaticString) async throws -> Bool {
     try requireAlone(name)
     // To have it all without a wait is no reason to keep others from the loop.
-    if isReady || hasEnded, try !mayGoOn(name) { try await wait(0, name) }
-    while !isReady {
+    if !buffer.isEmpty || hasEnded, try !mayGoOn(name) { try await wait(0, name) }
+    while buffer.isEmpty {
       if hasEnded { return try !isOver(name) }
       try await wait(room, name)
     }
@@ -133,19 +125,17 @@ import Synchronization
 
   @inline(never)
   private func look(for scanner: inout StreamScanner, _ name: StaticString) throws -> StreamScanner.Answer {
-    if hasEnded, case .closed(let error) = end { throw error.named(call(name)) }
+    try requireOpen(name)
     let isWhole = if hasEnded, case .end = end { true } else { false }
-    let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: isWhole) }
+    let answer = unsafe buffer.withBytes { unsafe scanner.scan($0, version: buffer.version, hasEnded: isWhole) }
     if case .piece(let piece) = answer, !mayGoOn(piece.consumed) { return .turn }
     if case .more = answer {
       _ = try isOver(name)
       // What is lent is gone when more comes.
-      hold()
+      buffer.hold()
     }
     return answer
   }
-
-  private var isReady: Bool { lentEnd > lentStart || heldEnd > heldStart }
 
   /// Without a wait: whether the task may go on, or has to let the loop go round.
   @inline(never)
@@ -174,7 +164,10 @@ import Synchronization
 
   func requireOpen(_ name: StaticString) throws(UVError) {
     if !hasEnded { return }
-    if case .closed(let error) = end { throw error.named(call(name)) }
+    switch end {
+    case .dropped, .closed: if let error = failure(name) { throw error }
+    case nil, .end, .failed: break
+    }
   }
 
   func requireAlone(_ name: StaticString) throws(UVError) {
@@ -189,10 +182,17 @@ import Synchronization
   /// True at the end.
   @inline(never)
   func isOver(_ name: StaticString) throws -> Bool {
+    if let error = failure(name) { throw error }
+    return end != nil
+  }
+
+  /// What its calls throw from now on; nil while bytes may come, and at the peer's end.
+  func failure(_ name: StaticString) -> UVError? {
     switch end {
-    case nil: return false
-    case .end: return true
-    case .failed(let error), .closed(let error): throw error.named(call(name))
+    case nil, .end: nil
+    case .failed(let error): error.named(call(name))
+    case .dropped: UVError(.handleClosed, call: call(name), "closeGracefully is under way, and drops what comes.")
+    case .closed(let code): StreamCore.closedError(code, noun, core, call(name))
     }
   }
 
@@ -251,19 +251,18 @@ import Synchronization
   func received(_ count: Int) {
     add(count)
     limit?.note()
-    lentEnd = count
-    // Whoever waits for more has looked at what is held, and callbacks get that first.
-    if heldEnd > heldStart { hold() }
+    buffer.came(count)
     if callbacks != nil { return deliver() }
     resumeNow()
-    if lentEnd == lentStart { return }
-    if discarding.isEmpty { hold() } else { take(lentEnd - lentStart) }
+    if !buffer.isLent { return }
+    if isDropping { drop() } else { buffer.hold() }
   }
 
   func ended(_ error: UVError?) {
     let error = error ?? reset
     if end == nil { end = error.map(StreamEnd.failed) ?? .end }
     hasEnded = true
+    isExhausted = true
     isFlowing = false
     if callbacks != nil { deliver() } else { resumeNow() }
     finishDiscarding()
@@ -273,19 +272,21 @@ import Synchronization
   /// an end like any other.
   func wasReset(_ error: UVError) { reset = error }
 
+  func closed(_ error: UVError) { close(error.code) }
+
   /// From now on everything throws this.
-  func closed(_ error: UVError) {
+  func close(_ code: UVError.Code) {
     if case .closed = end { return }
-    end = .closed(error)
+    end = .closed(code)
     hasEnded = true
+    isExhausted = true
     isFlowing = false
     limit?.end()
     limit = nil
-    letGo()
-    (lentStart, lentEnd) = (0, 0)
+    buffer.removeAll()
     let callbacks = callbacks
     self.callbacks = nil
-    end(throwing: error)
+    if isAwaited, let error = failure("read") { end(throwing: error) }
     // It keeps this one.
     wait = nil
     finishDiscarding()
@@ -315,115 +316,17 @@ import Synchronization
     wait?.close()
   }
 
-  // MARK: - What is there
-
-  /// How many bytes the stream itself holds.
-  var heldCount: Int { heldEnd - heldStart + lentEnd - lentStart }
-
-  /// Looks at what is there. `body` must not come back here.
-  @inline(__always)
-  func withBytes<R, E>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
-    if lentEnd > lentStart {
-      return try unsafe body(UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
-    }
-    let (held, start) = (held, heldStart)
-    return try unsafe held.span.bytes.withUnsafeBytes { (bytes) throws(E) -> R in
-      try unsafe body(UnsafeRawBufferPointer(rebasing: bytes[start...]))
-    }
-  }
-
-  /// Takes the first bytes, and lends them. Whoever uses them may do with the stream what it likes.
-  @inline(__always)
-  func lend(_ limit: Int) -> LentBytes {
-    if lentEnd > lentStart {
-      // Nothing reads into the block before the callback has returned in which the task goes on.
-      let bytes = unsafe UnsafeRawBufferPointer(
-        start: network.block + lentStart, count: min(limit, lentEnd - lentStart))
-      take(bytes.count)
-      return unsafe LentBytes(bytes)
-    }
-    let bytes = LentBytes(held, heldStart..<heldStart + min(limit, heldEnd - heldStart))
-    take(bytes.count)
-    return bytes
-  }
-
-  /// The first of what is there has been used.
-  func take(_ count: Int) {
-    if lentEnd > lentStart {
-      lentStart += count
-      if lentStart == lentEnd {
-        (lentStart, lentEnd) = (0, 0)
-      }
-    } else {
-      heldStart += count
-      if heldStart >= heldEnd { letGo() }
-    }
-  }
-
-  /// The first bytes, as an array.
-  func takeArray(_ limit: Int) -> [UInt8] {
-    let bytes = unsafe withBytes { unsafe [UInt8](copying: $0, first: limit) }
-    take(bytes.count)
-    return bytes
-  }
-
-  func takeArray(of piece: StreamPiece) -> [UInt8] {
-    let bytes = unsafe withBytes { bytes in
-      unsafe [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[piece.body]), first: .max)
-    }
-    take(piece.consumed)
-    return bytes
-  }
-
-  func append(to buffer: inout [UInt8], _ limit: Int) -> Int {
-    let count = unsafe withBytes { bytes in
-      let first = unsafe UnsafeRawBufferPointer(rebasing: bytes.prefix(limit))
-      unsafe buffer.append(contentsOf: first)
-      return first.count
-    }
-    take(count)
-    return count
-  }
-
-  private func letGo() {
-    if heldEnd > 0 { held = [] }
-    (heldStart, heldEnd) = (0, 0)
-  }
-
-  /// Copies what is lent behind what is held.
-  private func hold() {
-    if lentEnd == lentStart { return }
-    if heldStart > 0 {
-      held.removeSubrange(..<heldStart)
-      heldStart = 0
-    }
-    unsafe held.append(
-      contentsOf: UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
-    heldEnd = held.count
-    (lentStart, lentEnd) = (0, 0)
-  }
+  // MARK: - Without a wait
 
   /// Puts bytes before all that is there. Who waits gets them.
   func unread(_ bytes: [UInt8]) {
     if bytes.isEmpty { return }
-    hold()
-    held.replaceSubrange(..<heldStart, with: bytes)
-    heldStart = 0
-    heldEnd = held.count
-    version += 1
+    buffer.putFirst(bytes)
     if callbacks != nil { return deliverLater() }
     if !isAwaited { return }
     // Not at once: its caller is somebody's code, which nothing else of the loop's may interrupt.
     isAwaited = false
     wait?.resume()
-  }
-
-  func takeHeld() -> [UInt8] {
-    hold()
-    // A task that waits for more looks at what comes from its beginning.
-    version += 1
-    defer { letGo() }
-    return heldStart == 0 ? held : Array(held[heldStart...])
   }
 
   /// Asks the transport, once: 0 at the end, nil if there is nothing.
@@ -451,12 +354,22 @@ import Synchronization
   /// Whether a task or callbacks read.
   var isInUse: Bool { isOccupied || callbacks != nil }
 
-  /// Drops what comes, until nothing comes any more; a reader gets its bytes as before.
+  /// Drops what nobody reads, until nothing comes any more. A task that reads gets its bytes, and goes on getting them
+  /// if it is back before more come; after a gap its reads fail.
   func discard(then done: @escaping () -> Void) {
-    if end != nil { return done() }
-    letGo()
+    if isExhausted { return done() }
     discarding.append(done)
+    if isDropping && !buffer.isEmpty { drop() }
     do { try flow() } catch { finishDiscarding() }
+  }
+
+  private var isDropping: Bool { !discarding.isEmpty && !isInUse }
+
+  private func drop() {
+    buffer.removeAll()
+    if hasEnded { return }
+    end = .dropped
+    hasEnded = true
   }
 
   private func finishDiscarding() {
@@ -469,7 +382,7 @@ import Synchronization
 
   func start(_ callbacks: StreamCallbacks) throws(UVError) {
     self.callbacks = callbacks
-    if isReady || hasEnded { deliverLater() }
+    if !buffer.isEmpty || hasEnded { deliverLater() }
     if hasEnded { return }
     do throws(UVError) { try flow() } catch {
       self.callbacks = nil
@@ -479,15 +392,17 @@ import Synchronization
 
   /// Nothing is told to callbacks within a call of their owner's.
   private func deliverLater() { core.tell { self.deliver() } }
+
   /// Tells the callbacks what is there, and the end behind it.
   private func deliver() {
-    if let callbacks, isReady { callbacks.receive(lend(.max)) }
+    if let callbacks, !buffer.isEmpty { callbacks.receive(buffer.lend(.max)) }
     // They may have been stopped, or exchanged for others, which are told by themselves.
-    guard hasEnded, !isReady, let callbacks, let end else { return }
+    guard hasEnded, buffer.isEmpty, let callbacks, let end else { return }
     self.callbacks = nil
     switch end {
     case .end: callbacks.end(nil)
-    case .failed(let error), .closed(let error): callbacks.end(error)
+    case .failed(let error): callbacks.end(error)
+    case .dropped, .closed: break
     }
   }
 

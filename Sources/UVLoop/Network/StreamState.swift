@@ -4,8 +4,10 @@ enum StreamEnd {
   case end
   /// Something has failed below.
   case failed(UVError)
-  /// The stream was closed here.
-  case closed(UVError)
+  /// A graceful close has dropped bytes, and what comes behind them would be taken for them.
+  case dropped
+  /// The stream was closed here, or by its loop. What it throws is made for whoever asks.
+  case closed(UVError.Code)
 }
 
 /// What one side of a stream may do without a wait while the loop does not go round.

@@ -3,7 +3,7 @@
 import Synchronization
 
 // open ──a write is cut──▶ torn        open ──finishWriting──▶ finishing ──▶ finished
-//   │                                    any ──an error, a close──▶ ended, for ever
+//   │                                    any ──an error──▶ failed    any ──a close──▶ closed, for ever
 //
 // A write is tried first, and most of them are done then. Of the rest one slice at a time is copied and given to the
 // transport, and behind it the next is tried from the caller's own bytes again. What the transport has cannot be taken
@@ -17,7 +17,8 @@ import Synchronization
 
   private enum State {
     case open, torn, finishing, finished
-    case ended(UVError)
+    case failed(UVError)
+    case closed(UVError.Code)
   }
 
   // What a write asks for each time is in variables that are only ever assigned: one that a method changes in place is
@@ -82,12 +83,21 @@ import Synchronization
     if isRefusing, let error = refused(name) { throw error }
   }
 
+  /// Whether no byte moves any more, whatever is called.
+  private var isOver: Bool {
+    switch state {
+    case .open, .torn, .finishing, .finished: false
+    case .failed, .closed: true
+    }
+  }
+
   private var isRefusing: Bool { refusal.load(ordering: .relaxed) != 0 }
 
   func refused(_ name: StaticString) -> UVError? {
     switch state {
     case .open: nil
-    case .ended(let error): error.named(call(name))
+    case .failed(let error): error.named(call(name))
+    case .closed(let code): StreamCore.closedError(code, noun, core, call(name))
     case .torn: StreamWriter.torn(call(name))
     case .finishing, .finished: StreamWriter.finished(call(name))
     }
@@ -110,7 +120,8 @@ import Synchronization
       case .open: nil
       case .torn: .tornWrite
       case .finishing, .finished: .brokenPipe
-      case .ended(let error): error.code
+      case .failed(let error): error.code
+      case .closed(let code): code
       }
     refusal.store(code?.rawValue ?? 0, ordering: .releasing)
   }
@@ -265,7 +276,7 @@ import Synchronization
       self.isUnderWay = false
       write.slicing = 0
       if let error { return self.fail(error) }
-      if case .ended = self.state { return }
+      if self.isOver { return }
       self.advance(write, count)
       if write.isCut && write.rest > 0 { return self.tear() }
       self.pump()
@@ -283,7 +294,7 @@ import Synchronization
     transport.finishWriting { error in
       self.isUnderWay = false
       if let error { return self.fail(error) }
-      if case .ended = self.state { return }
+      if self.isOver { return }
       self.state = .finished
       self.leave(self.queue[self.first], nil)
     }
@@ -335,18 +346,18 @@ import Synchronization
 
   /// The transport has failed, and with it all that waits.
   private func fail(_ error: UVError) {
-    if case .ended = state { return }
-    state = .ended(error)
+    if isOver { return }
+    state = .failed(error)
     if error.code == .connectionReset { reader.wasReset(error) }
     endAll { error.named(self.call($0.name)) }
   }
 
   /// The stream closes: what is queued is dropped.
-  func close(_ error: UVError) {
+  func close(_ code: UVError.Code) {
     limit?.end()
     limit = nil
-    state = .ended(error)
-    endAll { error.named(self.call($0.name)) }
+    state = .closed(code)
+    endAll { StreamCore.closedError(code, self.noun, self.core, self.call($0.name)) }
   }
 
   private func endAll(_ error: (StreamWrite) -> UVError) {
