@@ -191,7 +191,7 @@ import Testing
 
   @Test(arguments: StreamSetting.of([.unix, .tcp, .transforming]))
   func `L-57 of a write of 64 KiB whose task is cancelled each byte arrives`(setting: StreamSetting) async throws {
-    try await onTestStream(setting, options: Self.fixedBuffers) { loop, stream, peer in
+    try await onTestStream(setting, options: .smallBuffers) { loop, stream, peer in
       peer.setReceiveBuffer(Self.sliceSize)
       let pattern = Pattern(seed: 64)
       let filled = try await Self.fill(stream, with: pattern, on: loop)
@@ -213,7 +213,7 @@ import Testing
   func `L-57 of a longer write whose task is cancelled the beginning arrives, and reading goes on`(
     setting: StreamSetting
   ) async throws {
-    try await onTestStream(setting, options: Self.fixedBuffers) { loop, stream, peer in
+    try await onTestStream(setting, options: .smallBuffers) { loop, stream, peer in
       peer.setReceiveBuffer(Self.sliceSize)
       let pattern = Pattern(seed: 65)
       let sent = try await Self.fill(stream, with: pattern, on: loop)
@@ -278,13 +278,6 @@ import Testing
   }
 
   // MARK: Private
-
-  /// With the peer's set too, the kernel makes no more room while nobody reads; else TCP's buffers grow with time.
-  private static let fixedBuffers: ByteStream.Options = {
-    var options = ByteStream.Options()
-    options.sendBufferSize = sliceSize
-    return options
-  }()
 
   /// Writes until the kernel takes no more for a while: how many bytes.
   private static func fill(

@@ -66,6 +66,15 @@ func onTestStream(
   }
 }
 
+extension ByteStream.Options {
+  /// With the peer's buffer set too, the kernel makes no more room while nobody reads; else TCP's buffers grow with time.
+  static var smallBuffers: ByteStream.Options {
+    var options = ByteStream.Options()
+    options.sendBufferSize = 65_536
+    return options
+  }
+}
+
 /// Waits until so many bytes have come to the stream.
 func expectArrived(
   _ count: Int64, at stream: ByteStream, sourceLocation: SourceLocation = #_sourceLocation
