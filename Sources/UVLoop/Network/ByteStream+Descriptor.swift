@@ -32,7 +32,7 @@ extension ByteStream {
   /// it back with ``unread(_:isolation:)``.
   ///
   /// - Throws: ``UVError/Code/busy`` while somebody waits, or bytes are held or queued; ``UVError/Code/notSupported`` if
-  ///   there is no descriptor; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``; `CancellationError`.
+  ///   there is no descriptor, or the stream lies over another one; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``; `CancellationError`.
   ///
   /// > Isolation: Call it anywhere.
   ///
@@ -66,6 +66,11 @@ extension StreamCore {
       throw UVError(
         .busy, call: call("detach"),
         "The stream holds \(reader.buffer.count) bytes that were read ahead. Take them out first, with takeBuffered.")
+    }
+    guard transport is StreamEngine else {
+      throw UVError(
+        .notSupported, call: call("detach"),
+        "This stream lies over another one, and the descriptor below carries other bytes than it does.")
     }
     let descriptor = try check(Socket.duplicate(try descriptor("detach")), call("detach"))
     close()

@@ -33,8 +33,8 @@ struct StreamBudget {
     return next
   }
 
-  /// Whether the last operation has to wait until the loop has gone round.
-  var isUsedUp: Bool { operations > StreamBudget.operations || bytes > StreamBudget.bytes }
+  /// Whether the last operation has to wait until the loop has gone round. The first one never has to, however large.
+  var isUsedUp: Bool { operations > StreamBudget.operations || (bytes > StreamBudget.bytes && operations > 1) }
 }
 
 extension UVError {

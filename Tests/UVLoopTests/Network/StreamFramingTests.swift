@@ -15,6 +15,22 @@ import Testing
 
   // MARK: Lines
 
+  @Test func `a piece larger than what a task may take while the loop stands is taken whole`() async throws {
+    try await onScriptedStream { loop, stream, transport in
+      let pattern = Pattern(seed: 3)
+      for _ in 0..<2 {
+        try stream.unread(pattern.bytes(count: 3_000_000))
+        let bytes = try await stream.read(exactly: 3_000_000)
+        #expect(pattern.firstDifference(in: bytes) == nil)
+      }
+      let all = loop.task { _ in try await stream.readAll(limit: 5_000_000) }
+      await expectEventually { stream.core.reader.isWaiting }
+      try stream.unread(pattern.bytes(count: 5_000_000))
+      transport.bringEnd()
+      #expect(try await all.value.count == 5_000_000)
+    }
+  }
+
   @Test(arguments: StreamSetting.all)
   func `L-47 lines end with LF or CRLF, an empty line is no end, and a last line needs neither`(
     setting: StreamSetting
