@@ -138,6 +138,81 @@ import Testing
     }
   }
 
+  /// How a stream ends.
+  enum Ending: String, CaseIterable, Sendable { case closed, reset, dropped }
+
+  @Test(arguments: Ending.allCases)
+  func `L-52 in one callback all other streams may end that the same poll has made ready`(ending: Ending) async throws {
+    try await onTestLoop { loop, _ in
+      // What the callbacks close. They do not keep their streams.
+      let streams = Shared<[ByteStream]>([])
+      let calls = Shared(0)
+      var peers: [PlainSocket] = []
+      for number in 0..<100 {
+        let (stream, peer) = try await StreamKind.unix.connect(on: loop)
+        streams.update { $0.append(stream) }
+        peers.append(peer)
+        try stream.startReading { _ in
+          calls.update { $0 += 1 }
+          let all = streams.value
+          streams.value = ending == .dropped ? [all[number]] : all
+          for (index, other) in all.enumerated() where index != number {
+            switch ending {
+            case .closed: other.close()
+            case .reset: other.reset()
+            case .dropped: break
+            }
+          }
+        } atEnd: { _ in
+          calls.update { $0 += 1_000 }
+        }
+      }
+      // All before the next poll.
+      for peer in peers { try peer.sendAll([1]) }
+      await expectEventually { calls.value > 0 }
+      try await turn(loop, times: 10)
+      #expect(calls.value == 1)
+      #expect(loop.core.network.streams.all.count == 1)
+      streams.value = []
+    }
+  }
+
+  @Test(arguments: StreamSetting.of([.unix, .tcp]))
+  func `L-52 a task that goes on may close all other streams that the same poll has made ready`(
+    setting: StreamSetting
+  ) async throws {
+    try await onTestLoop { loop, _ in
+      loop.core.runsInline = setting.isInline
+      let streams = Shared<[ByteStream]>([])
+      var peers: [PlainSocket] = []
+      for _ in 0..<100 {
+        let (stream, peer) = try await setting.kind.connect(on: loop)
+        streams.update { $0.append(stream) }
+        peers.append(peer)
+      }
+      let tasks = streams.value.map { stream in
+        loop.task { _ in
+          let bytes = try await stream.read()
+          for other in streams.value where other !== stream { other.close() }
+          return bytes
+        }
+      }
+      await expectEventually { streams.value.allSatisfy { $0.core.reader.isWaiting } }
+      for peer in peers { try peer.sendAll([1]) }
+      var whole = 0
+      for task in tasks {
+        do {
+          #expect(try await task.value == [1])
+          whole += 1
+        } catch let error as UVError {
+          #expect(error.code == .handleClosed)
+        }
+      }
+      #expect(whole >= 1)
+      for stream in streams.value { stream.close() }
+    }
+  }
+
   // MARK: Nobody reads
 
   @Test(arguments: StreamSetting.of([.tcp, .unix, .transforming]), [true, false])

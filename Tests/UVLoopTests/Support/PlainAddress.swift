@@ -10,6 +10,20 @@
 struct PlainAddress: Hashable, Sendable, CustomStringConvertible {
   let bytes: [UInt8]
 
+  init(bytes: [UInt8]) { self.bytes = bytes }
+
+  /// What a call of the system fills in; nil where it fails.
+  init?(filledBy call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) {
+    // A `sockaddr_storage` has so many bytes.
+    var bytes = [UInt8](repeating: 0, count: 128)
+    var size = socklen_t(bytes.count)
+    let status = unsafe bytes.withUnsafeMutableBytes { room in
+      unsafe call(room.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: sockaddr.self), &size)
+    }
+    if status != 0 { return nil }
+    self.init(bytes: Array(bytes.prefix(Int(size))))
+  }
+
   /// 127.0.0.1; with port 0 a listener gets a free one.
   static func ipv4(port: UInt16 = 0) -> PlainAddress {
     var address = sockaddr_in()

@@ -59,12 +59,7 @@ final class PlainListener: @unchecked Sendable {  // Holds because one thread at
 
   private static func boundAddress(of descriptor: Int32, _ address: PlainAddress) -> PlainAddress {
     if address.family == AF_UNIX { return address }
-    var storage = sockaddr_storage()
-    var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    return unsafe withUnsafeMutableBytes(of: &storage) { bytes in
-      _ = unsafe getsockname(descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), &size)
-      return unsafe PlainAddress(bytes: Array(bytes.prefix(Int(size))))
-    }
+    return unsafe PlainAddress { unsafe getsockname(descriptor, $0, $1) } ?? address
   }
 }
 

@@ -40,13 +40,8 @@ extension PlainSocket {
 
   /// Its own end, as the library sees it from the other side.
   var ownAddress: SocketAddress? {
-    var storage = sockaddr_storage()
-    var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    return unsafe withUnsafeMutableBytes(of: &storage) { bytes in
-      let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self)
-      if unsafe getsockname(descriptor, start, &size) != 0 { return nil }
-      return unsafe try? SocketAddress(unsafeBytes: UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(size))))
-    }
+    let address = unsafe PlainAddress { unsafe getsockname(descriptor, $0, $1) }
+    return try? address?.address
   }
 }
 

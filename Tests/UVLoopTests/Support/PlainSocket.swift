@@ -38,8 +38,9 @@ final class PlainSocket: @unchecked Sendable {  // Holds because one thread at a
   init(connectingTo address: PlainAddress, receiveBuffer: Int? = nil) throws {
     descriptor = try openPlainSocket(address.family)
     if let receiveBuffer { setReceiveBuffer(receiveBuffer) }
-    var limit = timeval(tv_sec: .init(plainLimit / 1_000), tv_usec: 0)
-    unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    // A `timeval`.
+    var limit = (Int(plainLimit) / 1_000, 0)
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<(Int, Int)>.size))
     let status = unsafe address.withSockaddr { unsafe connect(descriptor, $0, $1) }
     if status != 0 {
       let failure = PlainFailure("connect")
@@ -169,11 +170,7 @@ final class PlainSocket: @unchecked Sendable {  // Holds because one thread at a
 /// Milliseconds without progress after which a test is broken.
 let plainLimit: Int32 = 60_000
 
-#if canImport(Glibc)
-  let plainStream = Int32(SOCK_STREAM.rawValue)
-#else
-  let plainStream = SOCK_STREAM
-#endif
+let plainStream = Socket.stream
 
 func openPlainSocket(_ family: Int32) throws -> Int32 {
   let descriptor = socket(family, plainStream, 0)

@@ -14,12 +14,7 @@ final class SocketPair: @unchecked Sendable {  // Holds because `ends` is used b
 
   init() {
     var pair: [Int32] = [-1, -1]
-    #if canImport(Glibc)
-      let kind = Int32(SOCK_STREAM.rawValue)
-    #else
-      let kind = SOCK_STREAM
-    #endif
-    let status = unsafe socketpair(AF_UNIX, kind, 0, &pair)
+    let status = unsafe socketpair(AF_UNIX, plainStream, 0, &pair)
     precondition(status == 0, "socketpair failed with errno \(Posix.errno)")
     ends = (pair[0], pair[1])
   }
