@@ -28,8 +28,8 @@ import CLibUV
 
   /// Those that a shutdown has stopped, and somebody may still wait at.
   private var quiesced: [ListenerCore] = []
-  /// Closed while tasks had them that did not end in time.
-  private var abandoned: [StreamCore] = []
+  /// What was closed while tasks had it that did not end in time. No stream itself, which would keep the loop.
+  private var abandoned: [(text: String, since: Int64)] = []
   /// Listeners that wait for a descriptor to become free.
   private var starved: [ListenerEngine] = []
 
@@ -58,7 +58,7 @@ import CLibUV
 
   func close() {
     // Where the time of the shutdown was over before the tasks had ended, somebody still has these.
-    if unsafe core.tasks.awaitedCount > 0 { abandoned = streams.all }
+    if unsafe core.tasks.awaitedCount > 0 { abandoned = streams.all.map { ($0.text, $0.since) } }
     for stream in streams.all { stream.closeByLoop() }
   }
 
