@@ -49,7 +49,8 @@ import Testing
         limit.leave(2)
         let streams = Shared<[TCPStream]>([])
         let server = Task { for try await stream in listener { streams.update { $0.append(stream) } } }
-        await expectEventually { listener.statistics.backOffs > 0 && streams.value.count == 2 }
+        // How many were accepted before depends on what else closes or opens one just now: libdispatch does.
+        await expectEventually { listener.statistics.backOffs > 0 }
         let before = await loop.run { loop in (cpu: Process.ownCPUTime, turns: loop.turns) }
         try await loop.sleep(for: .seconds(1))
         let after = await loop.run { loop in (cpu: Process.ownCPUTime, turns: loop.turns) }
@@ -183,16 +184,17 @@ import Testing
             for descriptor in descriptors { Posix.close(descriptor) }
           }
         }
+        // They have it before the server does, which then finds none.
+        await expectEventually { taken.value > 0 }
         let server = Task {
           try await listener.serve { _, stream in for try await bytes in stream { try await stream.write(bytes) } }
         }
-        // One after the other gives its descriptor back, and the thieves are there.
         let ticks = Counter()
         let ticking = loop.task { loop in
           for try await _ in try loop.ticks(every: .milliseconds(10)) { if ticks.add() == 50 { break } }
         }
         try await ticking.value
-        await expectEventually { listener.statistics.backOffs > 0 && taken.value > 0 }
+        await expectEventually { listener.statistics.backOffs > 0 }
         isOver.value = true
         for thief in thieves { try await thief.join() }
         for (number, peer) in peers.enumerated() {
