@@ -32,7 +32,8 @@ extension ByteStream {
   /// it back with ``unread(_:isolation:)``.
   ///
   /// - Throws: ``UVError/Code/busy`` while somebody waits, or bytes are held or queued; ``UVError/Code/notSupported`` if
-  ///   there is no descriptor, or the stream lies over another one; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``; `CancellationError`.
+  ///   there is no descriptor, or the stream lies over another one; ``UVError/Code/handleClosed``;
+  ///   ``UVError/Code/loopClosed``; `CancellationError`.
   ///
   /// > Isolation: Call it anywhere.
   ///

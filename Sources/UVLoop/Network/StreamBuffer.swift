@@ -1,6 +1,6 @@
-// The bytes that a task waits for lie in the loop's block, which all of its streams share. They are lent to it until the
-// callback that brought them returns: a task that goes on at once takes them from there. What is not taken by then is
-// copied into the stream, before another one can read into the block.
+// The bytes that a task waits for lie in the loop's block, which all of its streams share. They are lent to it until
+// the callback that brought them returns: a task that goes on at once takes them from there. What is not taken by then
+// is copied into the stream, before another one can read into the block.
 
 /// What has come to one stream and was not taken. Belongs to the loop's thread.
 @safe final class StreamBuffer {

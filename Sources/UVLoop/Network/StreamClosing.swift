@@ -1,8 +1,8 @@
 /// One graceful close: the end behind what is queued, and the peer's end, within a limit. Belongs to the loop's thread.
 ///
 /// A socket that is closed while bytes of the peer lie unread in it makes the kernel send a reset, and that takes away
-/// from the peer what it has not read yet (RFC 7230, section 6.6). So what still comes is read and dropped, and that from
-/// the beginning: a peer that reads only when it has sent all would take nothing of what is queued.
+/// from the peer what it has not read yet (RFC 7230, section 6.6). So what still comes is read and dropped, and that
+/// from the beginning: a peer that reads only when it has sent all would take nothing of what is queued.
 @safe final class StreamClosing: WaitOwner, LoopDeadline, @unchecked Sendable {  // Holds because of the line above.
   private let stream: StreamCore
   private let limit: Duration
