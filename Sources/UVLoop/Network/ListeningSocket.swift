@@ -113,8 +113,10 @@ extension ListeningSocket {
     for address in addresses.dropLast() {
       do throws(UVError) {
         return try open(on: address, options, ipv6Only: options.ipv6Only)
-      } catch  where error.code == .addressFamilyNotSupported || error.code == .addressNotAvailable {
-        continue
+      } catch {
+        // No socket of this family here: the next one.
+        let isMissing = error.code == .addressFamilyNotSupported || error.code == .addressNotAvailable
+        if !isMissing { throw error }
       }
     }
     guard let last = addresses.last else { fatalError("UVLoop: there is no address to listen on.") }

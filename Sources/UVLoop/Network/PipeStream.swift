@@ -79,8 +79,9 @@ extension EventLoop {
     let pair = Socket.pair()
     try check(pair.status, "EventLoop.makePipe")
     let first: PipeStream
-    do throws(UVError) { first = try PipeStream(adopting: OwnedDescriptor(owning: pair.first), options: options) } catch
-    {
+    do throws(UVError) {
+      first = try PipeStream(adopting: OwnedDescriptor(owning: pair.first), options: options)
+    } catch {
       Posix.close(pair.second)
       throw error
     }
