@@ -7,7 +7,8 @@ import CLibUV
 /// A `uv_prepare_t`: calls before each poll.
 ///
 /// For code that must see to something before the loop waits: the event loop of another library that is embedded in
-/// this one, say. It does not make the loop go round: one that waits calls it again when it has woken.
+/// this one, say. It does not make the loop go round: one that waits calls it again when it has woken. Only the first
+/// call after a start waits for nothing.
 ///
 /// > libuv: `uv_prepare_t`, `uv_prepare_init`.
 public final class PrepareHandle: LoopHandle {
@@ -123,8 +124,19 @@ public final class IdleHandle: LoopHandle {
   func start(_ body: @escaping () -> Void) throws(UVError) {
     try enter("start")
     try check(startNow(), "\(noun).start")
-    if kind == .idle && site != nil && !state.isActive { started = unsafe uv_now(core.machinery.loop) }
+    if !state.isActive { begin() }
     start(calling: body)
+  }
+
+  private func begin() {
+    switch kind {
+    case .prepare:
+      // libuv goes through those that it had when it began: one that a job of the loop's own prepare handle starts is
+      // called only after the next poll.
+      core.pollNextWithoutWaiting()
+    case .check: break
+    case .idle: if site != nil { started = unsafe uv_now(core.machinery.loop) }
+    }
   }
 
   /// On one that is started libuv does nothing.

@@ -32,10 +32,16 @@ extension LoopCore {
   }
 
   func beforePoll() {
+    isBeforePoll = true
+    defer { isBeforePoll = false }
     var mayBlock = drain()
     if let stop {
       if stop.advance() { mayBlock = false }
       if stop.hasEnded { return }
+    }
+    if pollsWithoutWaiting {
+      pollsWithoutWaiting = false
+      mayBlock = false
     }
     for component in components where component.beforePoll() { mayBlock = false }
     if time.virtual != nil { mayBlock = mayWaitForTime(unless: !mayBlock) }
@@ -53,6 +59,10 @@ extension LoopCore {
     counters.polls.add()
     if watch.interest.contains(.turns) { watch.observer.willPoll() }
   }
+
+  /// Something has been started that is called before a poll. If one is about to begin that comes before the next, for
+  /// which this one must not wait.
+  func pollNextWithoutWaiting() { if isBeforePoll { pollsWithoutWaiting = true } }
 
   func afterPoll() {
     counters.turns.add()

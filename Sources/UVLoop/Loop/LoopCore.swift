@@ -56,6 +56,9 @@ import Synchronization
   let table = ComponentTable()
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
+  /// Whether it is about to poll, and whether that poll must not wait.
+  var isBeforePoll = false
+  var pollsWithoutWaiting = false
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.
   var jobsAtLook: Int?
 

@@ -13,9 +13,6 @@ import Testing
         pair.drain()
         calls.mark("poll")
       }
-      // In the iteration that it is called in first: one that is started among the calls before a poll comes with the
-      // next, for which something must wake the loop.
-      try loop.schedule(after: .milliseconds(1)) {}
       try prepare.start {
         if calls.count("prepare") == 0 { pair.feed() }
         calls.mark("prepare")
@@ -33,6 +30,49 @@ import Testing
       let before = calls.log.count
       try await turn(loop)
       #expect(calls.log.count == before)
+    }
+  }
+
+  @Test(arguments: [HandleKind.prepare, .check, .idle])
+  func `Q-18 a phase handle that is started right before a poll is called, though nothing wakes the loop`(
+    kind: HandleKind
+  ) async throws {
+    try await onTestLoop { loop, calls in
+      calls.expect("callback")
+      let (due, called) = (try Promise<Void>(), try Promise<Void>())
+      let handle = try AnyHandle(kind) {
+        calls.mark("callback")
+        called.resume(returning: ())
+      }
+      let timer = try TimerHandle()
+      try timer.start(after: .milliseconds(1)) { due.resume(returning: ()) }
+      try await due.value()
+      // libuv has called the timers: the loop runs this among the calls before the poll.
+      await Task.yield()
+      try handle.start()
+      try handle.provoke()
+      try await called.value()
+      handle.close()
+      timer.close()
+    }
+  }
+
+  @Test func `Q-18 a prepare handle that starts itself anew in each call lets the loop wait`() async throws {
+    try await onTestLoop { loop, _ in
+      let prepare = try PrepareHandle()
+      let calls = Counter()
+      func start() throws(UVError) {
+        try prepare.start {
+          calls.add()
+          prepare.stop()
+          do { try start() } catch { Issue.record(error) }
+        }
+      }
+      try start()
+      let turns = loop.turns
+      try await loop.sleep(for: .milliseconds(50))
+      #expect(loop.turns - turns <= 5 && calls.value > 0)
+      prepare.close()
     }
   }
 
