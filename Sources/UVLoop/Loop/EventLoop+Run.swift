@@ -157,9 +157,3 @@ extension EventLoop {
     return task
   }
 }
-
-/// What a scope's body has given: the scope returns when that has ended.
-private func given<Value>(_ value: Value?) -> Value {
-  guard let value else { fatalError("UVLoop: a scope has returned, and its body has given nothing.") }
-  return value
-}

@@ -78,6 +78,12 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   }
 }
 
+/// What a scope's body has given: the scope returns when that has ended.
+func given<Value>(_ value: Value?) -> Value {
+  guard let value else { fatalError("UVLoop: a scope has returned, and its body has given nothing.") }
+  return value
+}
+
 /// The scopes of the tasks that are on a loop. Belongs to the loop's thread.
 final class WaitScopes {
   private var scopes: [UInt: WaitScope] = [:]

@@ -23,18 +23,18 @@ extension EventLoop {
       let first = Transfer(first)
       return try await withoutActuallyEscaping(second) { second in
         _ = isolation
-        return try await EventLoop.runBoth(first, Transfer(second), actor)
+        return try await EventLoop.runBoth(first, Transfer(second), actor, core)
       }
     }
   }
 
   private static func runBoth<A, B>(
     _ first: Transfer<() async throws -> A>,
-    _ second: Transfer<() async throws -> B>, _ isolation: any Actor
+    _ second: Transfer<() async throws -> B>, _ isolation: any Actor, _ core: LoopCore
   ) async throws -> (A, B) {
     try await withThrowingTaskGroup(of: Part<A, B>.self) { group in
-      group.addTask { .first(try await run(first, isolation: isolation)) }
-      group.addTask { .second(try await run(second, isolation: isolation)) }
+      group.addTask { .first(try await run(first, on: core, isolation: isolation)) }
+      group.addTask { .second(try await run(second, on: core, isolation: isolation)) }
       var one: Transfer<A>?
       var other: Transfer<B>?
       for try await part in group {
@@ -48,9 +48,16 @@ extension EventLoop {
     }
   }
 
+  /// In a scope of its own, since a child task has not that of its parent.
   private static func run<R>(
-    _ body: Transfer<() async throws -> R>, isolation: isolated any Actor
-  ) async throws -> Transfer<R> { Transfer(try await unsafe body.value()) }
+    _ body: Transfer<() async throws -> R>, on core: LoopCore, isolation: isolated any Actor
+  ) async throws -> Transfer<R> {
+    var result: Result<Transfer<R>, any Error>?
+    await WaitScope.run(on: core) {
+      do { result = .success(Transfer(try await unsafe body.value())) } catch { result = .failure(error) }
+    }
+    return try given(result).get()
+  }
 }
 
 /// What one of two has returned.

@@ -45,13 +45,13 @@ import Testing
       let log = Log()
       _ = try await loop.concurrently(
         {
-          MainActor.assertIsolated()
+          MainActor.preconditionIsolated()
           log.words.append("a")
           try await loop.sleep(for: .milliseconds(1))
-          MainActor.assertIsolated()
+          MainActor.preconditionIsolated()
         },
         {
-          MainActor.assertIsolated()
+          MainActor.preconditionIsolated()
           log.words.append("b")
         })
       #expect(log.words.sorted() == ["a", "b"])
