@@ -12,13 +12,16 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
       case offload
       /// A request that libuv has not answered, for a task that has been told that the loop shuts down.
       case request
+      /// A listener at which `serve` had not ended in time. It has been closed.
+      case listener
       /// A stream that a task had which did not end in time. It has been closed.
       case stream
     }
 
     /// What it is.
     public let kind: Kind
-    /// The name of the task, the label of the offloaded call, what the request is for, or the stream's two ends.
+    /// The name of the task, the label of the offloaded call, what the request is for, the listener's address, or the
+    /// stream's two ends.
     public let label: String?
     /// For how long it has been there: since the task was made, since the call began.
     public let age: Duration

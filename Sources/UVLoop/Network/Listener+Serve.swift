@@ -18,7 +18,8 @@ extension Listener {
   ///   - limit: How many connections may be open at once. Others wait in the kernel's queue.
   ///   - closeTimeout: How long a peer may take to end its side when `body` has returned.
   ///   - onFailure: Gets what `body` throws, but for a `CancellationError`, with the peer's address; and what goes wrong
-  ///     with a connection before it reaches `body`. It runs on the loop, inline.
+  ///     with a connection before it reaches `body`, without an address where it was lost before it could be accepted.
+  ///     It runs on the loop, inline.
   ///   - body: One connection.
   /// - Throws: ``UVError/Code/busy`` if it runs at this listener already; ``UVError/Code/invalidArgument`` for a limit
   ///   below 1; `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down;
@@ -27,7 +28,8 @@ extension Listener {
   ///
   /// > Isolation: Call it anywhere.
   ///
-  /// > Cancellation: Cancels the connections' tasks and waits for them. The listener stays open.
+  /// > Cancellation: Cancels the connections' tasks and waits for them. The listener stays open, and what it had
+  /// accepted just then goes to who accepts next.
   public nonisolated(nonsending) func serve(
     limit: Int = .max, closeTimeout: Duration = .seconds(2),
     onFailure: (@Sendable (SocketAddress?, any Error) -> Void)? = nil,
@@ -67,8 +69,9 @@ extension Listener {
 
   /// Ends accepting without closing the socket, and hands it out. Who connects meanwhile waits in its queue.
   ///
-  /// - Throws: ``UVError/Code/busy`` while somebody accepts; ``UVError/Code/notSupported`` where it listens on several
-  ///   addresses; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  /// - Throws: ``UVError/Code/busy`` while somebody accepts, and while nobody has taken what was accepted when `serve`
+  ///   was cancelled; ``UVError/Code/notSupported`` where it listens on several addresses;
+  ///   ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > Isolation: Call it anywhere.
   ///
@@ -107,11 +110,11 @@ extension EventLoop {
         .busy, call: "Listener.serve", "Somebody waits in accept at this listener. Use one or the other.")
     }
     try service.start(limit, onFailure)
-    defer { service.stop() }
+    defer { listener.serviceEnded() }
     let name = "\(listener.address)"
     try await withThrowingDiscardingTaskGroup { group in
+      defer { listener.serviceStopped() }
       while let stream = try await listener.next() {
-        service.enter()
         group.addTask(name: "\(name) < \(stream.peerText)", executorPreference: taskExecutor) {
           await self.handle(stream, listener, closeTimeout, body)
         }
@@ -126,13 +129,15 @@ extension EventLoop {
     _ stream: ByteStream, _ listener: ListenerCore, _ closeTimeout: Duration,
     _ body: @Sendable (isolated EventLoop, ByteStream) async throws -> Void
   ) async {
-    await WaitScope.run(on: core) {
+    // Off the loop only when that has ended, and with it the stream.
+    guard let scope = WaitScope.open(on: core) else { return listener.service.leave() }
+    await scope.run {
       do {
         try await body(self, stream)
         await stream.closeGracefully(within: closeTimeout)
       } catch {
         // The kernel sends a reset by itself where bytes are left in its own buffer.
-        stream.core.close(resetting: !stream.core.reader.buffer.isEmpty)
+        stream.core.close(resetting: !stream.core.reader.isEmpty)
         if !(error is CancellationError) { listener.service.fail(stream.peerAddress, error) }
       }
     }

@@ -86,7 +86,10 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   /// its place. Twice is once.
   ///
   /// > Isolation: Call it on any thread.
-  public func close() { core.close() }
+  public func close() {
+    core.loop.requireOwnProcess()
+    core.close()
+  }
 
   /// Address, loop and state in one line.
   public var description: String {

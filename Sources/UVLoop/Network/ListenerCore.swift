@@ -8,6 +8,8 @@ import Synchronization
   let statistics = ListenerCounters()
   /// Where it stands among the loop's listeners, which keep this number.
   var place = -1
+  /// When it was made, in nanoseconds of the monotonic clock.
+  let since = MonotonicClock.now()
   private let options: ByteStream.Options
   private let isUnix: Bool
   private var engines: [ListenerEngine] = []
@@ -16,7 +18,7 @@ import Synchronization
   private var waiters = Waiters()
   /// The wait of a task that accepts again and again.
   private var wait: LoopWait?
-  /// Accepted, and nobody has it yet.
+  /// Accepted, and nobody has them yet; the first to come first.
   private var ready: [ByteStream] = []
   /// Why it accepts no more.
   private var end: UVError?
@@ -46,6 +48,9 @@ import Synchronization
 
   var isAwaited: Bool { !waiters.isEmpty }
 
+  /// Whether a connection is wanted that would be accepted now. `serve` takes all that there are in one go.
+  var isWanting: Bool { isAwaited || service.hasRoom(for: ready.count + 1) }
+
   /// How many wait for a connection.
   var waiterCount: Int { waiters.count }
 
@@ -72,14 +77,16 @@ import Synchronization
   }
 
   func begin(_ wait: LoopWait) {
-    if let end {
+    let isService = wait.argument == ListenerService.Caller.service.rawValue
+    if let end, ready.isEmpty || !isService {
       wait.resume(throwing: end.named("Listener.accept"))
-    } else if service.isRunning && wait.argument == ListenerService.Caller.anybody.rawValue {
+    } else if service.isRunning && !isService {
       wait.resume(
         throwing: UVError(
           .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other."))
-    } else if let stream = ready.popLast() {
-      wait.resume(carrying: stream)
+    } else if !ready.isEmpty {
+      note(wait)
+      wait.resume(carrying: ready.removeFirst())
     } else {
       waiters.append(wait)
       do throws(UVError) { try watch() } catch {
@@ -113,7 +120,13 @@ import Synchronization
     statistics.accepted.add()
     loop.counters.accepts.add()
     guard let wait = waiters.popFirst() else { return ready.append(stream) }
+    note(wait)
     wait.resumeNow(carrying: stream)
+  }
+
+  /// It gets a connection, which counts from now on if it is `serve`'s.
+  private func note(_ wait: LoopWait) {
+    if wait.argument == ListenerService.Caller.service.rawValue { service.enter() }
   }
 
   /// Shows what the sockets have counted.
@@ -130,7 +143,33 @@ import Synchronization
   }
 
   /// The loop shuts down: nobody comes in any more. Who waits is let go with all other waits.
-  func quiesce() { stop(loop.closedError("Listener.close")) }
+  func quiesce() {
+    stop(loop.closedError("Listener.close"))
+    closeReady()
+  }
+
+  /// `serve` takes no more connections. What it has left is for who accepts next, where anybody can.
+  func serviceStopped() {
+    service.stopTaking()
+    if end != nil { closeReady() }
+  }
+
+  /// `serve` has ended.
+  func serviceEnded() {
+    service.stop()
+    leaveIfOver()
+  }
+
+  /// A shutdown has to find it for as long as `serve` waits for what it has open.
+  private func leaveIfOver() {
+    if end != nil && !service.isRunning { loop.network.listeners.remove(self) }
+  }
+
+  private func closeReady() {
+    let streams = ready
+    ready = []
+    for stream in streams { stream.close() }
+  }
 
   func closedError(_ call: String) -> UVError {
     UVError(
@@ -156,10 +195,9 @@ import Synchronization
     if end != nil { return false }
     end = error
     hasClosed.store(true, ordering: .releasing)
-    loop.network.listeners.remove(self)
-    let streams = ready
-    ready = []
-    for stream in streams { stream.close() }
+    leaveIfOver()
+    // What was accepted for `serve` is served.
+    if !service.isTaking { closeReady() }
     for engine in engines { engine.close(by: .owner) }
     engines = []
     // It keeps this one.
@@ -178,7 +216,12 @@ import Synchronization
     if isAwaited || service.isRunning {
       throw UVError(.busy, call: "Listener.detach", "Somebody accepts at this listener. End that first.")
     }
-    guard engines.count == 1, ready.isEmpty else {
+    if !ready.isEmpty {
+      throw UVError(
+        .busy, call: "Listener.detach",
+        "\(ready.count) connections were accepted when serve ended, and nobody has them. Accept them first.")
+    }
+    guard engines.count == 1 else {
       throw UVError(
         .notSupported, call: "Listener.detach",
         "This listener has \(engines.count) sockets, and one can be handed out. Listen on a single address.")

@@ -102,7 +102,7 @@ import CLibUV
     var next = first
     while let action = next, !state.isClosed {
       switch action {
-      case .accept: next = listener.isAwaited ? accept() : accepting.wasLeft()
+      case .accept: next = listener.isWanting ? accept() : accepting.wasLeft()
       case .watch: return goOn()
       case .pause(let span): return pause(span)
       case .end(let status): return listener.fail(UVError(status: status, call: "Listener.accept"))
@@ -113,8 +113,14 @@ import CLibUV
   private func accept() -> AcceptState.Action? {
     var peer: SocketAddress?
     let status = unsafe Socket.accept(socket.descriptor) { unsafe peer = try? SocketAddress(unsafeBytes: $0) }
+    let lost = accepting.failed
     let action = accepting.accepted(status)
-    if status >= 0 { listener.give(status, peer, self) } else { listener.publish() }
+    if status >= 0 {
+      listener.give(status, peer, self)
+    } else {
+      listener.publish()
+      if accepting.failed > lost { listener.service.fail(nil, UVError(status: status, call: "Listener.accept")) }
+    }
     return action
   }
 

@@ -5,6 +5,8 @@
 
   private let statistics: ListenerCounters
   private(set) var isRunning = false
+  /// It takes connections still: it was not cancelled.
+  private(set) var isTaking = false
   private(set) var open = 0
   private var limit = Int.max
   private var onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?
@@ -21,9 +23,13 @@
       throw UVError(.busy, call: "Listener.serve", "serve runs at this listener already.")
     }
     isRunning = true
+    isTaking = true
     self.limit = limit
     self.onFailure = onFailure
   }
+
+  /// It takes no more, and waits for those that are open.
+  func stopTaking() { isTaking = false }
 
   func stop() {
     isRunning = false
@@ -36,6 +42,9 @@
   // MARK: - Places
 
   var hasRoom: Bool { open < limit }
+
+  /// Whether `serve` takes so many more connections.
+  func hasRoom(for count: Int) -> Bool { isTaking && count <= limit - open }
 
   func enter() {
     open += 1

@@ -84,19 +84,31 @@ extension ListeningSocket {
   private static var attempts: Int { 8 }
 
   /// One on each of the addresses, all with the same port.
+  ///
+  /// One that comes twice counts once. Those of a family that this machine has not are left out, if others remain: a
+  /// host's file may name what the kernel has not.
   static func open<Stream>(
     all addresses: [SocketAddress], _ options: Listener<Stream>.Options
   ) throws(UVError) -> [ListeningSocket] {
+    var known: Set<SocketAddress> = []
+    let addresses = addresses.filter { known.insert($0).inserted }
     var left = attempts
     while true {
       left -= 1
       var sockets: [ListeningSocket] = []
+      var missing: UVError?
       do throws(UVError) {
         for address in addresses {
           let port = sockets.first?.address.port ?? address.port ?? 0
-          sockets.append(
-            try open(on: address.withPort(port), options, ipv6Only: options.ipv6Only || addresses.count > 1))
+          do throws(UVError) {
+            sockets.append(
+              try open(on: address.withPort(port), options, ipv6Only: options.ipv6Only || addresses.count > 1))
+          } catch {
+            if !isFamilyMissing(error, address) { throw error }
+            missing = error
+          }
         }
+        if let missing, sockets.isEmpty { throw missing }
         return sockets
       } catch {
         for socket in sockets { socket.close() }
@@ -114,13 +126,17 @@ extension ListeningSocket {
       do throws(UVError) {
         return try open(on: address, options, ipv6Only: options.ipv6Only)
       } catch {
-        // No socket of this family here: the next one.
-        let isMissing = error.code == .addressFamilyNotSupported || error.code == .addressNotAvailable
-        if !isMissing { throw error }
+        if !isFamilyMissing(error, address) { throw error }
       }
     }
     guard let last = addresses.last else { fatalError("UVLoop: there is no address to listen on.") }
     return try open(on: last, options, ipv6Only: options.ipv6Only)
+  }
+
+  /// Without IPv6 there may be no such socket, or no such address, though every machine with IPv6 has both of these.
+  private static func isFamilyMissing(_ error: UVError, _ address: SocketAddress) -> Bool {
+    error.code == .addressFamilyNotSupported
+      || error.code == .addressNotAvailable && address.family == .ipv6 && (address.isLoopback || address.isUnspecified)
   }
 
   /// Whether a connection's own address is another one.

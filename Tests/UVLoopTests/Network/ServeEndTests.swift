@@ -209,6 +209,28 @@ import Testing
     }
   }
 
+  @Test func `a shutdown ends the handlers of a listener that was closed before`() async throws {
+    try await withTestLoop { loop, _ in
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      let isServed = Event("the connection is served")
+      let never = Shared<AsyncStream<Void>.Continuation?>(nil)
+      let serving = Task {
+        try await listener.serve { _, _ in
+          isServed.signal()
+          // Nothing comes: it ends by a cancellation alone.
+          for await _ in AsyncStream<Void>(Void.self, { never.value = $0 }) {}
+        }
+      }
+      let client = try PlainSocket(connectingTo: .ipv4(port: listener.address.port ?? 0))
+      try await isServed.wait()
+      listener.close()
+      let report = await loop.shutdown()
+      #expect(report.unfinished.isEmpty)
+      try await expectCode(.loopClosed) { try await serving.value }
+      #expect(try await onPlainThread { try client.receiveAll() }.isEmpty)
+    }
+  }
+
   @Test func `a shutdown ends a drain, and serve that waits for a place`() async throws {
     try await withTestLoop { loop, _ in
       let listener = try await loop.listen(on: .loopback(port: 0))

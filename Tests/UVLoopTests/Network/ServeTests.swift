@@ -108,6 +108,84 @@ import Testing
     }
   }
 
+  @Test(arguments: [nil, 5])
+  func `connections that have come together are accepted at once, as many as there is room for`(limit: Int?)
+    async throws
+  {
+    try await withTestLoop { loop, _ in
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      let peers = try (0..<20).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
+      let seen = Shared<[(peer: SocketAddress?, accepted: Int)]>([])
+      let server = Task {
+        try await listener.serve(limit: limit ?? .max) { loop, stream in
+          seen.update { $0.append((stream.peerAddress, listener.statistics.accepted)) }
+          if limit == nil { try await stream.finishWriting() } else { _ = try await stream.read() }
+        }
+      }
+      await expectEventually { seen.value.count == limit ?? 20 }
+      #expect(seen.value[0].accepted == limit ?? 20)
+      #expect(seen.value.map(\.peer) == peers.prefix(limit ?? 20).map(\.ownAddress))
+      for peer in peers { peer.close() }
+      await expectEventually { seen.value.count == 20 && listener.statistics.open == 0 }
+      listener.close()
+      try await server.value
+    }
+  }
+
+  @Test func `who was accepted when serve was cancelled is the next one's`() async throws {
+    try await withTestLoop { loop, _ in
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      let trigger = try await loop.connect(to: .loopback(port: #require(listener.address.port)))
+      let stream = try await listener.accept()
+      let served = Shared(0)
+      let server = loop.task { _ in try await listener.serve { _, _ in served.update { $0 += 1 } } }
+      await expectEventually { await loop.run { _ in listener.core.isAwaited } }
+      // In this order in one poll: the listener is readable, and the stream.
+      let peers = try await loop.run { _ in
+        try stream.startReading({ _ in server.cancel() }, atEnd: { _ in })
+        let peers = try (0..<5).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
+        #expect(try trigger.tryWrite([1]) == 1)
+        return peers
+      }
+      try await expectCancelled { try await server.value }
+      #expect(listener.statistics.accepted == 6 && served.value < 5)
+      try await expectCode(.busy) { _ = try await listener.detach() }
+      for _ in served.value..<5 { _ = try await listener.accept() }
+      #expect(listener.statistics.accepted == 6)
+      listener.close()
+      _ = consume peers
+    }
+  }
+
+  @Test func `who was accepted when the listener was closed is served`() async throws {
+    try await withTestLoop { loop, _ in
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      let trigger = try await loop.connect(to: .loopback(port: #require(listener.address.port)))
+      let stream = try await listener.accept()
+      let served = Shared(0)
+      let server = loop.task { _ in
+        try await listener.serve { _, stream in
+          served.update { $0 += 1 }
+          try await stream.write([7])
+        }
+      }
+      await expectEventually { await loop.run { _ in listener.core.isAwaited } }
+      // In this order in one poll: the listener is readable, and the stream.
+      let peers = try await loop.run { _ in
+        try stream.startReading({ _ in listener.close() }, atEnd: { _ in })
+        let peers = try (0..<5).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
+        #expect(try trigger.tryWrite([1]) == 1)
+        return peers
+      }
+      for peer in peers {
+        #expect(try await onPlainThread { try peer.receiveAll() } == [7])
+        peer.close()
+      }
+      try await server.value
+      #expect(served.value == 5 && listener.statistics.accepted == 6)
+    }
+  }
+
   @Test func `L-66 a handler that throws ends its connection alone, and onFailure gets the error once`() async throws {
     struct Odd: Error, Equatable { let number: UInt8 }
     try await withTestLoop { loop, _ in
