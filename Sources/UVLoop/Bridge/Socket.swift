@@ -101,6 +101,9 @@ enum Socket {
     }
   }
 
+  /// Whether the next read would give a byte, 1, or the end, 0, or the negative errno that it would give.
+  static func peek(_ descriptor: Int32) -> Int32 { status { peekByte(descriptor) } }
+
   /// The peer reads the end behind what was written.
   static func shutdownWriting(_ descriptor: Int32) -> Int32 { status { shutdown(descriptor, Int32(SHUT_WR)) } }
 
@@ -248,6 +251,11 @@ private func startListening(_ descriptor: Int32, _ backlog: Int32) -> Int32 { li
     _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ size: UnsafeMutablePointer<socklen_t>
   ) -> Int32 { unsafe accept(descriptor, address, size) }
 #endif
+
+private func peekByte(_ descriptor: Int32) -> Int32 {
+  var byte: UInt8 = 0
+  return unsafe Int32(recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)))
+}
 
 private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
   unsafe read(descriptor, buffer.baseAddress, buffer.count)

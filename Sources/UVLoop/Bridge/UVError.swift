@@ -88,6 +88,7 @@ extension UVError {
       case .wouldDeadlock: "wouldDeadlock"
       case .timedOut: "timedOut"
       case .busy: "busy"
+      case .tornWrite: "tornWrite"
       default: unsafe text(of: rawValue, by: uv_err_name_r)
       }
     }

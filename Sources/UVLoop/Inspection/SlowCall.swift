@@ -4,7 +4,8 @@ public struct SlowCall: Sendable, Codable {
   public let loop: String
   /// What kind of thing ran.
   public let kind: CallKind
-  /// The name of the task, where it is one of ``EventLoop/task(name:priority:operation:)-5ghw1``.
+  /// The name of the task, where it is one of ``EventLoop/task(name:priority:operation:)-5ghw1``; the two ends of the
+  /// stream, for its callbacks.
   public let label: String?
   /// How long it had waited before it ran: since it was posted, or was due.
   public let waited: Duration

@@ -10,9 +10,9 @@ extension ByteStream {
   ///
   /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
   ///
-  /// > Cancellation: Ends the copying, and `other` is not ended. The up to 64 KiB that are on their way then may be
-  /// sent, or be lost where `other` waits behind another task's write or is on another loop: do not go on with the same
-  /// connection.
+  /// > Cancellation: Ends the copying, and `other` is not ended. Of streams of one loop no byte is lost: what has not
+  /// gone to `other` is here, for the next read. Where `other` is on another loop up to 64 KiB may be on their way, and
+  /// be sent or not: do not go on with these connections.
   @discardableResult
   public final func copy(to other: ByteStream) async throws -> Int64 {
     if core.loop.isAtHome { return try await core.copy(to: other) }
@@ -48,24 +48,43 @@ extension StreamCore {
     var copied: Int64 = 0
     while try await reader.waitForBytes(LoopNetwork.blockSize, "copy") {
       let (sent, rest) = try pass(to: other.core)
-      if !rest.isEmpty { try await other.write(rest) }
+      if !rest.isEmpty {
+        reader.isHandingOver = true
+        defer { reader.isHandingOver = false }
+        try await handOver(rest, to: other)
+      }
       copied += Int64(sent + rest.count)
     }
     try await other.finishWriting()
     return copied
   }
 
-  /// Hands over what is there: how much of it has gone, and what has not.
+  /// What the other stream does not take at once. If it takes none of it, it is given back.
+  private func handOver(_ rest: [UInt8], to other: ByteStream) async throws {
+    // Of another loop nobody can tell whether it went.
+    if other.core.loop !== loop { return try await other.write(rest) }
+    var write: StreamWrite?
+    do {
+      write = try other.core.writer.begin(rest, "copy")
+      try await write?.value(on: loop)
+    } catch {
+      if write?.isWithdrawn ?? true { reader.unread(rest) }
+      throw error
+    }
+  }
+
+  /// Passes on what is there: how much of it has gone, and what is to be written next, which is never cut.
   @inline(never)
   private func pass(to other: StreamCore) throws -> (sent: Int, rest: [UInt8]) {
-    if other.loop !== loop { return (0, reader.buffer.takeArray(.max)) }
-    let taken = try unsafe reader.buffer.withBytes { bytes in
+    if other.loop !== loop { return (0, reader.takeArray(StreamWriter.wholeSize)) }
+    let taken = try unsafe reader.withBytes { bytes in
       let sent = try unsafe other.writer.tryWrite(bytes, "copy")
       return unsafe (
-        sent, sent == bytes.count ? [] : [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]), first: .max)
+        sent,
+        sent == bytes.count ? [] : [UInt8](copying: .init(rebasing: bytes[sent...]), first: StreamWriter.wholeSize)
       )
     }
-    reader.buffer.take(taken.0 + taken.1.count)
+    reader.take(taken.0 + taken.1.count)
     return taken
   }
 }

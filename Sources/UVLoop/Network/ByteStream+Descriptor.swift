@@ -32,8 +32,9 @@ extension ByteStream {
   /// it back with ``unread(_:isolation:)``.
   ///
   /// - Throws: ``UVError/Code/busy`` while somebody waits, or bytes are held or queued; ``UVError/Code/notSupported`` if
-  ///   there is no descriptor, or the stream lies over another one; ``UVError/Code/handleClosed``;
-  ///   ``UVError/Code/loopClosed``; `CancellationError`.
+  ///   there is no descriptor, or the stream lies over another one; ``UVError/Code/tornWrite`` after a write that was
+  ///   cut, behind which nothing can be written; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``;
+  ///   `CancellationError`.
   ///
   /// > Isolation: Call it anywhere.
   ///
@@ -60,13 +61,15 @@ extension StreamCore {
   fileprivate func detach() throws -> Int32 {
     try loop.requireRunning(call("detach"))
     if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("detach")) }
+    // Whoever has the descriptor then would write on behind the part that has gone.
+    if writer.isTorn, let error = writer.refused("detach") { throw error }
     if reader.isInUse || !writer.isIdle {
       throw UVError(.busy, call: call("detach"), "Somebody reads or writes. End that first.")
     }
-    if !reader.buffer.isEmpty {
+    if !reader.isEmpty {
       throw UVError(
         .busy, call: call("detach"),
-        "The stream holds \(reader.buffer.count) bytes that were read ahead. Take them out first, with takeBuffered.")
+        "The stream holds \(reader.count) bytes that were read ahead. Take them out first, with takeBuffered.")
     }
     guard transport is StreamEngine else {
       throw UVError(

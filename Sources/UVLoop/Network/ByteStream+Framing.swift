@@ -138,7 +138,7 @@ extension StreamCore {
   func readExactly(_ count: Int) async throws -> [UInt8] {
     try requireNotNegative(count, "read")
     guard let piece = try await reader.waitForPiece(.count(count), .max, "read") else { return [] }
-    return reader.buffer.takeArray(of: piece)
+    return reader.takeArray(of: piece)
   }
 
   @inline(__always)
@@ -150,7 +150,7 @@ extension StreamCore {
       throw UVError(.invalidArgument, call: call("read"), "An empty delimiter is everywhere. Give at least one byte.")
     }
     guard let piece = try await reader.waitForPiece(.delimiter(delimiter), limit, "read") else { return nil }
-    return reader.buffer.takeArray(of: piece)
+    return reader.takeArray(of: piece)
   }
 
   @inline(__always)
@@ -164,8 +164,8 @@ extension StreamCore {
 
   @inline(never)
   private func takeLine(_ piece: StreamPiece, _ isValidating: Bool) throws -> String {
-    defer { reader.buffer.take(piece.consumed) }
-    return try unsafe reader.buffer.withBytes { bytes in
+    defer { reader.take(piece.consumed) }
+    return try unsafe reader.withBytes { bytes in
       let bytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[piece.body])
       if !isValidating { return unsafe String(decoding: bytes, as: UTF8.self) }
       if let line = unsafe String(validating: bytes, as: UTF8.self) { return line }
@@ -181,14 +181,14 @@ extension StreamCore {
   ) async throws -> [UInt8]? {
     try requireNotNegative(limit, "readFrame")
     guard let piece = try await reader.waitForPiece(.frame(prefix), limit, "readFrame") else { return nil }
-    return reader.buffer.takeArray(of: piece)
+    return reader.takeArray(of: piece)
   }
 
   func readAll(_ limit: Int) async throws -> [UInt8] {
     try requireNotNegative(limit, "readAll")
     // A count that never comes is found incomplete until the end.
     guard let piece = try await reader.waitForPiece(.all, limit, "readAll") else { return [] }
-    return reader.buffer.takeArray(of: piece)
+    return reader.takeArray(of: piece)
   }
 
   private func requireNotNegative(_ count: Int, _ name: StaticString) throws {

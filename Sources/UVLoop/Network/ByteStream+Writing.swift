@@ -4,7 +4,7 @@ extension ByteStream {
   /// There is no buffer of the library's that could be lost: what was written is sent, even if the process ends at
   /// once. Whether the peer has read it only an answer of the peer's can say.
   ///
-  /// Most writes are done at once. While the kernel has no room the call waits, and holds a copy of 64 KiB at most. An
+  /// Most writes are done at once. While the kernel has no room the call waits, and holds a copy of 16 KiB at most. An
   /// empty array asks only whether the stream can be written to.
   ///
   /// - Throws: ``UVError/Code/brokenPipe`` if the peer has closed, or after ``finishWriting()``;
@@ -16,12 +16,12 @@ extension ByteStream {
   ///
   /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
   ///
-  /// > Cancellation: Ends the wait. A write that waits behind others sends nothing then. Of one that has begun, what
-  /// libuv has cannot be taken back: if that is all of the rest, which it is for up to 64 KiB, it is sent although the
-  /// call throws. A longer write is cut, and since whatever follows would be taken for its rest, later writes throw
-  /// ``UVError/Code/tornWrite``. Reading goes on in any case. A write that times out ends in the same way.
+  /// > Cancellation: Ends the wait. A write that waits behind others sends nothing then. One that has begun goes on, if
+  /// at most 64 KiB are left of it, and is sent whole although the call throws. A longer write is cut, and since
+  /// whatever follows would be taken for its rest, later writes throw ``UVError/Code/tornWrite``. Reading goes on in
+  /// any case. A write that times out ends in the same way.
   ///
-  /// > libuv: `uv_try_write`, and `uv_write` for 64 KiB at a time of what is left.
+  /// > libuv: `uv_try_write`, and `uv_write` for 16 KiB at a time of what is left.
   public final func write(_ bytes: [UInt8]) async throws {
     if core.loop.isCurrent { return try await core.write(bytes) }
     try await core.elsewhere("write") { [core] _ in try await core.write(bytes) }
@@ -40,7 +40,7 @@ extension ByteStream {
   ///
   /// > Cancellation: As for one array that has all of the bytes.
   ///
-  /// > libuv: `uv_try_write`, and `uv_write` for 64 KiB at a time of what is left.
+  /// > libuv: `uv_try_write`, and `uv_write` for 16 KiB at a time of what is left.
   public final func write(contentsOf parts: [[UInt8]]) async throws {
     if core.loop.isCurrent { return try await core.write(contentsOf: parts) }
     try await core.elsewhere("write") { [core] _ in try await core.write(contentsOf: parts) }
@@ -81,7 +81,8 @@ extension ByteStream {
   /// - Throws: ``UVError/Code/brokenPipe`` after ``finishWriting()``; ``UVError/Code/tornWrite`` after a write that was
   ///   cut; the system's code after a write that failed; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
-  /// > Isolation: Call it on any thread. Calls of one thread keep their order.
+  /// > Isolation: Call it on any thread. What it has taken goes out before whatever is written after its return, on any
+  /// thread, and before the end.
   ///
   /// > Ownership: The array is kept until its bytes have gone. ``close()`` drops it; ``finishWriting()`` waits for it.
   ///
@@ -113,6 +114,9 @@ extension ByteStream {
   ///
   /// Waits for the writes that are queued. From the call on a `write` throws ``UVError/Code/brokenPipe``.
   ///
+  /// Of a pipe that is no socket this closes the descriptor: its reader sees the end then, and no sooner. A read throws
+  /// ``UVError/Code/handleClosed`` from then on.
+  ///
   /// - Throws: ``UVError/Code/socketNotConnected`` the second time; ``UVError/Code/tornWrite`` after a write that was
   ///   cut; what `write` throws for a queued write that fails.
   ///
@@ -121,7 +125,7 @@ extension ByteStream {
   /// > Cancellation: Ends the wait. Behind other writes the end is withdrawn, and writing may go on; one that has begun
   /// is sent.
   ///
-  /// > libuv: `uv_shutdown`.
+  /// > libuv: `uv_shutdown`; `uv_close` of a pipe.
   public final func finishWriting() async throws {
     if core.loop.isCurrent { return try await core.finishWriting() }
     try await core.elsewhere("finishWriting") { [core] _ in try await core.finishWriting() }
@@ -175,17 +179,22 @@ extension StreamCore {
 
   /// From any thread: true if it was taken.
   func enqueue(_ bytes: [UInt8]) throws(UVError) -> Bool {
+    loop.requireOwnProcess()
     try loop.requireRunning(call("enqueue"))
     if let error = writer.refusedAnywhere("enqueue") { throw error }
     // Somebody may have closed it on another thread, and the loop has not heard of it.
     if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("enqueue")) }
-    if writer.queuedBytes > writeQueueLimit { return false }
+    if !writer.noteQueued(bytes.count, within: writeQueueLimit) { return false }
     if bytes.isEmpty { return true }
-    writer.noteQueued(bytes.count)
     let write = StreamWrite("enqueue", [bytes], isTried: false, of: writer)
-    if !loop.onLoop({ self.writer.append(write) }) {
+    let arrivals = writer.network.arrivals
+    if loop.isCurrent {
+      arrivals.take()
+      write.queue()
+    } else if !arrivals.add(write, on: loop) {
       writer.noteQueued(-bytes.count)
-      throw loop.closedError(call("enqueue"))
+      // Where nothing refuses it any more an end was withdrawn just now.
+      return try enqueue(bytes)
     }
     return true
   }

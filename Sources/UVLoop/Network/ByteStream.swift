@@ -58,7 +58,10 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   /// > Isolation: Call it on any thread. Elsewhere than on the loop it sends a message, and does not wait.
   ///
   /// > libuv: `uv_close`.
-  public final func close() { core.close() }
+  public final func close() {
+    core.loop.requireOwnProcess()
+    core.close()
+  }
 
   /// Closes so that a TCP peer gets an error (`ECONNRESET`) and does not take what it has for all.
   ///
@@ -69,7 +72,10 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   ///
   /// > libuv: `uv_close` with `SO_LINGER` set to 0, as `uv_tcp_close_reset` does it; that one refuses after
   /// `uv_shutdown`.
-  public final func reset() { core.close(resetting: true) }
+  public final func reset() {
+    core.loop.requireOwnProcess()
+    core.close(resetting: true)
+  }
 
   /// Whether it was closed here: by ``close()`` or one of its kin, or by the loop's shutdown. The peer's end and errors
   /// do not close a stream.
@@ -109,7 +115,7 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   ///
   /// > Isolation: Ask from anywhere.
   ///
-  /// > libuv: In place of `uv_stream_get_write_queue_size`, which sees one slice of 64 KiB at most.
+  /// > libuv: In place of `uv_stream_get_write_queue_size`, which sees one slice of 16 KiB at most.
   public final var queuedBytes: Int { core.writer.queuedBytes }
 
   /// For how long a wait may go without a byte; see ``Timeouts-swift.struct``. Nil, the default, is for ever.
@@ -119,7 +125,10 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   /// > Isolation: Get and set it on any thread.
   public final var timeouts: Timeouts {
     get { core.timeouts }
-    set { core.timeouts = newValue }
+    set {
+      core.loop.requireOwnProcess()
+      core.timeouts = newValue
+    }
   }
 
   /// The kind of stream, its two ends and its loop, in one line.

@@ -2,8 +2,8 @@ import CLibUV
 
 /// What the streams and listeners of one loop share. Belongs to the loop's thread.
 @safe final class LoopNetwork: LoopComponent {
-  /// As libuv suggests for one read.
-  static let blockSize = 65_536
+  /// What one read takes at most.
+  static let blockSize = 131_072
 
   // Holds because streams use it on the loop's thread only, for as long as there is a core.
   private unowned(unsafe) let core: LoopCore
@@ -11,6 +11,7 @@ import CLibUV
   /// Where all streams of the loop read to, one after the other.
   let block: UnsafeMutableRawPointer
   let streams: LoopMembers<StreamCore>
+  let arrivals = StreamArrivals()
   let listeners: LoopMembers<ListenerCore>
 
   init(_ core: LoopCore) {
@@ -29,7 +30,7 @@ import CLibUV
   /// Those that a shutdown has stopped, and somebody may still wait at.
   private var quiesced: [ListenerCore] = []
   /// What was closed while tasks had it that did not end in time. No stream itself, which would keep the loop.
-  private var abandoned: [(text: String, since: Int64)] = []
+  private var abandoned: [(kind: ShutdownReport.Unfinished.Kind, text: String, since: Int64)] = []
   /// Listeners that wait for a descriptor to become free.
   private var starved: [ListenerEngine] = []
 
@@ -52,21 +53,26 @@ import CLibUV
 
   func releaseWaits() {
     for listener in quiesced { listener.releaseWaits() }
-    quiesced = []
     for stream in streams.all { stream.releaseWaits() }
   }
 
   func close() {
     // Where the time of the shutdown was over before the tasks had ended, somebody still has these.
-    if unsafe core.tasks.awaitedCount > 0 { abandoned = streams.all.map { ($0.text, $0.since) } }
+    if unsafe core.tasks.awaitedCount > 0 {
+      abandoned = quiesced.filter { $0.service.isRunning }.map { (.listener, "\($0.address)", $0.since) }
+      abandoned += streams.all.map { (.stream, $0.text, $0.since) }
+    }
+    quiesced = []
+    for listener in listeners.all { listeners.remove(listener) }
     for stream in streams.all { stream.closeByLoop() }
+    arrivals.close()
   }
 
   func report(into report: inout ShutdownReport) {
     let now = MonotonicClock.now()
-    for stream in abandoned {
+    for member in abandoned {
       report.unfinished.append(
-        .init(kind: .stream, label: stream.text, age: .nanoseconds(now - stream.since)))
+        .init(kind: member.kind, label: member.text, age: .nanoseconds(now - member.since)))
     }
   }
 }

@@ -3,33 +3,35 @@
 // is copied into the stream, before another one can read into the block.
 
 /// What has come to one stream and was not taken. Belongs to the loop's thread.
-@safe final class StreamBuffer {
+///
+/// The reading side adds who waits for it. They are one object, since each is memory of every connection.
+@safe class StreamBuffer {
   // Looked at with each read, these are only ever assigned: what a method changes in place is looked after at run time.
 
   /// Whose block it is.
-  private let network: LoopNetwork
+  final let network: LoopNetwork
   /// What of the loop's block is this stream's right now.
-  private var lentStart = 0
-  private var lentEnd = 0
+  final private var lentStart = 0
+  final private var lentEnd = 0
   /// What was read and not taken, and where it lies.
-  private var held: [UInt8] = []
-  private var heldStart = 0
-  private var heldEnd = 0
+  final private var held: [UInt8] = []
+  final private var heldStart = 0
+  final private var heldEnd = 0
   /// Counts how often bytes were put in front of others, or taken out from there.
-  private(set) var version = 0
+  final private(set) var version = 0
 
   init(_ network: LoopNetwork) { self.network = network }
 
-  var isEmpty: Bool { lentEnd == lentStart && heldEnd == heldStart }
+  final var isEmpty: Bool { lentEnd == lentStart && heldEnd == heldStart }
 
-  var count: Int { heldEnd - heldStart + lentEnd - lentStart }
+  final var count: Int { heldEnd - heldStart + lentEnd - lentStart }
 
   /// Whether bytes lie in the loop's block.
-  var isLent: Bool { lentEnd > lentStart }
+  final var isLent: Bool { lentEnd > lentStart }
 
   /// So many bytes lie at the beginning of the loop's block.
   @inline(__always)
-  func came(_ count: Int) {
+  final func came(_ count: Int) {
     lentEnd = count
     // Whoever waits for more has looked at what is held, and callbacks get that first.
     if heldEnd > heldStart { hold() }
@@ -37,7 +39,7 @@
 
   /// Looks at what is there. `body` must not come back here.
   @inline(__always)
-  func withBytes<R, E>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+  final func withBytes<R, E>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
     if lentEnd > lentStart {
       return try unsafe body(UnsafeRawBufferPointer(start: network.block + lentStart, count: lentEnd - lentStart))
     }
@@ -49,7 +51,7 @@
 
   /// Takes the first bytes, and lends them. Whoever uses them may do with the stream what it likes.
   @inline(__always)
-  func lend(_ limit: Int) -> LentBytes {
+  final func lend(_ limit: Int) -> LentBytes {
     if lentEnd > lentStart {
       // Nothing reads into the block before the callback has returned in which the task goes on.
       let bytes = unsafe UnsafeRawBufferPointer(
@@ -63,7 +65,7 @@
   }
 
   /// The first of what is there has been used.
-  func take(_ count: Int) {
+  final func take(_ count: Int) {
     if lentEnd > lentStart {
       lentStart += count
       if lentStart == lentEnd {
@@ -76,13 +78,13 @@
   }
 
   /// The first bytes, as an array.
-  func takeArray(_ limit: Int) -> [UInt8] {
+  final func takeArray(_ limit: Int) -> [UInt8] {
     let bytes = unsafe withBytes { unsafe [UInt8](copying: $0, first: limit) }
     take(bytes.count)
     return bytes
   }
 
-  func takeArray(of piece: StreamPiece) -> [UInt8] {
+  final func takeArray(of piece: StreamPiece) -> [UInt8] {
     let bytes = unsafe withBytes { bytes in
       unsafe [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[piece.body]), first: .max)
     }
@@ -90,7 +92,7 @@
     return bytes
   }
 
-  func append(to buffer: inout [UInt8], _ limit: Int) -> Int {
+  final func append(to buffer: inout [UInt8], _ limit: Int) -> Int {
     let count = unsafe withBytes { bytes in
       let first = unsafe UnsafeRawBufferPointer(rebasing: bytes.prefix(limit))
       unsafe buffer.append(contentsOf: first)
@@ -100,13 +102,13 @@
     return count
   }
 
-  private func letGo() {
+  final private func letGo() {
     if heldEnd > 0 { held = [] }
     (heldStart, heldEnd) = (0, 0)
   }
 
   /// Copies what is lent behind what is held.
-  func hold() {
+  final func hold() {
     if lentEnd == lentStart { return }
     if heldStart > 0 {
       held.removeSubrange(..<heldStart)
@@ -119,7 +121,7 @@
   }
 
   /// Puts bytes before all others.
-  func putFirst(_ bytes: [UInt8]) {
+  final func putFirst(_ bytes: [UInt8]) {
     hold()
     held.replaceSubrange(..<heldStart, with: bytes)
     heldStart = 0
@@ -128,7 +130,7 @@
   }
 
   /// All of them.
-  func takeAll() -> [UInt8] {
+  final func takeAll() -> [UInt8] {
     hold()
     // A task that waits for more looks at what comes from its beginning.
     version += 1
@@ -136,7 +138,7 @@
     return heldStart == 0 ? held : Array(held[heldStart...])
   }
 
-  func removeAll() {
+  final func removeAll() {
     letGo()
     (lentStart, lentEnd) = (0, 0)
   }

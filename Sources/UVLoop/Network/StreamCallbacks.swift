@@ -2,16 +2,18 @@
 final class StreamCallbacks {
   private let watch: LoopWatch
   private let kind: CallKind
+  private let addresses: StreamAddresses
   private let body: (RawSpan) -> Void
   private let atEnd: (UVError?) -> Void
   private let site: CallSite?
 
   init(
-    _ core: LoopCore, _ noun: StaticString, _ body: @escaping (RawSpan) -> Void,
+    _ core: LoopCore, _ noun: StaticString, _ addresses: StreamAddresses, _ body: @escaping (RawSpan) -> Void,
     atEnd: @escaping (UVError?) -> Void
   ) {
     watch = core.watch
     kind = CallKind(rawValue: noun.description)
+    self.addresses = addresses
     site = core.watch.siteIfWanted
     self.body = body
     self.atEnd = atEnd
@@ -19,8 +21,10 @@ final class StreamCallbacks {
 
   @inline(__always)
   func receive(_ bytes: LentBytes) {
-    watch.observing(LoopCall(kind: kind, site: site)) { bytes.use(body) }
+    watch.observing(call) { bytes.use(body) }
   }
 
-  func end(_ error: UVError?) { watch.observing(LoopCall(kind: kind, site: site)) { atEnd(error) } }
+  func end(_ error: UVError?) { watch.observing(call) { atEnd(error) } }
+
+  private var call: LoopCall { LoopCall(kind: kind, label: addresses.text, site: site) }
 }

@@ -42,10 +42,7 @@ import Synchronization
   }
 
   /// The kind and its two ends.
-  var text: String {
-    let ends = [addresses.local, addresses.peer].compactMap { $0.map(String.init(describing:)) }
-    return "\(noun)\(ends.isEmpty ? "" : " " + ends.joined(separator: " > "))"
-  }
+  var text: String { addresses.text.map { "\(noun) \($0)" } ?? "\(noun)" }
 
   func call(_ name: StaticString) -> String { "\(noun).\(name)" }
 
@@ -56,7 +53,9 @@ import Synchronization
   /// From any thread, any number of times.
   func close(resetting: Bool = false) {
     if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
-    loop.onLoop { self.closeNow(.handleClosed, resetting: resetting) }
+    // On the loop without a closure, which would be a block of memory for each connection.
+    if loop.isCurrent { return closeNow(.handleClosed, resetting: resetting) }
+    loop.tell { self.closeNow(.handleClosed, resetting: resetting) }
   }
 
   private func closeNow(_ code: UVError.Code, resetting: Bool) {
@@ -117,6 +116,12 @@ import Synchronization
 struct StreamAddresses {
   var local: SocketAddress?
   var peer: SocketAddress?
+
+  /// As far as they are known: `127.0.0.1:80 > 127.0.0.1:50000`.
+  var text: String? {
+    let ends = [local, peer].compactMap { $0.map(String.init(describing:)) }
+    return ends.isEmpty ? nil : ends.joined(separator: " > ")
+  }
 }
 
 extension StreamAddresses {

@@ -56,12 +56,13 @@ extension RequestKind {
 
   final var uvStream: UnsafeMutablePointer<uv_stream_t> { unsafe memory.assumingMemoryBound(to: uv_stream_t.self) }
 
-  final var descriptor: Int32? {
+  final var descriptor: Int32? { state.isClosed ? nil : watchedDescriptor }
+
+  /// Also while it closes.
+  override final var watchedDescriptor: Int32? {
     var descriptor: Int32 = -1
     return unsafe uv_fileno(uvHandle, &descriptor) == 0 ? descriptor : nil
   }
-
-  override var watchedDescriptor: Int32? { descriptor }
 
   /// Sets what somebody has asked for.
   func apply(_ options: ByteStream.Options) throws(UVError) {
@@ -79,6 +80,7 @@ extension RequestKind {
   final func startReading(into sink: any StreamSink) throws(UVError) {
     isUnwanted = false
     if isStarted { return }
+    if let closer = state.closer { throw closedError("read", closer) }
     if isGone { throw goneError("read") }
     self.sink = sink
     // A reader without a scope of its own is anybody's: the object is found by the handle, which the loop keeps.
@@ -88,9 +90,9 @@ extension RequestKind {
         guard let data = unsafe handle?.pointee.data, let buffer = unsafe buffer else { return }
         unsafe Unmanaged<StreamEngine>.fromOpaque(data)._withUnsafeGuaranteedRef { unsafe $0.allocate(buffer) }
       },
-      { stream, count, _ in
+      { stream, count, buffer in
         guard let data = unsafe stream?.pointee.data else { return }
-        unsafe Unmanaged<StreamEngine>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.came(count) }
+        unsafe Unmanaged<StreamEngine>.fromOpaque(data)._withUnsafeGuaranteedRef { unsafe $0.came(count, buffer) }
       })
     try check(status, "\(noun).read")
     isStarted = true
@@ -123,16 +125,18 @@ extension RequestKind {
   }
 
   @inline(__always)
-  private final func came(_ count: Int) {
+  private final func came(_ count: Int, _ buffer: UnsafePointer<uv_buf_t>?) {
     if count > 0 {
       sink?.received(count)
     } else if count < 0 {
-      cameNone(Int32(truncatingIfNeeded: count))
+      unsafe cameNone(Int32(truncatingIfNeeded: count), isGuess: buffer?.pointee.base == nil)
     }
   }
 
+  /// - Parameter isGuess: libuv has not read an end: behind bytes it goes by the poll alone, which says of a reset too
+  ///   that nothing comes any more (`uv__stream_io` in `stream.c`).
   @inline(never)
-  private final func cameNone(_ status: Int32) {
+  private final func cameNone(_ status: Int32, isGuess: Bool) {
     if status == Int32(UV_ENOBUFS.rawValue) {
       // Reading goes on if somebody wants them before the poll.
       isUnwanted = true
@@ -141,6 +145,12 @@ extension RequestKind {
     }
     stopReading()
     let sink = sink.take()
+    var status = status
+    if isGuess, status == Int32(UV_EOF.rawValue), let descriptor {
+      // A pipe says that it is no socket, and knows no resets.
+      let found = Socket.peek(descriptor)
+      if found < 0, found != Int32(UV_ENOTSOCK.rawValue), found != Int32(UV_EAGAIN.rawValue) { status = found }
+    }
     sink?.ended(status == Int32(UV_EOF.rawValue) ? nil : UVError(status: status, call: "\(noun).read"))
   }
 
@@ -154,7 +164,7 @@ extension RequestKind {
   /// Looks whether an adopted descriptor is still what it was.
   private final func look() {
     if identity == nil || isGone { return }
-    if let descriptor, identity == Posix.Identity(of: descriptor) { return }
+    if let descriptor = watchedDescriptor, identity == Posix.Identity(of: descriptor) { return }
     isGone = true
     stopReading()
     unsafe clibuv_leave_descriptor(uvStream)
@@ -233,7 +243,7 @@ extension RequestKind {
     noteChange()
   }
 
-  final func finishWriting(done: @escaping (UVError?) -> Void) {
+  func finishWriting(done: @escaping (UVError?) -> Void) {
     if isGone { return done(goneError("finishWriting")) }
     let request = StreamRequest(.finishWriting, UV_SHUTDOWN, of: self, "\(noun).finishWriting", done)
     self.request = request
@@ -260,6 +270,13 @@ extension RequestKind {
       if let descriptor { reset(descriptor) }
     }
     close(by: .owner)
+  }
+
+  /// Closes the handle of a stream that is open, which can read no more then.
+  final func end() {
+    let sink = sink.take()
+    close(by: .owner)
+    sink?.closed(closedError("read", .owner))
   }
 
   /// Makes the close one that the peer sees as a failure, where the kind has such a thing.

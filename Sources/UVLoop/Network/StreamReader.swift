@@ -11,13 +11,15 @@ import Synchronization
 
 /// The reading side of a stream. Belongs to the loop's thread.
 // Holds because the waits call it on the loop's thread alone.
-@safe final class StreamReader: StreamSink, WaitOwner, IdleLimited, @unchecked Sendable {
+@safe final class StreamReader: StreamBuffer, StreamSink, WaitOwner, IdleLimited, @unchecked Sendable {
+  /// What is read ahead at once for a piece: no more is held than this beyond its limit.
+  private static let pieceRoom = 65_536
+
   // What a read asks for each time is in variables that are only ever assigned: one that a method changes in place is
   // looked after at run time, at each use.
 
   private let core: LoopCore
   private let transport: any StreamTransport
-  private let network: LoopNetwork
   private let loopCounters: LoopCounters
   /// The type's name, for messages.
   private let noun: StaticString
@@ -33,6 +35,8 @@ import Synchronization
   private let awaited = Atomic(false)
   /// A task reads, also when it is about to go on.
   private var isOccupied = false
+  /// What a task has taken out it may give back, and nobody else reads meanwhile.
+  var isHandingOver = false
   /// How many bytes it would take.
   private var wanted = 0
   private var callbacks: StreamCallbacks?
@@ -40,8 +44,6 @@ import Synchronization
   private var discarding: [() -> Void] = []
   /// Whether the transport knows that bytes are wanted.
   private var isFlowing = false
-  /// What has come and was not taken.
-  let buffer: StreamBuffer
   /// Nil while bytes may come.
   private(set) var end: StreamEnd?
   private(set) var hasEnded = false
@@ -58,9 +60,8 @@ import Synchronization
     self.core = core
     self.transport = transport
     self.noun = noun
-    network = core.network
-    buffer = StreamBuffer(network)
     loopCounters = core.counters
+    super.init(core.network)
   }
 
   /// Whether a task waits for bytes. On any thread.
@@ -87,10 +88,12 @@ import Synchronization
   func waitForBytes(_ room: Int, _ name: StaticString) async throws -> Bool {
     try requireAlone(name)
     // To have it all without a wait is no reason to keep others from the loop.
-    if !buffer.isEmpty || hasEnded, try !mayGoOn(name) { try await wait(0, name) }
-    while buffer.isEmpty {
-      if hasEnded { return try !isOver(name) }
-      try await wait(room, name)
+    var isTurn = try (!isEmpty || hasEnded) && !mayGoOn(name)
+    while isTurn || isEmpty {
+      if hasEnded && !isTurn { return try !isOver(name) }
+      // At one place, since each has its share of the task's memory.
+      try await wait(isTurn ? 0 : room, name)
+      isTurn = false
     }
     return true
   }
@@ -103,13 +106,15 @@ import Synchronization
     try requireFree(name)
     var scanner = StreamScanner(target, limit)
     while true {
+      let room: Int
       switch try look(for: &scanner, name) {
       case .piece(let piece): return piece
       case .end: return nil
-      case .turn: try await wait(0, name)
-      case .more: try await wait(LoopNetwork.blockSize, name)
+      case .turn: room = 0
+      case .more: room = StreamReader.pieceRoom
       case .fail(let failure): throw failure.error(call(name))
       }
+      try await wait(room, name)
     }
   }
 
@@ -127,12 +132,12 @@ import Synchronization
   private func look(for scanner: inout StreamScanner, _ name: StaticString) throws -> StreamScanner.Answer {
     try requireOpen(name)
     let isWhole = if hasEnded, case .end = end { true } else { false }
-    let answer = unsafe buffer.withBytes { unsafe scanner.scan($0, version: buffer.version, hasEnded: isWhole) }
+    let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: isWhole) }
     if case .piece(let piece) = answer, !mayGoOn(piece.consumed) { return .turn }
     if case .more = answer {
       _ = try isOver(name)
       // What is lent is gone when more comes.
-      buffer.hold()
+      hold()
     }
     return answer
   }
@@ -251,11 +256,11 @@ import Synchronization
   func received(_ count: Int) {
     add(count)
     limit?.note()
-    buffer.came(count)
+    came(count)
     if callbacks != nil { return deliver() }
     resumeNow()
-    if !buffer.isLent { return }
-    if isDropping { drop() } else { buffer.hold() }
+    if !isLent { return }
+    if isDropping { drop() } else { hold() }
   }
 
   func ended(_ error: UVError?) {
@@ -283,7 +288,7 @@ import Synchronization
     isFlowing = false
     limit?.end()
     limit = nil
-    buffer.removeAll()
+    removeAll()
     let callbacks = callbacks
     self.callbacks = nil
     if isAwaited, let error = failure("read") { end(throwing: error) }
@@ -321,7 +326,7 @@ import Synchronization
   /// Puts bytes before all that is there. Who waits gets them.
   func unread(_ bytes: [UInt8]) {
     if bytes.isEmpty { return }
-    buffer.putFirst(bytes)
+    putFirst(bytes)
     if callbacks != nil { return deliverLater() }
     if !isAwaited { return }
     // Not at once: its caller is somebody's code, which nothing else of the loop's may interrupt.
@@ -352,21 +357,21 @@ import Synchronization
   }
 
   /// Whether a task or callbacks read.
-  var isInUse: Bool { isOccupied || callbacks != nil }
+  var isInUse: Bool { isOccupied || isHandingOver || callbacks != nil }
 
   /// Drops what nobody reads, until nothing comes any more. A task that reads gets its bytes, and goes on getting them
   /// if it is back before more come; after a gap its reads fail.
   func discard(then done: @escaping () -> Void) {
     if isExhausted { return done() }
     discarding.append(done)
-    if isDropping && !buffer.isEmpty { drop() }
+    if isDropping && !isEmpty { drop() }
     do { try flow() } catch { finishDiscarding() }
   }
 
   private var isDropping: Bool { !discarding.isEmpty && !isInUse }
 
   private func drop() {
-    buffer.removeAll()
+    removeAll()
     if hasEnded { return }
     end = .dropped
     hasEnded = true
@@ -382,7 +387,7 @@ import Synchronization
 
   func start(_ callbacks: StreamCallbacks) throws(UVError) {
     self.callbacks = callbacks
-    if !buffer.isEmpty || hasEnded { deliverLater() }
+    if !isEmpty || hasEnded { deliverLater() }
     if hasEnded { return }
     do throws(UVError) { try flow() } catch {
       self.callbacks = nil
@@ -395,9 +400,9 @@ import Synchronization
 
   /// Tells the callbacks what is there, and the end behind it.
   private func deliver() {
-    if let callbacks, !buffer.isEmpty { callbacks.receive(buffer.lend(.max)) }
+    if let callbacks, !isEmpty { callbacks.receive(lend(.max)) }
     // They may have been stopped, or exchanged for others, which are told by themselves.
-    guard hasEnded, buffer.isEmpty, let callbacks, let end else { return }
+    guard hasEnded, isEmpty, let callbacks, let end else { return }
     self.callbacks = nil
     switch end {
     case .end: callbacks.end(nil)

@@ -4,7 +4,7 @@
   let isEnd: Bool
   /// It is done, and its task only lets the loop go round.
   private let isTurn: Bool
-  private let parts: [[UInt8]]
+  private var parts: [[UInt8]]
   private let total: Int
   private let writer: StreamWriter
   private var wait: LoopWait?
@@ -17,12 +17,12 @@
   /// The first part of which not all has gone, and how much of it.
   private var part = 0
   private var offset = 0
-  /// How much of the rest the transport has.
-  var slicing = 0
   /// Whether what comes next has been tried just now, and the kernel took none of it, or no more.
   var isTried: Bool
   /// Its caller has gone, and no more of it is to be sent.
   var isCut = false
+  /// Its caller has gone before any of it was sent, and none will be.
+  var isWithdrawn = false
 
   /// - Parameter sent: How much its caller has sent; the rest of a write that was not tried waits behind others.
   init(_ name: StaticString, _ parts: [[UInt8]], sent: Int = 0, isTried: Bool, of writer: StreamWriter) {
@@ -59,6 +59,12 @@
     isTurn = true
   }
 
+  /// Puts it behind the others of its stream. Its bytes count as queued already.
+  func queue() { writer.append(self) }
+
+  /// On any thread: whether its stream takes no more.
+  var isRefused: Bool { writer.isRefusing }
+
   var rest: Int { total - sent }
 
   /// So much more of it has gone.
@@ -70,6 +76,9 @@
       part += 1
     }
   }
+
+  /// Nothing of it is needed any more.
+  func letGo() { parts = [] }
 
   var isAwaited: Bool { wait != nil }
 
@@ -118,9 +127,9 @@
   func release() { wait?.close() }
 
   func end(_ error: UVError?) {
+    onEnd.take()?(error)
     if result != nil { return }
     result = .some(error)
-    onEnd.take()?(error)
     guard let wait = wait.take() else { return }
     if let error { wait.resume(throwing: error) } else { wait.resumeNow() }
   }

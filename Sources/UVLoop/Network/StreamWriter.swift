@@ -7,13 +7,17 @@ import Synchronization
 //
 // A write is tried first, and most of them are done then. Of the rest one slice at a time is copied and given to the
 // transport, and behind it the next is tried from the caller's own bytes again. What the transport has cannot be taken
-// back: a write that has begun goes out whole, if its rest is one slice, whatever becomes of its caller.
+// back.
 
 /// The writing side of a stream. Belongs to the loop's thread, but for what is atomic.
 // Holds because of the line above.
 @safe final class StreamWriter: IdleLimited, @unchecked Sendable {
   /// A writer that waits holds a copy of no more than this.
-  static let sliceSize = 65_536
+  private static let sliceSize = 16_384
+  /// A write that has begun goes out whole if no more than this is left of it, whatever becomes of its caller.
+  static let wholeSize = 65_536
+  /// So much goes below in one go, however much the kernel would take: the loop has others to look after.
+  private static let mostAtOnce = 1 << 20
 
   private enum State {
     case open, torn, finishing, finished
@@ -26,7 +30,8 @@ import Synchronization
 
   private let core: LoopCore
   private let transport: any StreamTransport
-  private let network: LoopNetwork
+  /// What it shares with the other streams of the loop.
+  let network: LoopNetwork
   private let reader: StreamReader
   private let noun: StaticString
   private var state = State.open { didSet { publish() } }
@@ -63,6 +68,13 @@ import Synchronization
   /// Counts what is about to be added, or was not. On any thread.
   func noteQueued(_ count: Int) { queued.add(count, ordering: .relaxed) }
 
+  /// The same for what is added only while no more than `limit` bytes are queued. False if more are.
+  func noteQueued(_ count: Int, within limit: Int) -> Bool {
+    if queued.add(count, ordering: .relaxed).oldValue <= limit { return true }
+    noteQueued(-count)
+    return false
+  }
+
   /// One thread writes it.
   @inline(__always)
   private func noteSent(_ count: Int) {
@@ -78,6 +90,7 @@ import Synchronization
   /// Before each use.
   @inline(__always)
   func requireOpen(_ name: StaticString) throws {
+    network.arrivals.take()
     try WaitScope.checkCancellation()
     try core.requireRunning(call(name))
     if isRefusing, let error = refused(name) { throw error }
@@ -91,7 +104,11 @@ import Synchronization
     }
   }
 
-  private var isRefusing: Bool { refusal.load(ordering: .relaxed) != 0 }
+  /// A write was cut, and what follows would be taken for its rest.
+  var isTorn: Bool { if case .torn = state { true } else { false } }
+
+  /// On any thread.
+  var isRefusing: Bool { refusal.load(ordering: .relaxed) != 0 }
 
   func refused(_ name: StaticString) -> UVError? {
     switch state {
@@ -141,19 +158,49 @@ import Synchronization
 
   // MARK: - Writing
 
-  var isIdle: Bool { waiting == 0 }
+  private var isFree: Bool { waiting == 0 }
+
+  /// Whether nothing is queued, here or by another thread, and nobody waits.
+  var isIdle: Bool { isFree && queuedBytes == 0 }
 
   /// How much of it is taken at once; 0 where others wait.
   @inline(__always)
   private func attempt(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
-    if !isIdle { return 0 }
+    if !isFree { return 0 }
     do throws(UVError) {
-      let sent = try unsafe transport.tryWrite(parts)
+      let sent = try unsafe tryBelow(parts)
       noteSent(sent)
       return sent
     } catch {
       fail(error)
       throw error
+    }
+  }
+
+  /// A reader that is as fast as this would keep a longer one here.
+  @inline(__always)
+  private func tryBelow(
+    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, atMost limit: Int = StreamWriter.mostAtOnce
+  ) throws(UVError) -> Int {
+    var count = 0
+    var total = 0
+    while count < parts.count, total <= limit {
+      unsafe total += parts[count].count
+      count += 1
+    }
+    if total <= limit { return try unsafe transport.tryWrite(parts) }
+    return try unsafe tryFirst(parts, count - 1, limit)
+  }
+
+  /// The first so many of them, or a part of the first one.
+  @inline(never)
+  private func tryFirst(
+    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ count: Int, _ limit: Int
+  ) throws(UVError) -> Int {
+    if count > 0 { return try unsafe transport.tryWrite(UnsafeBufferPointer(rebasing: parts[..<count])) }
+    let first = unsafe UnsafeRawBufferPointer(rebasing: parts[0].prefix(limit))
+    return try unsafe withUnsafePointer(to: first) { (part) throws(UVError) -> Int in
+      unsafe try transport.tryWrite(UnsafeBufferPointer(start: part, count: 1))
     }
   }
 
@@ -191,7 +238,7 @@ import Synchronization
     default: if let error = refused(name) { throw error }
     }
     let end = StreamWrite(endOf: self, name)
-    append(end)
+    appendEnd(end)
     return end
   }
 
@@ -202,11 +249,19 @@ import Synchronization
     case .finishing:
       // The end is the last one, since nothing is let in behind it.
       queue.last?.whenEnded(done)
-    default: append(StreamWrite(endOf: self, "finishWriting", onEnd: done))
+    default: appendEnd(StreamWrite(endOf: self, "finishWriting", onEnd: done))
     }
   }
 
+  /// Other threads are refused before what they have queued is taken: of none that was taken the bytes come too late.
+  private func appendEnd(_ end: StreamWrite) {
+    if !isRefusing { refusal.store(UVError.Code.brokenPipe.rawValue, ordering: .releasing) }
+    network.arrivals.takeAll()
+    append(end)
+  }
+
   func tryWrite(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) throws(UVError) -> Int {
+    network.arrivals.take()
     try core.requireRunning(call(name))
     if isRefusing, let error = refused(name) { throw error }
     return unsafe bytes.isEmpty ? 0 : try attempt(bytes)
@@ -223,7 +278,7 @@ import Synchronization
       budget = StreamBudget()
       return StreamWrite(turnOf: self, name)
     }
-    let write = StreamWrite(name, parts(), sent: sent, isTried: isIdle, of: self)
+    let write = StreamWrite(name, parts(), sent: sent, isTried: isFree, of: self)
     noteQueued(total - sent)
     append(write)
     return write
@@ -243,6 +298,7 @@ import Synchronization
 
   /// Goes on until the transport has something, or nothing is left.
   private func pump() {
+    var sentNow = 0
     while !isUnderWay, first < queue.count {
       let write = queue[first]
       if write.isEnd { return finish() }
@@ -250,17 +306,20 @@ import Synchronization
         leave(write, nil)
         continue
       }
-      if !write.isTried {
+      if !write.isTried && sentNow < StreamWriter.mostAtOnce {
         do throws(UVError) {
-          let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in unsafe try transport.tryWrite(parts)
+          let limit = StreamWriter.mostAtOnce - sentNow
+          let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in
+            unsafe try tryBelow(parts, atMost: limit)
           }
           if sent > 0 {
+            sentNow += sent
             advance(write, sent)
             continue
           }
         } catch { return fail(error) }
       }
-      // Behind the slice it is tried again.
+      // Behind the slice, for which others had their turn, it is tried again.
       write.isTried = false
       send(write)
     }
@@ -268,13 +327,11 @@ import Synchronization
 
   private func send(_ write: StreamWrite) {
     let slice = write.slice(StreamWriter.sliceSize)
-    write.slicing = slice.count
     isUnderWay = true
     unsafe transport.write(UnsafeRawBufferPointer(start: slice.start, count: slice.count)) { error in
       // The slice is kept until now.
       let count = slice.count
       self.isUnderWay = false
-      write.slicing = 0
       if let error { return self.fail(error) }
       if self.isOver { return }
       self.advance(write, count)
@@ -304,6 +361,8 @@ import Synchronization
   private func leave(_ write: StreamWrite, _ error: UVError?) {
     first += 1
     waiting -= 1
+    // The list may keep it for a while.
+    write.letGo()
     if first == queue.count {
       queue.removeAll(keepingCapacity: first <= 16)
       first = 0
@@ -324,10 +383,11 @@ import Synchronization
       if place == first && isUnderWay || write.isWatched { return }
       remove(place)
       if case .finishing = state { state = .open }
-    } else if write.sent == 0 && write.slicing == 0 {
+    } else if write.sent == 0 && !(place == first && isUnderWay) {
       remove(place)
       noteQueued(-write.rest)
-    } else if write.rest > write.slicing {
+      write.isWithdrawn = true
+    } else if write.rest > StreamWriter.wholeSize {
       // No more of it is sent, and what follows would be taken for the rest.
       write.isCut = true
       if !isUnderWay { tear() } else { state = .torn }

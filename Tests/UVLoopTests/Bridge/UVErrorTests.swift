@@ -14,7 +14,7 @@ import Testing
 @Suite(.sideBySide) struct UVErrorTests {
   static let ours: [(UVError.Code, String)] = [
     (.loopClosed, "loopClosed"), (.handleClosed, "handleClosed"), (.notOnLoop, "notOnLoop"),
-    (.wouldDeadlock, "wouldDeadlock"), (.timedOut, "timedOut"), (.busy, "busy"),
+    (.wouldDeadlock, "wouldDeadlock"), (.timedOut, "timedOut"), (.busy, "busy"), (.tornWrite, "tornWrite"),
   ]
 
   @Test(arguments: LibUVCode.all)

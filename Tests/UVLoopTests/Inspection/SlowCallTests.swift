@@ -53,6 +53,25 @@ import Testing
     #expect(call.description.hasPrefix("post ran for ") && call.description.contains("on loop \"busy\""))
   }
 
+  @Test func `L-90 a callback of a stream that takes 300 ms is reported with both ends`() async throws {
+    let listener = try PlainListener()
+    let ends = Shared("")
+    let log = Log()
+    try await onTestLoop { loop, _ in
+      try loop.reportSlowCalls(over: .milliseconds(200)) { log.add($0) }
+      let stream = try await loop.connect(to: .loopback(port: listener.port))
+      let peer = try listener.accept()
+      try stream.startReading({ _ in Self.block() }, atEnd: { _ in })
+      try peer.sendAll([1])
+      try await log.wait()
+      ends.value = "\(try #require(stream.localAddress)) > 127.0.0.1:\(listener.port)"
+      stream.close()
+    }
+    let call = try #require(log.all.first)
+    #expect(call.kind.rawValue == "TCPStream" && call.label == ends.value)
+    #expect(call.description.hasPrefix("TCPStream \"\(ends.value)\" ran for "))
+  }
+
   @Test func `J-01 a scheduled call that takes 300 ms is reported once`() async throws {
     let call = try await report { loop in
       try loop.schedule(after: .milliseconds(1)) {

@@ -128,7 +128,7 @@ import Testing
 
   @Test(arguments: [UInt64.random(in: 0...(.max))])
   func `random bytes are refused, or an address that gives the same bytes`(seed: UInt64) throws {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix(seed: seed)
     var accepted = 0
     for _ in 0..<20_000 {
       var bytes = (0..<Int.random(in: 0...130, using: &random)).map { _ in UInt8.random(in: 0...(.max), using: &random)

@@ -64,7 +64,7 @@ import Testing
 
   @Test(arguments: [UInt64.random(in: 0...(.max))])
   func `random addresses are read as they are printed, on one line`(seed: UInt64) throws {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix(seed: seed)
     for _ in 0..<5_000 {
       let address = try someAddress(&random)
       let text = address.description
@@ -75,7 +75,7 @@ import Testing
 
   @Test(arguments: [UInt64.random(in: 0...(.max))])
   func `random text is refused, or an address whose text says the same`(seed: UInt64) throws {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix(seed: seed)
     var accepted = 0
     let letters = Array("0123456789abf:.[]%@/\\x lo".unicodeScalars) + ["\0", "ä", "\u{301}"]
     for _ in 0..<20_000 {
@@ -97,7 +97,7 @@ import Testing
 
   @Test(arguments: [UInt64.random(in: 0...(.max))])
   func `numeric hosts are those of the C library, with the same bytes`(seed: UInt64) throws {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix(seed: seed)
     var (accepted, refused) = (0, 0)
     for round in 0..<40_000 {
       let isIPv4 = round % 2 == 0
@@ -126,7 +126,7 @@ import Testing
     #expect(accepted > 1_000 && refused > 1_000, "seed \(seed): \(accepted) and \(refused)")
   }
 
-  private func somePlace(isIPv4: Bool, _ random: inout SplitMix64) throws -> SocketAddress {
+  private func somePlace(isIPv4: Bool, _ random: inout SplitMix) throws -> SocketAddress {
     let port = UInt16.random(in: 0...(.max), using: &random)
     if isIPv4 { return SocketAddress(.ipv4(.random(in: 0...(.max), using: &random), port: port)) }
     // Zeros are common, so that there is something to leave out.
@@ -142,7 +142,7 @@ import Testing
     return SocketAddress(.ipv6(host, port: port))
   }
 
-  private func someAddress(_ random: inout SplitMix64) throws -> SocketAddress {
+  private func someAddress(_ random: inout SplitMix) throws -> SocketAddress {
     let kind = Int.random(in: 0..<6, using: &random)
     if kind < 3 { return try somePlace(isIPv4: kind == 0, &random) }
     let alphabet: [[UInt8]] =

@@ -75,7 +75,7 @@ import Testing
   // MARK: At random
 
   /// With a seed of its own each round can be run alone.
-  @Test(arguments: StreamKind.allCases, 0..<20)
+  @Test(arguments: StreamKind.allCases, Seeds.first(20))
   func `L-45 125 reads of random forms that are cancelled at random moments lose no byte`(
     kind: StreamKind, seed: UInt64
   ) async throws {

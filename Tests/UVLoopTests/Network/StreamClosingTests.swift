@@ -84,7 +84,7 @@ import Testing
       for count in [100, 65_536, 10, 200_000] {
         #expect(transport.bring([UInt8](repeating: 1, count: count)) == count)
       }
-      #expect(!stream.isClosed && stream.core.reader.buffer.count == 0)
+      #expect(!stream.isClosed && stream.core.reader.count == 0)
       transport.bringEnd()
       for closing in closings { await closing.value }
       #expect(stream.isClosed && transport.isClosed)

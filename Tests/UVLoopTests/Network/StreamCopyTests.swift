@@ -83,7 +83,7 @@ import Testing
       await expectEventually { pair.far.core.writer.waitingSince != nil }
       // Two buffers of the kernel's and what is between them are less than this.
       #expect(sent.value < 3_000_000)
-      #expect(pair.near.bytesRead - pair.far.bytesWritten <= 65_536)
+      #expect(pair.near.bytesRead - pair.far.bytesWritten <= LoopNetwork.blockSize)
       let reader = SlowPeer(pair.server, pace: .full, expecting: pattern)
       #expect(try await copying.value == 4_000_000)
       try await sender.value
@@ -200,6 +200,70 @@ import Testing
     }
   }
 
+  @Test func `L-81 cancelled with more than a write that is never cut, a copy loses nothing and cuts nothing`()
+    async throws
+  {
+    try await onTestLoop { loop, _ in
+      let pair = try await Self.connect(.unix, .unix, on: loop)
+      defer { pair.close() }
+      let bytes = Pattern(seed: 5).bytes(count: 300_000)
+      let filled = try pair.far.fill(isolation: loop)
+      try pair.near.unread(bytes)
+      let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
+      await expectEventually { pair.far.core.writer.waitingSince != nil }
+      copying.cancel()
+      try await expectCancelled { _ = try await copying.value }
+      let rest = try pair.near.takeBuffered()
+      let received = Task { try await onPlainThread { try pair.server.receiveAll() } }
+      try await pair.far.write([1, 2, 3])
+      try await pair.far.finishWriting()
+      let expected = [UInt8](repeating: 7, count: filled) + bytes.dropLast(rest.count) + [1, 2, 3]
+      #expect(try await received.value == expected)
+      #expect(rest.count >= bytes.count - StreamWriter.wholeSize && bytes.suffix(rest.count) == rest[...])
+    }
+  }
+
+  @Test func `L-81 cancelled behind another write, a copy gives back what was not taken`() async throws {
+    try await onTestLoop { loop, _ in
+      let pair = try await Self.connect(.unix, .unix, on: loop)
+      defer { pair.close() }
+      try pair.far.fill(isolation: loop)
+      let writing = loop.task { _ in try await pair.far.write([1, 2, 3]) }
+      await expectEventually { pair.far.queuedBytes == 3 }
+      let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
+      try pair.client.sendAll([7, 8, 9])
+      await expectEventually { pair.far.queuedBytes == 6 }
+      copying.cancel()
+      try await expectCancelled { _ = try await copying.value }
+      #expect(pair.far.queuedBytes == 3)
+      #expect(try await pair.near.read() == [7, 8, 9])
+      pair.far.close()
+      try await expectCode(.handleClosed) { try await writing.value }
+    }
+  }
+
+  @Test func `L-81 while a copy waits for its target nobody else reads, and the source is not detached`() async throws {
+    try await onTestLoop { loop, _ in
+      let pair = try await Self.connect(.unix, .unix, on: loop)
+      defer { pair.close() }
+      try pair.far.fill(isolation: loop)
+      let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
+      try pair.client.sendAll([1, 2, 3])
+      await expectEventually { pair.far.core.writer.waitingSince != nil }
+      try await expectCode(.busy) { _ = try await pair.near.read() }
+      try expectCode(.busy) {
+        try pair.near.startReading(isolation: loop) { _ in
+        } atEnd: { _ in
+        }
+      }
+      try await expectCode(.busy) { _ = try await pair.near.detach() }
+      try pair.server.drain()
+      try pair.client.shutdownWriting()
+      #expect(try await copying.value == 3)
+      #expect(try await pair.near.read() == nil)
+    }
+  }
+
   @Test func `L-81 a copy from or to a stream that is closed throws handleClosed`() async throws {
     try await onTestLoop { loop, _ in
       let pair = try await Self.connect(.unix, .unix, on: loop)
@@ -291,7 +355,7 @@ import Testing
         try? pair.server.shutdownWriting()
       }
       let (there, back) = try await pair.near.relay(with: pair.far)
-      MainActor.assertIsolated()
+      MainActor.preconditionIsolated()
       #expect(there == 4 && back == 4)
       pair.close()
     }

@@ -292,4 +292,31 @@ import Testing
       reading.close()
     }
   }
+
+  @Test func `the end of writing to a pipe is the end that its reader sees`() async throws {
+    try await onTestLoop { loop, _ in
+      var ends: [Int32] = [-1, -1]
+      #expect(unsafe pipe(&ends) == 0)
+      let source = ends[0]
+      let writing = try PipeStream(adopting: OwnedDescriptor(owning: ends[1]), isolation: loop)
+      let bytes = Pattern(seed: 2).bytes(count: 300_000)
+      let reader = Task {
+        try await onPlainThread {
+          var (all, part) = ([UInt8](), [UInt8](repeating: 0, count: 65_536))
+          while case let count = unsafe read(source, &part, part.count), count > 0 { all += part[..<count] }
+          Posix.close(source)
+          return all
+        }
+      }
+      try await writing.write(bytes)
+      try await writing.finishWriting()
+      #expect(try await reader.value == bytes)
+      #expect(!writing.isClosed)
+      try await expectCode(.brokenPipe) { try await writing.write([1]) }
+      try await expectCode(.handleClosed) { _ = try await writing.read() }
+      try expectCode(.notSupported) { try writing.withUnsafeDescriptor(isolation: loop) { _ in } }
+      writing.close()
+      #expect(writing.isClosed)
+    }
+  }
 }

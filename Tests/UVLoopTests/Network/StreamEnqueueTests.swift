@@ -95,6 +95,51 @@ import Testing
     }
   }
 
+  private enum LoopCall: CaseIterable {
+    case write, writeParts, tryWrite, enqueue, finishWriting, closeGracefully, closeBehindThePeersEnd, detach
+  }
+
+  @Test(arguments: LoopCall.allCases)
+  private func `L-58 what another thread has queued goes out before what the loop does after that`(
+    call: LoopCall
+  ) async throws {
+    try await onTestStream(StreamSetting(kind: .unix, isInline: true)) { loop, stream, peer in
+      if call == .closeBehindThePeersEnd {
+        try peer.shutdownWriting()
+        #expect(try await stream.read() == nil)
+      }
+      let isQueued = Event("the call on the other thread")
+      let isTaken = Shared(false)
+      let thread = PlainThread {
+        isTaken.value = (try? stream.enqueue([1, 2])) ?? false
+        isQueued.signal()
+      }
+      // The loop is blocked until then, and has taken no message.
+      #expect(isQueued.waitBlocking() && isTaken.value)
+      var expected: [UInt8] = [1, 2]
+      switch call {
+      case .write: try await stream.write([3])
+      case .writeParts: try await stream.write(contentsOf: [[3], []])
+      case .tryWrite: #expect(try stream.tryWrite([3]) == 1)
+      case .enqueue: #expect(try stream.enqueue([3]))
+      case .finishWriting: try await stream.finishWriting()
+      case .closeGracefully, .closeBehindThePeersEnd: break
+      case .detach: try await expectCode(.busy) { _ = try await stream.detach() }
+      }
+      if [.write, .writeParts, .tryWrite, .enqueue].contains(call) { expected.append(3) }
+      let got = Task {
+        try await onPlainThread {
+          defer { peer.close() }
+          return try peer.receiveAll()
+        }
+      }
+      await stream.closeGracefully(within: .seconds(10))
+      #expect(try await got.value == expected)
+      #expect(stream.queuedBytes == 0)
+      try await thread.join()
+    }
+  }
+
   @Test func `L-58 the order of the calls is that on the wire, with writes that wait between`() async throws {
     try await onScriptedStream { loop, stream, transport in
       #expect(try stream.enqueue([1]))
@@ -160,5 +205,30 @@ import Testing
     }
     try expectCode(.loopClosed) { _ = try stream.enqueue([1]) }
     #expect(stream.queuedBytes == 0 && stream.isClosed)
+  }
+
+  @Test func `L-58 beside a shutdown each call is taken or throws, and nothing is kept`() async throws {
+    for _ in 0..<20 {
+      let loop = try EventLoop(.init(name: "test"))
+      let core = WeakCore(of: loop)
+      do {
+        let stream = await loop.run { loop in
+          ByteStream(over: ScriptedTransport(on: loop), on: loop, options: Self.options(limit: .max))
+        }
+        let threads = (0..<2).map { _ in
+          PlainThread {
+            do { while try stream.enqueue([1, 2, 3]) {} } catch {
+              #expect([.loopClosed, .handleClosed].contains((error as? UVError)?.code))
+            }
+          }
+        }
+        await expectEventually { stream.queuedBytes > 0 }
+        await loop.shutdown()
+        for thread in threads { try await thread.join() }
+        #expect(stream.queuedBytes == 0)
+      }
+      _ = consume loop
+      await expectEventually { core.isFreed }
+    }
   }
 }

@@ -32,6 +32,8 @@ import Testing
 
   @Test func `L-08 writing to a Unix peer that has closed throws brokenPipe`() async throws {
     try await onTestStream(StreamSetting(kind: .unix, isInline: true)) { loop, stream, peer in
+      // Also where a process that is just being started has the descriptor still.
+      peer.abort()
       peer.close()
       try await expectCode(.brokenPipe) { try await stream.write([1]) }
       try await expectCode(.brokenPipe) { try await stream.write([1]) }

@@ -70,9 +70,10 @@ import Testing
     }
   }
 
-  @Test func `L-90 a stream that a task had at the end of a shutdown's time is named in the report`() async throws {
+  @Test func `L-90 what tasks still had at the end of a shutdown's time is named in its report`() async throws {
     let loop = try EventLoop(.init(name: "late"))
     let peer = try PlainListener()
+    let listener = try await loop.listen(on: .loopback(port: 0))
     let hasStream = Event("the task has its stream")
     let mayEnd = Event("the task may end")
     let task = loop.task(name: "holder") { loop in
@@ -83,12 +84,25 @@ import Testing
       return stream.isClosed
     }
     try await hasStream.wait()
+    let isServing = Event("the handler runs")
+    let server = loop.task(name: "server") { _ in
+      try await listener.serve { _, stream in
+        stream.close()
+        isServing.signal()
+        await Task { try? await mayEnd.wait() }.value
+      }
+    }
+    let guest = try PlainSocket(connectingTo: listener.address.plain)
+    try await isServing.wait()
     let report = await loop.shutdown(within: .milliseconds(20))
     let streams = report.unfinished.filter { $0.kind == .stream }
     #expect(streams.count == 1 && streams[0].label?.hasSuffix("> 127.0.0.1:\(peer.port)") == true)
-    #expect(report.unfinished.filter { $0.kind == .task }.map(\.label) == ["holder"])
+    #expect(report.unfinished.filter { $0.kind == .listener }.map(\.label) == ["\(listener.address)"])
+    #expect(report.unfinished.filter { $0.kind == .task }.map(\.label) == ["holder", "server"])
     mayEnd.signal()
     #expect(try await task.value)
+    guest.close()
+    await #expect(throws: (any Error).self) { try await server.value }
     await expectThreadGone(loop.thread)
   }
 }

@@ -200,6 +200,57 @@ import Testing
     }
   }
 
+  @Test func `an array is never more than one write sends whole, and a borrowed read takes twice that`() async throws {
+    try await onTestStream(StreamSetting(kind: .unix, isInline: true)) { loop, stream, peer in
+      peer.setSendBuffer(300_000)
+      let pattern = Pattern(seed: 9)
+      try peer.sendAll(pattern.bytes(count: 200_000))
+      try peer.shutdownWriting()
+      let first = try #require(await stream.read())
+      #expect(first == pattern.bytes(count: 65_536))
+      let second = try #require(await stream.read { bytes in unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) } })
+      #expect(second == pattern.bytes(at: 65_536, count: 131_072))
+      #expect(try await stream.readAll(limit: 10_000) == pattern.bytes(at: 196_608, count: 3_392))
+    }
+  }
+
+  @Test(arguments: StreamSetting.of(StreamKind.overTCP))
+  func `L-54 a reset that comes with the last bytes is behind them, and not an end`(
+    setting: StreamSetting
+  ) async throws {
+    try await onTestStream(setting) { loop, stream, peer in
+      // Before the loop looks.
+      try peer.sendAll("abc")
+      peer.reset()
+      #expect(try await stream.read(exactly: 3) == Array("abc".utf8))
+      for _ in 0..<2 { try await expectCode(.connectionReset) { _ = try await stream.read() } }
+    }
+  }
+
+  @Test func `L-54 a Unix peer that sends and closes without having read what came is a reset behind its bytes`()
+    async throws
+  {
+    try await onTestStream(StreamSetting(kind: .unix, isInline: true)) { loop, stream, peer in
+      try await stream.write("unread")
+      try peer.sendAll("abc")
+      peer.close()
+      #expect(try await stream.read(exactly: 3) == Array("abc".utf8))
+      try await expectCode(.connectionReset) { _ = try await stream.read() }
+    }
+  }
+
+  @Test(arguments: StreamSetting.all)
+  func `L-53 an end that comes with the last bytes is an end`(setting: StreamSetting) async throws {
+    try await onTestStream(setting) { loop, stream, peer in
+      // Both directions have ended then, and the poll says so as it does of a reset.
+      try await stream.finishWriting()
+      try peer.sendAll("abc")
+      peer.close()
+      #expect(try await stream.read(exactly: 3) == Array("abc".utf8))
+      for _ in 0..<2 { #expect(try await stream.read() == nil) }
+    }
+  }
+
   @Test(arguments: [true, false])
   func `L-54 a peer that closes a Unix socket without having read what came is a reset`(isInline: Bool) async throws {
     try await onTestStream(StreamSetting(kind: .unix, isInline: isInline)) { loop, stream, peer in

@@ -233,7 +233,7 @@ import Testing
       try await loop.sleep(for: .milliseconds(50))
       #expect(loop.turns - turns < 10)
       #expect(stream.bytesRead == before)
-      #expect(stream.core.reader.buffer.count == 0)
+      #expect(stream.core.reader.count == 0)
       let bytes = try await stream.read(exactly: 1 << 20)
       #expect(pattern.firstDifference(in: bytes) == nil)
       try await sent

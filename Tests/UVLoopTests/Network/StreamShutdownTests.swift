@@ -118,7 +118,8 @@ import Testing
     }
     #expect(seen == 500, "seed \(seed)")
     for peer in peers { peer.close() }
-    await expectEventually("seed \(seed)") { Process.loopDescriptors == descriptors }
+    // The loop before this one may have closed its last one only now.
+    await expectEventually("seed \(seed)") { Process.loopDescriptors.isSubset(of: descriptors) }
   }
 
   @Test func `L-85 who waits behind a long write at the end of its loop gets loopClosed, and not tornWrite`()

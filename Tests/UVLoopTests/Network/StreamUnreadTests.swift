@@ -200,7 +200,7 @@ import Testing
         var buffer: [UInt8] = []
         try Self.waitForInput(stream)
         let count = try #require(try stream.tryRead(into: &buffer, upTo: .max))
-        #expect(count == buffer.count && count <= 65_536)
+        #expect(count == buffer.count && count <= LoopNetwork.blockSize)
         check.receive(buffer)
         try await turn(loop, times: 1)
       }
