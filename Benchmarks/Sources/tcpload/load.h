@@ -26,6 +26,11 @@ enum {
   patience_ms = 10000,  // A server that answers nothing for so long has lost something.
 };
 
+// network.c
+
+// Before the first socket, and before the server is started, which is then in it too.
+void use_default_network(void);
+
 // server.c
 
 typedef struct {

@@ -68,6 +68,7 @@ int main(int count, char *arguments[]) {
     return 64;
   }
   raise_file_limit();
+  use_default_network();
   alarm(limit);
   server target = {0};
   const char *argument = NULL;

@@ -22,9 +22,10 @@ struct Rounds {
             switch try outcome(of: child) {
             case .absent: continue
             case .figures(let figures):
-              for figure in figures {
+              for figure in figures where workload.only == nil || workload.only == figure.part {
+                let part = workload.only == nil ? figure.part : ""
                 let line = Line(
-                  workload: workload.name + figure.part + placement.suffix, peer: build.name(of: peer),
+                  workload: workload.name + part + placement.suffix, peer: build.name(of: peer),
                   value: figure.value, unit: figure.unit)
                 record.add(line)
                 Output.line(line, json: json)

@@ -11,6 +11,8 @@ struct Workload: Sendable {
   var warmsUp = true
   /// Whether its figures are those of one operation, so that a slow peer may do fewer. Not where they are totals.
   var isPerOperation = true
+  /// Which part of a peer's figures counts, as the workload's own; all of them if nil.
+  var only: String?
   /// Where its threads may run.
   var placements: [Placement] = [.free]
   /// Who does it in a quick run of all workloads; nil for everybody.

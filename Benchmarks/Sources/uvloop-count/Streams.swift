@@ -1,4 +1,5 @@
 import CCounting
+import Glibc
 import UVLoop
 
 extension Count {
@@ -42,6 +43,13 @@ extension Count {
 
       client.close()
       server.close()
+
+      let accepted = try await allocations {
+        let socket = connect(to: port)
+        try await listener.accept().close()
+        Glibc.close(socket)
+      }
+      ledger.enter("accept and close", "allocations", accepted, atMost: 6)
       listener.close()
       return ledger
     }
@@ -54,5 +62,21 @@ extension Count {
   private static func borrow(_ loop: isolated EventLoop, _ stream: TCPStream, _ message: [UInt8]) async throws {
     _ = try stream.tryWrite(message.span.bytes, isolation: loop)
     _ = try await stream.read { $0.byteCount }
+  }
+
+  /// A client that is not the library's, whose close leaves no port behind that waits.
+  private static func connect(to port: UInt16) -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var lingering = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &lingering, socklen_t(MemoryLayout<linger>.size))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+    let status = withUnsafeBytes(of: &address) { bytes in
+      Glibc.connect(descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+    }
+    precondition(status == 0, "connect failed with errno \(errno)")
+    return descriptor
   }
 }

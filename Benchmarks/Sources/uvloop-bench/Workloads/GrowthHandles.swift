@@ -5,11 +5,11 @@ extension Growth {
   /// Handles open: one more is opened and closed.
   static let handles = Growth(
     "handles", "CPU time to open a handle and close it", over: "handles open", decades, size: 200_000,
-    quickSize: 20_000
+    quickSize: 20_000, only: ".cpu"
   ) { number in
     [
-      Peer("c-uv-timer") { try .throughput($0, peer_open_timers($0, number)) }.costs,
-      Peer("c-uv-async") { try .throughput($0, peer_open_asyncs($0, number)) }.costs,
+      Peer("c-uv-timer") { try .throughput($0, peer_open_timers($0, number)) },
+      Peer("c-uv-async") { try .throughput($0, peer_open_asyncs($0, number)) },
       Peer("uvloop-swift-timer") { count in
         try await withEventLoop { loop in
           try await openAndClose(
@@ -19,7 +19,7 @@ extension Growth {
               return handle.isClosed
             })
         }
-      }.costs,
+      },
       Peer("uvloop-swift-async") { count in
         try await withEventLoop { loop in
           try await openAndClose(
@@ -29,7 +29,7 @@ extension Growth {
               return handle.isClosed
             })
         }
-      }.costs,
+      },
     ]
   }
 
@@ -55,13 +55,13 @@ extension Growth {
   /// Async handles open: one is sent to again and again. libuv looks at all of them after each wake.
   static let sends = Growth(
     "sends", "CPU time from a send to its callback", over: "async handles open", decades, size: 5_000,
-    quickSize: 1_000
+    quickSize: 1_000, only: ".cpu"
   ) { number in
     [
-      Peer("c-uv") { try .throughput($0, peer_sends($0, number)) }.costs,
+      Peer("c-uv") { try .throughput($0, peer_sends($0, number)) },
       Peer("uvloop-swift") { count in
         try await withEventLoop { loop in try await send(count, number, on: loop) }
-      }.costs,
+      },
     ]
   }
 

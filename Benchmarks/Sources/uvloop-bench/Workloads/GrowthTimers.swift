@@ -5,23 +5,23 @@ extension Growth {
   /// Timers pending: one is cancelled and another one made, or a handle is stopped and started.
   static let timers = Growth(
     "timers", "CPU time to cancel a timer and start another one", over: "timers pending", decades, size: 200_000,
-    quickSize: 20_000
+    quickSize: 20_000, only: ".cpu"
   ) { number in
-    Workload.timerPeers(pending: number).filter { $0.name != "nio-callback" }.map(\.costs)
+    Workload.timerPeers(pending: number).filter { $0.name != "nio-callback" }
   }
 
   /// Tasks that sleep: each is started, sleeps, is cancelled and ends.
   static let sleepers = Growth(
     "sleepers", "CPU time to start a task that sleeps, and to cancel it", over: "tasks asleep", decades,
-    size: 100_000, quickSize: 20_000
+    size: 100_000, quickSize: 20_000, only: ".cpu"
   ) { number in
     [
       Peer("uvloop-swift") { count in
         try await withEventLoop { loop in
           try await sleep(count, atOnce: number, executor: loop.taskExecutor) { try await loop.sleep(for: $0) }
         }
-      }.costs,
-      Peer("conc") { try await sleep($0, atOnce: number, executor: nil) { try await Task.sleep(for: $0) } }.costs,
+      },
+      Peer("conc") { try await sleep($0, atOnce: number, executor: nil) { try await Task.sleep(for: $0) } },
     ]
   }
 
