@@ -120,6 +120,63 @@ import Testing
     }
   }
 
+  @Test(arguments: 0..<5)
+  func `G-19 in the child using the parent's streams and listeners traps, and they go on in the parent`(
+    number: Int
+  ) async throws {
+    await #expect(processExitsWith: .success) { [number] in
+      try await withTestLoop("the parent's") { loop, _ in
+        let listener = try await loop.listen(on: .loopback(port: 0))
+        let stream = try await loop.connect(to: .address(listener.address))
+        let other = try await listener.accept()
+        let (ending, text) = try #require(
+          Fork.child {
+            switch number {
+            case 0: stream.close()
+            case 1: stream.reset()
+            case 2: _ = try? stream.enqueue([1])
+            case 3: stream.timeouts.read = .seconds(1)
+            default: listener.close()
+            }
+            return 0
+          }
+        ).end()
+        #expect(ending.isTrap)
+        #expect(text.contains("UVLoop: loop \"the parent's\" belongs to the parent of this process"))
+        try await stream.write([7])
+        #expect(try await other.read() == [7])
+        let next = try await loop.connect(to: .address(listener.address))
+        try await listener.accept().close()
+        for stream in [stream, other, next] { stream.close() }
+        listener.close()
+      }
+    }
+  }
+
+  @Test func `G-19 in the child dropping the parent's streams and listeners neither traps nor prints`() async throws {
+    await #expect(processExitsWith: .success) {
+      try await withTestLoop("the parent's") { loop, _ in
+        let listener = try await loop.listen(on: .loopback(port: 0))
+        let stream = Shared<TCPStream?>(try await loop.connect(to: .address(listener.address)))
+        let other = try await listener.accept()
+        let shared = Shared<TCPListener?>(consume listener)
+        let (ending, text) = try #require(
+          Fork.child {
+            stream.value = nil
+            shared.value = nil
+            return 0
+          }
+        ).end()
+        #expect(ending == .exited(0))
+        #expect(!text.contains("UVLoop:"))
+        try await stream.value?.write([7])
+        #expect(try await other.read() == [7])
+        for stream in [stream.value, other] { stream?.close() }
+        shared.value?.close()
+      }
+    }
+  }
+
   @Test func `G-19 in the child ending the parent's loop traps, and it goes on in the parent`() async throws {
     await #expect(processExitsWith: .success) {
       try await withTestLoop("the parent's") { loop, _ in

@@ -47,7 +47,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       let released = Event("the release of the captures")
       var loop: EventLoop? = try EventLoop()
-      let core = try WeakCore(of: #require(loop))
+      let (core, thread) = try (WeakCore(of: #require(loop)), #require(loop).thread)
       try await loop?.run { loop in
         let timer = try TimerHandle()
         let witness = ReleaseWitness(released)
@@ -58,6 +58,8 @@ import Testing
       let isFreed = await eventually { core.isFreed }
       #expect(isFreed)
       try await released.wait()
+      // Until then its last memory may be on its way back, which is a leak to who looks at the exit.
+      await expectThreadGone(thread)
     }
   }
 
@@ -65,12 +67,13 @@ import Testing
     await #expect(processExitsWith: .success) {
       let ran = Counter()
       var loop: EventLoop? = try EventLoop()
-      let core = try WeakCore(of: #require(loop))
+      let (core, thread) = try (WeakCore(of: #require(loop)), #require(loop).thread)
       for _ in 0..<1_000 { try loop?.post { ran.add() } }
       loop = nil
       let isFreed = await eventually { core.isFreed }
       #expect(isFreed)
       #expect(ran.value == 1_000)
+      await expectThreadGone(thread)
     }
   }
 

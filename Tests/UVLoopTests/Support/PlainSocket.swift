@@ -61,6 +61,7 @@ final class PlainSocket: @unchecked Sendable {  // Holds because one thread at a
   static func pair() throws -> (PlainSocket, PlainSocket) {
     var ends: [Int32] = [-1, -1]
     if unsafe socketpair(AF_UNIX, plainStream, 0, &ends) != 0 { throw PlainFailure("socketpair") }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     return (PlainSocket(owning: ends[0]), PlainSocket(owning: ends[1]))
   }
 
@@ -174,6 +175,7 @@ let plainStream = Socket.stream
 
 func openPlainSocket(_ family: Int32) throws -> Int32 {
   let descriptor = socket(family, plainStream, 0)
+  _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
   if descriptor < 0 { throw PlainFailure("socket") }
   return descriptor
 }

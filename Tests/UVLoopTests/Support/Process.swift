@@ -20,6 +20,15 @@ enum Process {
     Set(names(in: "/proc/self/fd").compactMap(Int32.init).filter { Posix.isOpen($0) })
   }
 
+  /// Whether the process has the timer behind `Task.sleep`, that of the boot-time clock (7 in Linux's `time.h`).
+  static var hasSleepTimer: Bool {
+    #if os(Linux)
+      descriptors.contains { contents(of: "/proc/self/fdinfo/\($0)").contains("clockid: 7") }
+    #else
+      true
+    #endif
+  }
+
   /// Nanoseconds of CPU time that the calling thread has used.
   static var ownCPUTime: Int64 {
     var time = clibuv_timespec(0)

@@ -10,7 +10,7 @@ import CLibUV
   import Darwin
 #endif
 
-/// One of the kernel's limits for this process, to be lowered and restored. For exit tests only.
+/// One of the kernel's limits for this process, to be changed and restored. For exit tests only.
 struct ProcessLimit {
   private let kind: __rlimit_resource_t
   private let before: rlimit
@@ -32,6 +32,15 @@ struct ProcessLimit {
     precondition(status == 0, "setrlimit failed with errno \(Posix.errno)")
   }
 
+  /// As far as a process may do it by itself; the value that holds then.
+  func raise() -> Int {
+    var limit = before
+    limit.rlim_cur = limit.rlim_max
+    unsafe setrlimit(kind, &limit)
+    unsafe getrlimit(kind, &limit)
+    return Int(clamping: limit.rlim_cur)
+  }
+
   func restore() {
     var limit = before
     unsafe setrlimit(kind, &limit)
@@ -50,8 +59,8 @@ struct ProcessLimit {
 }
 
 extension Process {
-  /// The open descriptors, each with what it is, but for timers of the kernel's: Swift makes those for its own sleeps,
-  /// when it first needs them, and no loop has one.
+  /// The open descriptors, each with what it is, so that a number that was used again is another one. Without timers of
+  /// the kernel's: Swift makes those for its own sleeps, when it first needs them, and no loop has one.
   static var loopDescriptors: Set<String> {
     let all = descriptors.map { descriptor in
       var bytes = [CChar](repeating: 0, count: 256)

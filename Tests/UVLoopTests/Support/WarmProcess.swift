@@ -14,8 +14,9 @@ struct WeakCore: Sendable {
 /// Makes what a process keeps once it has had a loop: libuv's signal pipe, its pool, Swift's own threads. Whoever
 /// counts descriptors or threads begins with this, since the first loop's must be gone before the count.
 func warmUpProcess() async throws {
-  // Swift's own timers keep descriptors too, from the first sleep on.
-  try await Task.sleep(for: .milliseconds(1))
+  // Swift's sleeps have a timer of the kernel's, from the first on that is not over before it is asked for.
+  let isWarm = await eventually { Process.hasSleepTimer }
+  #expect(isWarm, "Swift's sleeps have no timer of the kernel's")
   let before = Process.loopDescriptors.count
   try await onTestLoop("warm-up") { loop, _ in try await loop.offload {} }
   // A core that is gone may still be closing its descriptor: the number tells. The pipe has two ends.

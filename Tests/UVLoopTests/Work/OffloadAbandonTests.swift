@@ -117,7 +117,7 @@ import Testing
     try await withTestLoop { loop, _ in
       let worker = try await Task { @MainActor in
         let worker = try await loop.offload(onCancel: .abandon) { ThreadIdentity.current }
-        MainActor.assertIsolated()
+        MainActor.preconditionIsolated()
         return worker
       }.value
       #expect(worker != loop.thread)
