@@ -216,7 +216,11 @@ import Testing
       switch self {
       // Above what any limit allows.
       case .closed: return .max - 7
-      case .file: return Posix.openNull()
+      // One of its own, since others open `/dev/null` as well, and may get the number when it is closed.
+      case .file:
+        let file = try #require(unsafe tmpfile())
+        defer { unsafe fclose(file) }
+        return unsafe dup(fileno(file))
       case .datagram: return try check(Socket.make(AF_INET, Socket.datagram), "socket")
       case .datagramUnix: return try check(Socket.make(AF_UNIX, Socket.datagram), "socket")
       case .unconnected: return try openPlainSocket(AF_INET)
