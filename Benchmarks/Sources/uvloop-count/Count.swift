@@ -40,6 +40,7 @@ struct Count {
     try await Count.posts(&ledger)
     try await Count.onLoop(&ledger)
     try await Count.streams(&ledger)
+    try await Count.datagrams(&ledger)
     try await Count.idle(&ledger)
     if ledger.failures > 0 {
       FileHandle.standardError.write(Data("\(ledger.failures) of the figures above are more than they may be.\n".utf8))

@@ -28,6 +28,15 @@ extension LoopSnapshot: CustomStringConvertible {
     list(
       "listeners",
       listeners.map { "\($0.address), \($0.statistics.open) open, \($0.statistics.accepted) accepted" }, &lines)
+    list(
+      "sockets",
+      sockets.map { socket in
+        var text = [socket.localAddress, socket.peerAddress].compactMap(\.self).joined(separator: " > ")
+        if socket.isReceiving { text += ", received from" }
+        if socket.heldDatagrams > 0 { text += ", \(socket.heldDatagrams) datagrams held" }
+        if socket.queuedBytes > 0 { text += ", \(socket.queuedBytes) bytes queued" }
+        return text
+      }, &lines)
     list("sleeping tasks", sleepers.map { "due in \($0.dueIn.text)" }, &lines)
     list("scheduled calls", scheduledCalls.map { "due in \($0.dueIn.text)" }, &lines)
     list("time limits", limits.map { "due in \($0.dueIn.text)" }, &lines)

@@ -14,6 +14,7 @@ extension LoopSnapshot {
     private(set) var requests: [Request] = []
     private(set) var streams: [StreamCore] = []
     private(set) var listeners: [ListenerCore] = []
+    private(set) var sockets: [UDPCore] = []
     /// The time of the timers.
     let now: Int64
     let foreignHandles: [ShutdownReport.ForeignHandle]?
@@ -42,6 +43,7 @@ extension LoopSnapshot {
         case let component as LoopNetwork:
           streams = component.streams.all
           listeners = component.listeners.all
+          sockets = component.sockets.all
         default: break
         }
       }
@@ -60,6 +62,7 @@ extension LoopSnapshot {
     requests = lists.requests
     streams = lists.streams.map { Stream($0) }
     listeners = lists.listeners.map { Listener($0) }
+    sockets = lists.sockets.map { Socket($0) }
 
     var (sleepers, calls, limits): ([Wait], [Wait], [Wait]) = ([], [], [])
     for entry in lists.timers.sorted(by: { ($0.deadline, $0.sequence) < ($1.deadline, $1.sequence) }) {
@@ -118,6 +121,16 @@ extension LoopSnapshot.Listener {
   init(_ listener: ListenerCore) {
     address = String(describing: listener.address)
     statistics = listener.statistics.snapshot
+  }
+}
+
+extension LoopSnapshot.Socket {
+  init(_ socket: UDPCore) {
+    localAddress = String(describing: socket.addresses.local)
+    peerAddress = socket.addresses.peer.map(String.init(describing:))
+    isReceiving = socket.receiver.hasWaiter
+    heldDatagrams = socket.receiver.heldCount
+    queuedBytes = socket.sender.queuedBytes
   }
 }
 

@@ -100,6 +100,20 @@ public struct LoopSnapshot: Sendable, Codable {
     public let statistics: ListenerStatistics
   }
 
+  /// A UDP socket that is open.
+  public struct Socket: Sendable, Codable {
+    /// Where it is bound.
+    public let localAddress: String
+    /// The peer to which it is connected, where there is one.
+    public let peerAddress: String?
+    /// Whether a task waits for a datagram.
+    public let isReceiving: Bool
+    /// How many datagrams have come that nobody has received.
+    public let heldDatagrams: Int
+    /// How many bytes wait to be taken by the kernel.
+    public let queuedBytes: Int
+  }
+
   /// A request of libuv's that is in flight. Offloaded calls are listed as what they are.
   public struct Request: Sendable, Codable {
     /// What it is for.
@@ -138,6 +152,8 @@ public struct LoopSnapshot: Sendable, Codable {
   public let streams: [Stream]
   /// Its listeners, in no order.
   public let listeners: [Listener]
+  /// Its UDP sockets, in no order.
+  public let sockets: [Socket]
   /// Its requests that libuv has not answered, in no order.
   public let requests: [Request]
   /// The handles that C code has put on the loop, those that are closing too; nil from outside, where libuv's list cannot

@@ -23,7 +23,7 @@ import Synchronization
 /// One kind for each use, so that a suite of laws can hold all of them to the same.
 enum WaitKind: String, CaseIterable, Sendable {
   case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, request
-  case read, write, accept, connect
+  case read, write, accept, connect, receive, send
 }
 
 /// Who begins a wait, and calls it off. Its methods are called on the loop's thread.

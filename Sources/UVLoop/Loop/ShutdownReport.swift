@@ -16,12 +16,14 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
       case listener
       /// A stream that a task had which did not end in time. It has been closed.
       case stream
+      /// A UDP socket that a task had which did not end in time. It has been closed.
+      case socket
     }
 
     /// What it is.
     public let kind: Kind
     /// The name of the task, the label of the offloaded call, what the request is for, the listener's address, or the
-    /// stream's two ends.
+    /// addresses of the stream or the socket.
     public let label: String?
     /// For how long it has been there: since the task was made, since the call began.
     public let age: Duration

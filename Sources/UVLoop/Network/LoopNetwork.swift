@@ -1,6 +1,6 @@
 import CLibUV
 
-/// What the streams and listeners of one loop share. Belongs to the loop's thread.
+/// What the streams, listeners and sockets of one loop share. Belongs to the loop's thread.
 @safe final class LoopNetwork: LoopComponent {
   /// What one read takes at most.
   static let blockSize = 131_072
@@ -13,12 +13,14 @@ import CLibUV
   let streams: LoopMembers<StreamCore>
   let arrivals = StreamArrivals()
   let listeners: LoopMembers<ListenerCore>
+  let sockets: LoopMembers<UDPCore>
 
   init(_ core: LoopCore) {
     unsafe self.core = core
     counters = core.counters
     streams = LoopMembers(core.books)
     listeners = LoopMembers(core.books)
+    sockets = LoopMembers(core.books)
     unsafe block = .allocate(byteCount: LoopNetwork.blockSize, alignment: 4_096)
   }
 
@@ -54,6 +56,7 @@ import CLibUV
   func releaseWaits() {
     for listener in quiesced { listener.releaseWaits() }
     for stream in streams.all { stream.releaseWaits() }
+    for socket in sockets.all { socket.releaseWaits() }
   }
 
   func close() {
@@ -61,10 +64,12 @@ import CLibUV
     if unsafe core.tasks.awaitedCount > 0 {
       abandoned = quiesced.filter { $0.service.isRunning }.map { (.listener, "\($0.address)", $0.since) }
       abandoned += streams.all.map { (.stream, $0.text, $0.since) }
+      abandoned += sockets.all.map { (.socket, "UDPSocket \($0.addresses.text)", $0.since) }
     }
     quiesced = []
     for listener in listeners.all { listeners.remove(listener) }
     for stream in streams.all { stream.closeByLoop() }
+    for socket in sockets.all { socket.closeByLoop() }
     arrivals.close()
   }
 
@@ -77,7 +82,7 @@ import CLibUV
   }
 }
 
-/// The open streams of a loop, or its listeners. Changed on its thread, under its books.
+/// The open streams of a loop, its listeners, or its sockets. Changed on its thread, under its books.
 final class LoopMembers<Member: LoopMember> {
   private let books: BiasedLock
   private(set) var all: [Member] = []

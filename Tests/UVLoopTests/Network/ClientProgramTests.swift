@@ -28,8 +28,8 @@ import Testing
     }
   }
 
-  @Test func `the six programs of the network are there, and nothing else but what calls them`() {
-    let names = ["Chat", "Driver", "Echo", "HTTP", "Proxy", "RPC", "Scanner"].map { "\($0).swift.txt" }
+  @Test func `the seven programs of the network are there, and nothing else but what calls them`() {
+    let names = ["Chat", "DNS", "Driver", "Echo", "HTTP", "Proxy", "RPC", "Scanner"].map { "\($0).swift.txt" }
     #expect(Files.names(in: Self.folder) == names)
   }
 
@@ -57,6 +57,7 @@ import Testing
       let functions = [
         "echoServer", "leanEcho", "echoLines", "echoUntilSignal", "echoWithHeartbeat", "chat", "hello", "proxy",
         "relayByHand", "relayWithAsyncLet", "relayWithProgress", "scan", "names", "rpcServer", "greet", "countBytes",
+        "query", "senders",
       ]
       // One of them prints how far it is.
       let answers = run.output.split(separator: "\n").filter { $0.hasPrefix("true ") || $0.hasPrefix("false ") }

@@ -10,6 +10,8 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
   /// Of a stream.
   case write, finishWriting, connect
   case resolve, reverseResolve
+  /// A datagram, which waits for the kernel alone.
+  case send
 
   var testDescription: String { rawValue }
 
@@ -33,6 +35,15 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
     case .connect:
       let listener = try PlainListener()
       _ = try await loop.connect(to: .loopback(port: listener.port))
+    case .send:
+      let peer = try PlainDatagrams()
+      let (socket, sending) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop.core)) }.take()
+      defer { socket.close() }
+      // libuv has it before the kernel does.
+      async let sent: Void = socket.send([7], to: peer.address.address)
+      await expectEventually { await loop.run { _ in sending.hasDatagram } }
+      await loop.run { _ in sending.makeRoom() }
+      try await sent
     // A host that the C library takes for a number, and we do not: nothing of the machine's is needed.
     case .resolve:
       let query = try AddressQuery(host: "127.1", port: 80, service: nil, family: nil, call: "resolve")

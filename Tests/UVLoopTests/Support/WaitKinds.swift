@@ -13,7 +13,7 @@ import Testing
 /// Everything that a task can wait for on a loop, for laws that hold for all of it.
 enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
   case sleep, tick, promise, signal, clockAdvance, timeLimit, abandonableCall, readiness, handleClose, offload
-  case read, write, accept, connect
+  case read, write, accept, connect, receive, send
 
   var testDescription: String { rawValue }
 
@@ -23,7 +23,7 @@ enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
   static let closable = allCases.filter { $0 != .handleClose && $0 != .offload && $0 != .abandonableCall }
   /// Those that may begin off the loop.
   static let anywhere: [Waiting] = [
-    .sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload, .read, .write, .accept,
+    .sleep, .tick, .signal, .timeLimit, .abandonableCall, .offload, .read, .write, .accept, .receive, .send,
   ]
 }
 
@@ -41,6 +41,9 @@ actor WaitStage: LoopActor {
   private var stream: PipeStream?
   private var peer: PlainSocket?
   private var listener: TCPListener?
+  private var socket: UDPSocket?
+  private var sending: FullDatagrams?
+  private var datagrams: PlainDatagrams?
   /// Of a connect: one that does not answer, and one that is tried later.
   private var addresses: [SocketAddress] = []
   private var answering: PlainListener?
@@ -71,6 +74,10 @@ actor WaitStage: LoopActor {
       let (silent, answering) = (try SilentListener(), try PlainListener())
       addresses = [try silent.address, .loopback(port: answering.port)]
       (self.silent, self.answering) = (silent, answering)
+    case .receive, .send:
+      let (socket, sending) = try UDPSocket.full(on: loop.core)
+      (self.socket, self.sending) = (socket, sending)
+      datagrams = try PlainDatagrams()
     default: break
     }
   }
@@ -92,6 +99,8 @@ actor WaitStage: LoopActor {
     case .write: try await stream?.write([1])
     case .accept: _ = try await listener?.accept()
     case .connect: _ = try await Connecting(loop.core, to: addresses, .init()).stream()
+    case .receive: _ = try await socket?.receive()
+    case .send: try await socket?.send([1], to: datagrams?.address.address)
     }
   }
 
@@ -107,6 +116,8 @@ actor WaitStage: LoopActor {
     case .read: _ = try await stream?.read()
     case .write: try await stream?.write([1])
     case .accept: _ = try await listener?.accept()
+    case .receive: _ = try await socket?.receive()
+    case .send: try await socket?.send([1], to: datagrams?.address.address)
     default: preconditionFailure("\(waiting) belongs to the loop")
     }
   }
@@ -130,6 +141,8 @@ actor WaitStage: LoopActor {
     case .read: stream?.core.reader.isWaiting == true
     case .write: stream.map { $0.core.writer.waitingSince != nil } == true
     case .accept: core.network.listeners.all.contains { $0.isAwaited }
+    case .receive: socket?.core.receiver.hasWaiter == true
+    case .send: sending?.hasDatagram == true
     case .handleClose, .abandonableCall, .offload: true
     }
   }
@@ -152,6 +165,8 @@ actor WaitStage: LoopActor {
     case .accept: if let port = listener?.address.port { peer = try PlainSocket(connectingTo: .ipv4(port: port)) }
     // Then the next address is tried.
     case .connect: try await loop.advanceToNextDeadline()
+    case .receive: if let socket { try datagrams?.send([7], to: socket.localAddress.plain) }
+    case .send: sending?.makeRoom()
     }
   }
 
@@ -161,5 +176,6 @@ actor WaitStage: LoopActor {
     idle?.stop()
     stream?.close()
     listener?.close()
+    socket?.close()
   }
 }
