@@ -106,6 +106,8 @@ func isToldOfRefusal() async -> Bool {
 final class FullDatagrams: DatagramTransport, @unchecked Sendable {  // Holds because it belongs to the loop's thread.
   private let engine: UDPEngine
   private(set) var isFull = true
+  /// Whether one that was refused is refused again, until there is room.
+  var isPersistent = true
   /// How many are taken before it is full again.
   private var room = 0
   private var datagram: (bytes: RequestBuffer, address: SocketAddress?, done: (UVError?) -> Void)?
@@ -123,7 +125,11 @@ final class FullDatagrams: DatagramTransport, @unchecked Sendable {  // Holds be
 
   func send(_ datagram: RequestBuffer, to address: SocketAddress?, done: @escaping (UVError?) -> Void) {
     precondition(self.datagram == nil, "One at a time was promised.")
-    if isFull { self.datagram = (datagram, address, done) } else { engine.send(datagram, to: address, done: done) }
+    if isFull && isPersistent {
+      self.datagram = (datagram, address, done)
+    } else {
+      engine.send(datagram, to: address, done: done)
+    }
   }
 
   /// Room for all, or for so many.
