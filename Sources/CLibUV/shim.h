@@ -3,10 +3,13 @@
 #define CLIBUV_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <uv.h>
 
@@ -83,6 +86,49 @@ static inline int clibuv_accept(int listener, struct sockaddr *peer, socklen_t *
   return clibuv_accept4(listener, peer, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 #endif
+
+// As many descriptors as one message of Linux can carry (SCM_MAX_FD).
+enum { clibuv_most_descriptors = 253 };
+
+// Reads what is there, with the descriptors that come beside it: their numbers go to `descriptors`, which has room for
+// `clibuv_most_descriptors`, and are closed by an `exec`. `is_cut` says that some were dropped, as the process may have no
+// more. Returns the number of bytes, 0 at the end, or a negative errno. The macros for control messages are not imported.
+static inline ssize_t clibuv_receive(int socket, void *bytes, size_t size, int *descriptors, int *count, bool *is_cut) {
+  // Whoever has set SO_PASSCRED on the socket gets more than descriptors.
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(clibuv_most_descriptors * sizeof(int)) + 256];
+  } control;
+  struct iovec part = {bytes, size};
+  struct msghdr message = {0};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  int flags = MSG_DONTWAIT;
+#if defined(MSG_CMSG_CLOEXEC)
+  flags |= MSG_CMSG_CLOEXEC;
+#endif
+  ssize_t received;
+  do {
+    received = recvmsg(socket, &message, flags);
+  } while (received < 0 && errno == EINTR);
+  *count = 0;
+  *is_cut = false;
+  if (received < 0) return -errno;
+  *is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    int found = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    if (found > clibuv_most_descriptors - *count) found = clibuv_most_descriptors - *count;
+    memcpy(descriptors + *count, CMSG_DATA(header), (size_t)found * sizeof(int));
+    *count += found;
+  }
+#if !defined(MSG_CMSG_CLOEXEC)
+  for (int index = 0; index < *count; index++) fcntl(descriptors[index], F_SETFD, FD_CLOEXEC);
+#endif
+  return received;
+}
 
 // Keeps the compiler from moving stores and loads across this place; the CPU may.
 static inline void clibuv_compiler_fence(void) { __asm__ __volatile__("" ::: "memory"); }

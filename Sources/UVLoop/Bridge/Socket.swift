@@ -101,6 +101,22 @@ enum Socket {
     }
   }
 
+  /// The same of a Unix socket, with the descriptors that came beside the bytes. They are closed by an `exec`.
+  ///
+  /// - Parameter came: Gets each of them, which is its own from now on.
+  /// - Returns: `isCut` says that more came, and were dropped: the process may have no more.
+  static func receive(
+    _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, _ came: (Int32) -> Void
+  ) -> (count: Int, isCut: Bool) {
+    unsafe withUnsafeTemporaryAllocation(of: Int32.self, capacity: Int(clibuv_most_descriptors)) { passed in
+      var (found, isCut) = (Int32(0), false)
+      let count = unsafe clibuv_receive(
+        descriptor, buffer.baseAddress, buffer.count, passed.baseAddress, &found, &isCut)
+      for index in 0..<Int(found) { unsafe came(passed[index]) }
+      return (count, isCut)
+    }
+  }
+
   /// Whether the next read would give a byte, 1, or the end, 0, or the negative errno that it would give.
   static func peek(_ descriptor: Int32) -> Int32 { status { peekByte(descriptor) } }
 

@@ -31,10 +31,10 @@ extension ByteStream {
   /// What the stream itself holds must be taken out before, with ``takeBuffered(isolation:)``; the new owner can give
   /// it back with ``unread(_:isolation:)``.
   ///
-  /// - Throws: ``UVError/Code/busy`` while somebody waits, or bytes are held or queued; ``UVError/Code/notSupported`` if
-  ///   there is no descriptor, or the stream lies over another one; ``UVError/Code/tornWrite`` after a write that was
-  ///   cut, behind which nothing can be written; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``;
-  ///   `CancellationError`.
+  /// - Throws: ``UVError/Code/busy`` while somebody waits, bytes are held or queued, or streams that came over it have
+  ///   not been taken; ``UVError/Code/notSupported`` if there is no descriptor, or the stream lies over another one;
+  ///   ``UVError/Code/tornWrite`` after a write that was cut, behind which nothing can be written;
+  ///   ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``; `CancellationError`.
   ///
   /// > Isolation: Call it anywhere.
   ///
@@ -59,26 +59,40 @@ extension StreamCore {
   }
 
   fileprivate func detach() throws -> Int32 {
-    try loop.requireRunning(call("detach"))
-    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("detach")) }
-    // Whoever has the descriptor then would write on behind the part that has gone.
-    if writer.isTorn, let error = writer.refused("detach") { throw error }
-    if reader.isInUse || !writer.isIdle {
-      throw UVError(.busy, call: call("detach"), "Somebody reads or writes. End that first.")
+    let descriptor = try duplicate(for: "detach") { () throws(UVError) in
+      if reader.isInUse || reader.receiver?.isOccupied == true || !writer.isIdle {
+        throw UVError(.busy, call: call("detach"), "Somebody reads or writes. End that first.")
+      }
+      if reader.receiver?.isEmpty == false {
+        throw UVError(
+          .busy, call: call("detach"),
+          "Streams have come that nobody has taken. Take them first, with receiveStream.")
+      }
     }
+    close()
+    return descriptor
+  }
+
+  /// A second descriptor of the same connection, for somebody who goes on where the stream stands.
+  func duplicate(
+    for name: StaticString, _ requireMore: () throws(UVError) -> Void = {}
+  ) throws(UVError) -> Int32 {
+    try loop.requireRunning(call(name))
+    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call(name)) }
+    // Whoever has the descriptor then would write on behind the part that has gone.
+    if writer.isTorn, let error = writer.refused(name) { throw error }
+    try requireMore()
     if !reader.isEmpty {
       throw UVError(
-        .busy, call: call("detach"),
+        .busy, call: call(name),
         "The stream holds \(reader.count) bytes that were read ahead. Take them out first, with takeBuffered.")
     }
     guard transport is StreamEngine else {
       throw UVError(
-        .notSupported, call: call("detach"),
+        .notSupported, call: call(name),
         "This stream lies over another one, and the descriptor below carries other bytes than it does.")
     }
-    let descriptor = try check(Socket.duplicate(try descriptor("detach")), call("detach"))
-    close()
-    return descriptor
+    return try check(Socket.duplicate(try descriptor(name)), call(name))
   }
 }
 

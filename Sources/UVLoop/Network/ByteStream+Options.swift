@@ -41,7 +41,8 @@ extension ByteStream {
     /// TCP: for how long ``EventLoop/connect(to:timeout:options:)`` tries one address before it tries the next one
     /// beside it (RFC 8305).
     public var attemptDelay: Duration = .milliseconds(250)
-    /// Unix: whether streams can be sent over it. Both ends have to agree.
+    /// Unix: whether streams can be sent over it, with ``PipeStream/send(_:with:)``, and received. Both ends have to
+    /// agree: without it what comes is closed.
     public var passesStreams = false
 
     /// The defaults.

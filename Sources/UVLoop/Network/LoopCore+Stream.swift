@@ -10,7 +10,7 @@ extension LoopCore {
   ) throws(UVError) -> ByteStream {
     let engine: StreamEngine =
       isUnix
-      ? try PipeEngine(descriptor, on: self, passesStreams: options.passesStreams, isAdopted: isAdopted)
+      ? try PipeEngine.make(descriptor, on: self, options, isAdopted: isAdopted)
       : try TCPEngine(descriptor, on: self, isAdopted: isAdopted)
     try engine.applyOrClose(options)
     return stream(over: engine, options, addresses)

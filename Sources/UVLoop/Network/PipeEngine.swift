@@ -1,8 +1,8 @@
 import CLibUV
 
 /// The `uv_pipe_t` of one connection over a Unix socket, or of a pipe.
-@safe final class PipeEngine: StreamEngine {
-  private let isSocket: Bool
+@safe class PipeEngine: StreamEngine {
+  private final let isSocket: Bool
 
   /// One over an open descriptor, which is the handle's from now on, also where this throws.
   init(_ descriptor: Int32, on core: LoopCore, passesStreams: Bool, isAdopted: Bool) throws(UVError) {
@@ -16,6 +16,15 @@ import CLibUV
       throw error
     }
     try open(descriptor) { unsafe uv_pipe_open(memory.assumingMemoryBound(to: uv_pipe_t.self), descriptor) }
+  }
+
+  /// One of the kind that the options want. Streams can be sent over sockets alone.
+  static func make(
+    _ descriptor: Int32, on core: LoopCore, _ options: ByteStream.Options, isAdopted: Bool
+  ) throws(UVError) -> PipeEngine {
+    options.passesStreams && Socket.type(of: descriptor) >= 0
+      ? try PassingEngine(descriptor, on: core, options, isAdopted: isAdopted)
+      : try PipeEngine(descriptor, on: core, passesStreams: false, isAdopted: isAdopted)
   }
 
   /// A pipe has no direction that could end by itself: its reader sees the end when the last writer closes.

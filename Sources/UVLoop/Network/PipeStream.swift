@@ -25,7 +25,8 @@ public final class PipeStream: ByteStream, @unchecked Sendable {  // Holds as fo
   init(_ engine: PipeEngine, _ options: Options, _ addresses: StreamAddresses) {
     let found = engine.descriptor.flatMap { Socket.peerCredentials(of: $0) }
     peerCredentials = found.map { Credentials(process: $0.process, user: $0.user, group: $0.group) }
-    super.init(StreamCore("PipeStream", over: engine, on: engine.core, options, addresses))
+    super.init(
+      StreamCore("PipeStream", over: engine, on: engine.core, options, addresses, passing: engine as? PassingEngine))
   }
 
   /// Takes over a connected Unix socket, or one end of a pipe: from another loop, another process, or C.
@@ -50,8 +51,7 @@ public final class PipeStream: ByteStream, @unchecked Sendable {  // Holds as fo
     try options.validate("PipeStream.init")
     try StreamEngine.requireConnected(descriptor.rawValue, isUnix: true, "PipeStream.init")
     let addresses = StreamAddresses(of: descriptor.rawValue)
-    let engine = try PipeEngine(
-      descriptor.release(), on: core, passesStreams: options.passesStreams, isAdopted: true)
+    let engine = try PipeEngine.make(descriptor.release(), on: core, options, isAdopted: true)
     try engine.applyOrClose(options)
     self.init(engine, options, addresses)
   }

@@ -28,7 +28,7 @@ import Synchronization
 
   init(
     _ noun: StaticString, over transport: any StreamTransport, on loop: LoopCore, _ options: ByteStream.Options,
-    _ addresses: StreamAddresses
+    _ addresses: StreamAddresses, passing engine: PassingEngine? = nil
   ) {
     self.loop = loop
     self.noun = noun
@@ -37,6 +37,7 @@ import Synchronization
     writeQueueLimit = options.writeQueueLimit
     reader = StreamReader(loop, transport, noun)
     writer = StreamWriter(loop, transport, noun, beside: reader)
+    if let engine { reader.receive(by: engine) }
     loop.network.streams.add(self)
     if options.timeouts != .init() { timeouts = options.timeouts }
   }

@@ -17,7 +17,7 @@ extension RequestKind {
 
 /// A `uv_stream_t`: the one place with its callbacks. Kinds differ in how they begin.
 @safe class StreamEngine: Handle, StreamTransport {
-  private final var sink: (any StreamSink)?
+  final private(set) var sink: (any StreamSink)?
   /// Whether `uv_read_start` is in force.
   private final var isStarted = false
   /// Bytes are there, and nobody wants them.
@@ -83,8 +83,17 @@ extension RequestKind {
     if let closer = state.closer { throw closedError("read", closer) }
     if isGone { throw goneError("read") }
     self.sink = sink
+    try check(start(), "\(noun).read")
+    isStarted = true
+    noteChange()
+    if core.time.virtual != nil { core.handles.remind(self) }
+    activate(.reading)
+  }
+
+  /// Lets libuv read.
+  func start() -> Int32 {
     // A reader without a scope of its own is anybody's: the object is found by the handle, which the loop keeps.
-    let status = unsafe uv_read_start(
+    unsafe uv_read_start(
       uvStream,
       { handle, _, buffer in
         guard let data = unsafe handle?.pointee.data, let buffer = unsafe buffer else { return }
@@ -94,11 +103,6 @@ extension RequestKind {
         guard let data = unsafe stream?.pointee.data else { return }
         unsafe Unmanaged<StreamEngine>.fromOpaque(data)._withUnsafeGuaranteedRef { unsafe $0.came(count, buffer) }
       })
-    try check(status, "\(noun).read")
-    isStarted = true
-    noteChange()
-    if core.time.virtual != nil { core.handles.remind(self) }
-    activate(.reading)
   }
 
   final func stopReading() {
@@ -111,10 +115,15 @@ extension RequestKind {
   final func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
     if isGone { throw goneError("tryRead") }
     guard let descriptor else { throw closedError("tryRead", state.closer ?? .owner) }
-    let count = unsafe Socket.read(descriptor, into: room)
+    let count = unsafe receive(from: descriptor, into: room)
     if count == Int(UV_EAGAIN.rawValue) { return nil }
     if count < 0 { throw UVError(status: Int32(count), call: "\(noun).tryRead") }
     return count
+  }
+
+  /// Reads what is there: the number of bytes, 0 at the end, or a negative errno.
+  func receive(from descriptor: Int32, into room: UnsafeMutableRawBufferPointer) -> Int {
+    unsafe Socket.read(descriptor, into: room)
   }
 
   @inline(__always)
@@ -136,7 +145,7 @@ extension RequestKind {
   /// - Parameter isGuess: libuv has not read an end: behind bytes it goes by the poll alone, which says of a reset too
   ///   that nothing comes any more (`uv__stream_io` in `stream.c`).
   @inline(never)
-  private final func cameNone(_ status: Int32, isGuess: Bool) {
+  final func cameNone(_ status: Int32, isGuess: Bool) {
     if status == Int32(UV_ENOBUFS.rawValue) {
       // Reading goes on if somebody wants them before the poll.
       isUnwanted = true
@@ -206,17 +215,25 @@ extension RequestKind {
   // MARK: - Writing
 
   final func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
+    try unsafe tryWrite(parts, passing: nil)
+  }
+
+  /// The same, and sends the descriptor of a handle with the first byte.
+  @inline(__always)
+  final func tryWrite(
+    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, passing passed: UnsafeMutablePointer<uv_stream_t>?
+  ) throws(UVError) -> Int {
     if isGone { throw goneError("write") }
     let status: Int32
     if parts.count == 1 {
       var buffer = unsafe StreamEngine.buffer(parts[0])
-      status = unsafe uv_try_write(uvStream, &buffer, 1)
+      status = unsafe uv_try_write2(uvStream, &buffer, 1, passed)
     } else {
       status = unsafe withUnsafeTemporaryAllocation(of: uv_buf_t.self, capacity: parts.count) { buffers in
         for index in parts.indices {
           unsafe buffers.initializeElement(at: index, to: StreamEngine.buffer(parts[index]))
         }
-        return unsafe uv_try_write(uvStream, buffers.baseAddress, UInt32(parts.count))
+        return unsafe uv_try_write2(uvStream, buffers.baseAddress, UInt32(parts.count), passed)
       }
     }
     if status >= 0 { return Int(status) }
@@ -230,13 +247,21 @@ extension RequestKind {
   }
 
   final func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void) {
+    unsafe write(bytes, passing: nil, done: done)
+  }
+
+  /// The same, and sends the descriptor of a handle with the first byte. The handle stays open until then.
+  final func write(
+    _ bytes: UnsafeRawBufferPointer, passing passed: UnsafeMutablePointer<uv_stream_t>?,
+    done: @escaping (UVError?) -> Void
+  ) {
     if isGone { return done(goneError("write")) }
     let request = StreamRequest(.write, UV_WRITE, of: self, "\(noun).write", done)
     self.request = request
     var buffer = unsafe StreamEngine.buffer(bytes)
     let stream = unsafe uvStream
     unsafe request.start { memory in
-      unsafe uv_write(memory.assumingMemoryBound(to: uv_write_t.self), stream, &buffer, 1) { request, status in
+      unsafe uv_write2(memory.assumingMemoryBound(to: uv_write_t.self), stream, &buffer, 1, passed) { request, status in
         unsafe PendingRequest.finish(request?.pointee.data, status)
       }
     }
@@ -284,7 +309,7 @@ extension RequestKind {
 
   override final func willFree() { core.network.descriptorIsFree() }
 
-  override final func willClose() {
+  override func willClose() {
     look()
     isFresh = false
     isStarted = false

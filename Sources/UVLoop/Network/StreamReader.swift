@@ -40,6 +40,8 @@ import Synchronization
   /// How many bytes it would take.
   private var wanted = 0
   private var callbacks: StreamCallbacks?
+  /// Of a pipe over which streams are sent: who waits for them. It stays the same.
+  private(set) var receiver: StreamReceiver?
   /// What comes is dropped, until these are called at the end.
   private var discarding: [() -> Void] = []
   /// Whether the transport knows that bytes are wanted.
@@ -64,8 +66,8 @@ import Synchronization
     super.init(core.network)
   }
 
-  /// Whether a task waits for bytes. On any thread.
-  var hasWaiter: Bool { isAwaited }
+  /// Whether a task waits for bytes, or for a stream. On any thread.
+  var hasWaiter: Bool { isAwaited || receiver?.isAwaited == true }
 
   /// How many bytes have come from below. On any thread.
   var bytes: Int64 { total.load(ordering: .relaxed) }
@@ -77,7 +79,7 @@ import Synchronization
     loopCounters.bytesRead.add(count)
   }
 
-  private func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+  func call(_ name: StaticString) -> String { "\(noun).\(name)" }
 
   // MARK: - Waiting for bytes
 
@@ -239,6 +241,27 @@ import Synchronization
     isFlowing = true
   }
 
+  // MARK: - Streams beside the bytes
+
+  /// Whether so much is held that nothing is read ahead of those who take it.
+  var isFull: Bool { count >= StreamReader.pieceRoom }
+
+  /// Whether somebody takes what comes.
+  var isBeingRead: Bool { isOccupied || callbacks != nil }
+
+  /// Before anybody knows of the stream: others can come over it.
+  func receive(by engine: PassingEngine) {
+    let receiver = StreamReceiver(engine, beside: self)
+    self.receiver = receiver
+    engine.receiver = receiver
+  }
+
+  /// The receiver waits. The bytes before the next stream are held for who reads.
+  func readAhead() throws(UVError) {
+    limit?.begin()
+    try flow()
+  }
+
   // MARK: - What the transport brings
 
   func room() -> UnsafeMutableRawBufferPointer? {
@@ -248,6 +271,9 @@ import Synchronization
     }
     if !discarding.isEmpty {
       return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: LoopNetwork.blockSize)
+    }
+    if let receiver, receiver.isAwaited, !isFull {
+      return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: StreamReader.pieceRoom - count)
     }
     isFlowing = false
     return nil
@@ -270,6 +296,7 @@ import Synchronization
     isExhausted = true
     isFlowing = false
     if callbacks != nil { deliver() } else { resumeNow() }
+    receiver?.resume()
     finishDiscarding()
   }
 
@@ -292,8 +319,10 @@ import Synchronization
     let callbacks = callbacks
     self.callbacks = nil
     if isAwaited, let error = failure("read") { end(throwing: error) }
-    // It keeps this one.
+    if let error = failure("receiveStream") { receiver?.end(throwing: error) }
+    // They keep this one.
     wait = nil
+    receiver?.letGo()
     finishDiscarding()
     _ = consume callbacks
   }
@@ -301,7 +330,11 @@ import Synchronization
   // MARK: - The idle limit
 
   var isWaiting: Bool { isAwaited }
-  var waitingSince: Int64? { isWaiting ? since : nil }
+
+  var waitingSince: Int64? {
+    let receiver = receiver.flatMap { $0.isAwaited ? $0.since : nil }
+    return isAwaited ? min(since, receiver ?? since) : receiver
+  }
 
   func setLimit(_ span: Duration?) {
     limit?.end()
@@ -309,13 +342,17 @@ import Synchronization
   }
 
   func expire(_ limit: Duration) {
-    end(
-      throwing: UVError(
-        .timedOut, call: call("read"), "No byte has come for \(limit.text), the limit in timeouts.read."))
+    let now = core.time.now
+    func error(_ name: StaticString) -> UVError {
+      UVError(.timedOut, call: call(name), "No byte has come for \(limit.text), the limit in timeouts.read.")
+    }
+    if since.later(by: limit) <= now { end(throwing: error("read")) }
+    if let receiver, receiver.since.later(by: limit) <= now { receiver.end(throwing: error("receiveStream")) }
   }
 
   /// A shutdown ends the wait with `loopClosed`.
   func releaseWaits() {
+    receiver?.releaseWaits()
     if !isAwaited { return }
     isAwaited = false
     wait?.close()
@@ -348,6 +385,7 @@ import Synchronization
         if case .failed(let error) = end { throw error.named(call("tryRead")) }
       }
       add(count)
+      receiver?.look()
       buffer += more
       return count
     } catch {

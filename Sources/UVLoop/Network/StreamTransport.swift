@@ -4,8 +4,17 @@
 //
 // All calls are made on the loop's thread, in both directions.
 
+/// What takes the bytes of a write: a transport, or what sends something else along with the first of them.
+package protocol StreamOutlet: AnyObject {
+  /// Takes what can be taken at once of these bytes, in this order; 0 if nothing can be.
+  func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int
+
+  /// Takes all of them, and calls `done` once, when the bytes are needed no longer. One at a time.
+  func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void)
+}
+
 /// What moves the bytes of a stream: a handle of libuv, another stream, a test.
-package protocol StreamTransport: AnyObject {
+package protocol StreamTransport: StreamOutlet {
   /// Bytes are wanted: from now on `sink` is asked for room whenever some have come. Called again after the sink had
   /// none, which is how reading goes on.
   func startReading(into sink: any StreamSink) throws(UVError)
@@ -15,12 +24,6 @@ package protocol StreamTransport: AnyObject {
 
   /// Takes what is there at once: how many bytes, 0 at the end; nil if it would have to wait.
   func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int?
-
-  /// Takes what can be taken at once of these bytes, in this order; 0 if nothing can be.
-  func tryWrite(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int
-
-  /// Takes all of them, and calls `done` once, when the bytes are needed no longer. One at a time.
-  func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void)
 
   /// The peer sees the end behind all that was written. Not called while a write is under way.
   func finishWriting(done: @escaping (UVError?) -> Void)

@@ -6,6 +6,8 @@
   private let isTurn: Bool
   private var parts: [[UInt8]]
   private let total: Int
+  /// What takes the first byte of it in place of the transport, and sends a descriptor along.
+  private(set) var courier: StreamCourier?
   private let writer: StreamWriter
   private var wait: LoopWait?
   /// When that began, in nanoseconds of the loop's time.
@@ -25,8 +27,12 @@
   var isWithdrawn = false
 
   /// - Parameter sent: How much its caller has sent; the rest of a write that was not tried waits behind others.
-  init(_ name: StaticString, _ parts: [[UInt8]], sent: Int = 0, isTried: Bool, of writer: StreamWriter) {
+  init(
+    _ name: StaticString, _ parts: [[UInt8]], sent: Int = 0, isTried: Bool, by courier: StreamCourier? = nil,
+    of writer: StreamWriter
+  ) {
     self.name = name
+    self.courier = courier
     self.parts = parts
     self.isTried = isTried
     self.writer = writer
@@ -69,6 +75,7 @@
 
   /// So much more of it has gone.
   func advance(_ count: Int) {
+    if count > 0 { dismissCourier() }
     sent += count
     offset += count
     while part < parts.count, offset >= parts[part].count {
@@ -78,7 +85,12 @@
   }
 
   /// Nothing of it is needed any more.
-  func letGo() { parts = [] }
+  func letGo() {
+    parts = []
+    dismissCourier()
+  }
+
+  private func dismissCourier() { courier.take()?.close() }
 
   var isAwaited: Bool { wait != nil }
 

@@ -168,7 +168,7 @@ import Synchronization
   private func attempt(_ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>) throws(UVError) -> Int {
     if !isFree { return 0 }
     do throws(UVError) {
-      let sent = try unsafe tryBelow(parts)
+      let sent = try unsafe tryBelow(parts, by: transport)
       noteSent(sent)
       return sent
     } catch {
@@ -180,7 +180,8 @@ import Synchronization
   /// A reader that is as fast as this would keep a longer one here.
   @inline(__always)
   private func tryBelow(
-    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, atMost limit: Int = StreamWriter.mostAtOnce
+    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, by outlet: any StreamOutlet,
+    atMost limit: Int = StreamWriter.mostAtOnce
   ) throws(UVError) -> Int {
     var count = 0
     var total = 0
@@ -188,19 +189,19 @@ import Synchronization
       unsafe total += parts[count].count
       count += 1
     }
-    if total <= limit { return try unsafe transport.tryWrite(parts) }
-    return try unsafe tryFirst(parts, count - 1, limit)
+    if total <= limit { return try unsafe outlet.tryWrite(parts) }
+    return try unsafe tryFirst(parts, count - 1, limit, by: outlet)
   }
 
   /// The first so many of them, or a part of the first one.
   @inline(never)
   private func tryFirst(
-    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ count: Int, _ limit: Int
+    _ parts: UnsafeBufferPointer<UnsafeRawBufferPointer>, _ count: Int, _ limit: Int, by outlet: any StreamOutlet
   ) throws(UVError) -> Int {
-    if count > 0 { return try unsafe transport.tryWrite(UnsafeBufferPointer(rebasing: parts[..<count])) }
+    if count > 0 { return try unsafe outlet.tryWrite(UnsafeBufferPointer(rebasing: parts[..<count])) }
     let first = unsafe UnsafeRawBufferPointer(rebasing: parts[0].prefix(limit))
     return try unsafe withUnsafePointer(to: first) { (part) throws(UVError) -> Int in
-      unsafe try transport.tryWrite(UnsafeBufferPointer(start: part, count: 1))
+      unsafe try outlet.tryWrite(UnsafeBufferPointer(start: part, count: 1))
     }
   }
 
@@ -225,6 +226,17 @@ import Synchronization
     let total = parts.reduce(0) { $0 + $1.count }
     let sent = total == 0 ? 0 : try unsafe parts.withPointers { unsafe try attempt($0) }
     return rest(of: parts, total, sent, name)
+  }
+
+  /// Queues a write whose first byte a courier takes. It is made when nothing refuses the write.
+  func begin(
+    _ bytes: [UInt8], _ name: StaticString, by courier: () throws(UVError) -> StreamCourier
+  ) throws -> StreamWrite {
+    try requireOpen(name)
+    let write = StreamWrite(name, [bytes], isTried: false, by: try courier(), of: self)
+    noteQueued(bytes.count)
+    append(write)
+    return write
   }
 
   /// Begins the end, behind what is queued.
@@ -288,6 +300,7 @@ import Synchronization
   func append(_ write: StreamWrite) {
     if let error = refused(write.name) {
       noteQueued(-write.rest)
+      write.letGo()
       return write.end(error)
     }
     if write.isEnd { state = .finishing }
@@ -310,14 +323,17 @@ import Synchronization
         do throws(UVError) {
           let limit = StreamWriter.mostAtOnce - sentNow
           let sent = try unsafe write.withRest { (parts) throws(UVError) -> Int in
-            unsafe try tryBelow(parts, atMost: limit)
+            unsafe try tryBelow(parts, by: write.courier ?? transport, atMost: limit)
           }
           if sent > 0 {
             sentNow += sent
             advance(write, sent)
             continue
           }
-        } catch { return fail(error) }
+        } catch {
+          if refuse(write, error) { continue }
+          return fail(error)
+        }
       }
       // Behind the slice, for which others had their turn, it is tried again.
       write.isTried = false
@@ -328,16 +344,25 @@ import Synchronization
   private func send(_ write: StreamWrite) {
     let slice = write.slice(StreamWriter.sliceSize)
     isUnderWay = true
-    unsafe transport.write(UnsafeRawBufferPointer(start: slice.start, count: slice.count)) { error in
+    let outlet: any StreamOutlet = write.courier ?? transport
+    unsafe outlet.write(UnsafeRawBufferPointer(start: slice.start, count: slice.count)) { error in
       // The slice is kept until now.
       let count = slice.count
       self.isUnderWay = false
-      if let error { return self.fail(error) }
+      if let error { return self.refuse(write, error) ? self.pump() : self.fail(error) }
       if self.isOver { return }
       self.advance(write, count)
       if write.isCut && write.rest > 0 { return self.tear() }
       self.pump()
     }
+  }
+
+  /// Whether the kernel has refused the descriptor alone: nothing of this write has gone, and others can.
+  private func refuse(_ write: StreamWrite, _ error: UVError) -> Bool {
+    if isOver || write.courier == nil || !error.isOfDescriptor { return false }
+    noteQueued(-write.rest)
+    leave(write, error.named(call(write.name)))
+    return true
   }
 
   private func advance(_ write: StreamWrite, _ sent: Int) {
@@ -395,7 +420,7 @@ import Synchronization
   }
 
   private func remove(_ place: Int) {
-    queue.remove(at: place)
+    queue.remove(at: place).letGo()
     waiting -= 1
   }
 
@@ -427,6 +452,7 @@ import Synchronization
     waiting = 0
     for write in writes {
       noteQueued(-write.rest)
+      write.letGo()
       write.end(error(write))
     }
   }
