@@ -68,6 +68,10 @@ extension EventLoop {
     case .allInterfaces(let port): return try await Connecting(core, to: [.loopback(port: port)], options).stream()
     case .name(let host, let port):
       return try await Connecting(core, to: try await resolve(host, port: port), options).stream()
+    case .activated:
+      throw UVError(
+        .invalidArgument, call: "EventLoop.connect",
+        "\(place) is a socket that this process was passed to listen on. Connect to its address.")
     }
   }
 

@@ -13,6 +13,9 @@ extension EventLoop {
   /// TCP's addresses can be listened on again at once (`SO_REUSEADDR`). The file of a Unix socket is made here; one at
   /// which nobody listens any more is replaced, unless ``Listener/Options/replacesStaleSocket`` is false.
   ///
+  /// A socket of ``StreamEndpoint/activatedSocket(_:)`` listens already: of the options only those of its streams have
+  /// an effect.
+  ///
   /// From now on the kernel lets clients connect. They wait in its queue until somebody accepts them.
   ///
   /// - Throws: ``UVError/Code/addressInUse`` if somebody else listens there, or something else than a socket stands at
@@ -35,6 +38,7 @@ extension EventLoop {
     try Task.checkCancellation()
     try core.requireRunning("EventLoop.listen")
     try options.validate()
+    if case .activated(let name) = endpoint.place { return try await open(activated: name, options) }
     let addresses = try await addresses(toListenOn: endpoint.place)
     return try await open(addresses, options)
   }
@@ -44,7 +48,16 @@ extension EventLoop {
     case .socket(let address): [address]
     case .allInterfaces(let port): [.any(port: port, family: .ipv6), .any(port: port)]
     case .name(let host, let port): try await resolve(host, port: port)
+    case .activated: []
     }
+  }
+
+  /// On the loop.
+  private func open<Stream: ByteStream>(
+    activated name: String?, _ options: Listener<Stream>.Options
+  ) throws -> Listener<Stream> {
+    try core.requireOnLoop("EventLoop.listen")
+    return Listener(try ListenerCore(try SocketActivation.shared.open(name), on: core, options.stream))
   }
 
   /// On the loop.

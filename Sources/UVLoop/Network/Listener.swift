@@ -79,7 +79,7 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   }
 
   /// Ends accepting, and frees the address. Connections that were accepted stay open; those that wait in the kernel's
-  /// queue are reset.
+  /// queue are reset, but for those at a socket that a service manager has passed, which wait on.
   ///
   /// Tasks in ``accept()`` get ``UVError/Code/handleClosed``; ``serve(limit:closeTimeout:onFailure:_:)`` returns when
   /// the connections that it has open have ended. The file of a Unix socket is removed, unless something else stands in

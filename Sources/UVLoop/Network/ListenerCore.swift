@@ -11,7 +11,6 @@ import Synchronization
   /// When it was made, in nanoseconds of the monotonic clock.
   let since = MonotonicClock.now()
   private let options: ByteStream.Options
-  private let isUnix: Bool
   private var engines: [ListenerEngine] = []
   /// Connections that were accepted, and whose options the system has refused.
   private var refused = 0
@@ -33,7 +32,6 @@ import Synchronization
     self.options = options
     address = sockets[0].address
     service = ListenerService(statistics)
-    isUnix = address.family == .unix
     for (index, socket) in sockets.enumerated() {
       do throws(UVError) { engines.append(try ListenerEngine(socket, of: self)) } catch {
         for engine in engines { engine.close(by: .owner) }
@@ -110,6 +108,7 @@ import Synchronization
     if engine.socket.isWildcard { addresses.local = ListeningSocket.localAddress(of: descriptor) }
     let stream: ByteStream
     do throws(UVError) {
+      let isUnix = engine.socket.address.family == .unix
       stream = try loop.stream(descriptor, isUnix: isUnix, options, addresses)
     } catch {
       // Of one connection, and no reason to end the others.

@@ -173,7 +173,7 @@ import CLibUV
     // libuv would take the number out of the epoll set once more, whoever has it by then. And it is closed now, and not
     // with the handle, so that the address is free at once.
     unsafe clibuv_forget_descriptor(uvPoll)
-    if !isAnothers { socket.close() }
+    if isAnothers { socket.claim?.end() } else { socket.close() }
     if case .loop? = state.closer { listener.quiesce() }
   }
 

@@ -15,6 +15,8 @@ struct ListeningSocket {
   let path: SocketPath?
   /// Whether somebody else had the descriptor, and may still know its number.
   let isAdopted: Bool
+  /// Of one that a service manager has passed.
+  var claim: SocketClaim?
 
   /// Opens, binds and listens.
   static func open<Stream>(
@@ -145,26 +147,32 @@ extension ListeningSocket {
   func close() {
     path?.remove()
     Posix.close(descriptor)
+    claim?.end()
   }
 
   /// One that listens already, and is closed where this throws.
   init(adopting descriptor: consuming OwnedDescriptor, isUnix wanted: Bool?) throws(UVError) {
-    let number = descriptor.rawValue
-    try check(Socket.type(of: number), "Listener.init", hint: "Descriptor \(number) is no socket.")
+    let address = try ListeningSocket.address(of: descriptor.rawValue, isUnix: wanted, "Listener.init")
+    self.init(descriptor: descriptor.release(), address: address, path: nil, isAdopted: true)
+  }
+
+  /// Of one that listens for streams of the kind that is wanted, nil for either. Refuses what is something else.
+  static func address(of number: Int32, isUnix wanted: Bool?, _ call: String) throws(UVError) -> SocketAddress {
+    try check(Socket.type(of: number), call, hint: "Descriptor \(number) is no socket.")
     let isUnix = Socket.family(of: number) == AF_UNIX
     if !Socket.isListening(number) || Socket.type(of: number) != Socket.stream {
       throw UVError(
-        .invalidArgument, call: "Listener.init", "Descriptor \(number) is a socket that does not listen for streams.")
+        .invalidArgument, call: call, "Descriptor \(number) is a socket that does not listen for streams.")
     }
     if let wanted, wanted != isUnix {
       throw UVError(
-        .invalidArgument, call: "Listener.init",
+        .invalidArgument, call: call,
         "Descriptor \(number) is a \(isUnix ? "Unix" : "TCP") socket, and this listener is for the other kind.")
     }
     guard let address = ListeningSocket.localAddress(of: number) else {
-      throw UVError(.invalidArgument, call: "Listener.init", "Descriptor \(number) has an address of an unknown kind.")
+      throw UVError(.invalidArgument, call: call, "Descriptor \(number) has an address of an unknown kind.")
     }
-    self.init(descriptor: descriptor.release(), address: address, path: nil, isAdopted: true)
+    return address
   }
 
   /// Of which kind a type's streams are; nil for either.

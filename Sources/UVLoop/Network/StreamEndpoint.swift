@@ -30,6 +30,7 @@ enum StreamPlace: Hashable, Sendable, CustomStringConvertible {
   case name(String, UInt16)
   case socket(SocketAddress)
   case allInterfaces(UInt16)
+  case activated(String?)
 
   var description: String {
     switch self {
@@ -38,6 +39,7 @@ enum StreamPlace: Hashable, Sendable, CustomStringConvertible {
     // A relative path says already what it is.
     case .socket(let address): "\(address)".hasPrefix("unix:") ? "\(address)" : "unix:\(address)"
     case .allInterfaces(let port): "tcp://*:\(port)"
+    case .activated(let name): "fd:\(name ?? "")"
     }
   }
 }
@@ -87,7 +89,8 @@ extension StreamEndpoint where Stream == PipeStream {
 }
 
 extension StreamEndpoint where Stream == ByteStream {
-  /// An endpoint from a configuration: `tcp://host:port` or `unix:/path`, also `unix:@name`.
+  /// An endpoint from a configuration: `tcp://host:port` or `unix:/path`, also `unix:@name`, and to listen on also
+  /// `fd:name`, or `fd:` for the first; see ``activatedSocket(_:)``.
   ///
   /// An IPv6 address stands in brackets, as in `tcp://[::1]:80`; `tcp://*:80` is all interfaces. In Unix names a
   /// backslash begins an escape, as ``SocketAddress/init(_:)`` reads it.
@@ -96,6 +99,12 @@ extension StreamEndpoint where Stream == ByteStream {
   ///   ``SocketAddress/unix(_:)`` does; the system's code for an interface that it does not have.
   public static func text(_ text: String) throws(UVError) -> StreamEndpoint {
     if text == "unix:" { throw malformed(text) }
+    if text.hasPrefix("fd:") {
+      let name = String(text.dropFirst(3))
+      if name.isEmpty { return StreamEndpoint(.activated(nil)) }
+      if !isActivationName(name) { throw malformed(text) }
+      return StreamEndpoint(.activated(name))
+    }
     guard text.hasPrefix("tcp://") || text.hasPrefix("unix:") else { throw malformed(text) }
     let rest = text.dropFirst(6)
     if text.hasPrefix("unix:") || rest.hasPrefix("[") {
@@ -121,7 +130,34 @@ extension StreamEndpoint where Stream == ByteStream {
   private static func malformed(_ text: String) -> UVError {
     UVError(
       .invalidArgument, call: "StreamEndpoint.text",
-      "\"\(text)\" names no endpoint. Write tcp://host:port, tcp://[::1]:port, unix:/path or unix:@name.")
+      "\"\(text)\" names no endpoint. Write tcp://host:port, tcp://[::1]:port, unix:/path, unix:@name or fd:name.")
+  }
+
+  /// A socket that listens already, and was passed to this process by its service manager: systemd's socket activation.
+  ///
+  /// The manager has said so in `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`; sd_listen_fds(3). Nothing is looked up
+  /// here, but where it is listened on. There one that was not passed is ``UVError/Code/addressNotAvailable``, one that
+  /// another listener has open ``UVError/Code/addressInUse``, and one that listens for no streams
+  /// ``UVError/Code/invalidArgument``.
+  ///
+  /// The socket stays this process's: closing the listener ends its accepting and nothing else. Whoever connects then
+  /// waits in the queue, for the next listener here, or for the service's next start.
+  ///
+  /// - Parameter name: Its name, `FileDescriptorName=` of systemd; where several have it, one listener has them all. Nil
+  ///   is the first of all sockets.
+  /// - Throws: ``UVError/Code/invalidArgument`` for an empty name, and for one with a colon.
+  public static func activatedSocket(_ name: String? = nil) throws(UVError) -> StreamEndpoint {
+    if let name, !isActivationName(name) {
+      throw UVError(
+        .invalidArgument, call: "StreamEndpoint.activatedSocket",
+        "\"\(name)\" can be no socket's name. Give one without a colon, or nil for the first socket.")
+    }
+    return StreamEndpoint(.activated(name))
+  }
+
+  /// The names of all stand in one variable, with colons between them.
+  private static func isActivationName(_ name: String) -> Bool {
+    !name.isEmpty && !name.utf8.contains(UInt8(ascii: ":"))
   }
 
   /// The same place, to be kept beside others of another kind.

@@ -6,7 +6,8 @@ import Testing
 @Suite(.sideBySide) struct EndpointTests {
   @Test(arguments: [
     "tcp://127.0.0.1:80", "tcp://[::1]:8080", "tcp://0.0.0.0:0", "tcp://*:443", "tcp://example.org:65535",
-    "tcp://localhost:7000", "unix:/run/greet.sock", "unix:greet.sock", "unix:/run/two words.sock",
+    "tcp://localhost:7000", "unix:/run/greet.sock", "unix:greet.sock", "unix:/run/two words.sock", "fd:web", "fd:",
+    "fd:two words",
   ])
   func `the text of an endpoint is what its description prints`(_ text: String) throws {
     #expect(try AnyEndpoint.text(text).description == text)
@@ -38,7 +39,7 @@ import Testing
     "tcp://host:-1", "tcp://host:+80", "tcp://host: 80", "tcp://::1:80", "tcp://[::1]", "tcp://[::1:80",
     "tcp://[host]:80", "tcp://[127.0.0.1]:80", "tcp://host:80/", "tcp://host/path:80", "http://host:80", "host:80",
     "127.0.0.1:80", "TCP://host:80", " tcp://host:80", "unix", "unix:", "unix:/a\0b", "/run/greet.sock",
-    "udp://host:80",
+    "udp://host:80", "fd", "fd:a:b", "FD:web",
   ])
   func `what names no endpoint is refused with a sentence that shows it`(_ text: String) throws {
     let error = #expect(throws: UVError.self) { _ = try AnyEndpoint.text(text) }
@@ -65,6 +66,18 @@ import Testing
     #expect(try AnyEndpoint.text("tcp://127.0.0.1:80") == AnyEndpoint(.loopback(port: 80)))
     #expect(TCPEndpoint.allInterfaces(port: 80) != .tcp("0.0.0.0", 80))
     #expect(Set([TCPEndpoint.tcp("127.0.0.1", 80), .loopback(port: 80), .loopback(port: 81)]).count == 2)
+  }
+
+  @Test func `L-71 a socket that was passed has a name without a colon, or is the first, and is not connected to`()
+    async throws
+  {
+    #expect(try AnyEndpoint.activatedSocket("web") == .text("fd:web"))
+    #expect(try AnyEndpoint.activatedSocket() == .text("fd:"))
+    try expectCode(.invalidArgument) { _ = try AnyEndpoint.activatedSocket("") }
+    try expectCode(.invalidArgument) { _ = try AnyEndpoint.activatedSocket("a:b") }
+    try await withTestLoop { loop, _ in
+      try await expectCode(.invalidArgument) { _ = try await loop.connect(to: .text("fd:web")) }
+    }
   }
 
   @Test func `the address of a Unix socket is no TCP endpoint`() throws {

@@ -23,9 +23,11 @@ struct ChildProcess: Sendable {
 
   /// Starts it with a file to read, which is empty unless there is another, and with every signal as it is for a program
   /// that a shell starts. It closes none of the descriptors: they are the caller's.
+  ///
+  /// - Parameter passed: Descriptors that it gets too, from 3 on. Their own numbers are higher than those.
   init(
     _ program: String, _ arguments: [String], environment: [String], input: String = "/dev/null", output: Int32,
-    errors: Int32
+    errors: Int32, passing passed: [Int32] = []
   ) throws {
     var (actions, attributes) = unsafe (posix_spawn_file_actions_t(), posix_spawnattr_t())
     unsafe posix_spawn_file_actions_init(&actions)
@@ -33,6 +35,9 @@ struct ChildProcess: Sendable {
     unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO)
+    for (index, descriptor) in passed.enumerated() {
+      unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, 3 + Int32(index))
+    }
 
     // A thread of Swift's pool has most signals blocked, and what it starts would have them blocked, too.
     unsafe posix_spawnattr_init(&attributes)
