@@ -69,13 +69,17 @@ extension Listener {
 
   /// Ends accepting without closing the socket, and hands it out. Who connects meanwhile waits in its queue.
   ///
-  /// - Throws: ``UVError/Code/busy`` while somebody accepts, and while nobody has taken what was accepted when `serve`
-  ///   was cancelled; ``UVError/Code/notSupported`` where it listens on several addresses;
+  /// ``serve(limit:closeTimeout:onFailure:_:)`` returns when the connections that it has open have ended, as it does
+  /// after a ``close()``.
+  ///
+  /// - Throws: ``UVError/Code/busy`` while somebody waits in ``accept()``, and while nobody has taken what was accepted
+  ///   when `serve` was cancelled; ``UVError/Code/notSupported`` where it listens on several addresses;
   ///   ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > Isolation: Call it anywhere.
   ///
-  /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays.
+  /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays. One that a service manager has passed
+  /// is free to be listened on again.
   public nonisolated(nonsending) func detach() async throws -> OwnedDescriptor {
     try core.loop.requireRunning("Listener.detach")
     guard let loop = core.loop.owner else { throw core.loop.closedError("Listener.detach") }

@@ -212,10 +212,11 @@ import Synchronization
   /// The socket, which goes on listening: what connects meanwhile waits in its queue.
   func detach() throws -> Int32 {
     if let end { throw end.named("Listener.detach") }
-    if isAwaited || service.isRunning {
+    // `serve` ends as it does after a close.
+    if isAwaited && !service.isRunning {
       throw UVError(.busy, call: "Listener.detach", "Somebody accepts at this listener. End that first.")
     }
-    if !ready.isEmpty {
+    if !ready.isEmpty && !service.isTaking {
       throw UVError(
         .busy, call: "Listener.detach",
         "\(ready.count) connections were accepted when serve ended, and nobody has them. Accept them first.")

@@ -165,7 +165,72 @@ import Testing
     }
   }
 
-  @Test func `detach is refused while somebody accepts or serves, and with several sockets`() async throws {
+  @Test func `L-70 a detach ends a serve as a close does, and keeps who connects meanwhile`() async throws {
+    try await onTestLoop { loop, _ in
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      let server = loop.task { _ in try await listener.serve { _, stream in try await stream.copy(to: stream) } }
+      let open = try PlainSocket(connectingTo: listener.address.plain)
+      #expect(try await onPlainThread { try open.exchange("first") } == "first")
+      let number = try await listener.detach().release()
+      #expect(listener.isClosed)
+      let waiting = try PlainSocket(connectingTo: listener.address.plain)
+      #expect(try await onPlainThread { try open.exchange("again") } == "again")
+
+      let adopted = try TCPListener(adopting: OwnedDescriptor(owning: number))
+      let successor = loop.task { _ in try await adopted.serve { _, stream in try await stream.copy(to: stream) } }
+      #expect(try await onPlainThread { try waiting.exchange("second") } == "second")
+      open.close()
+      try await server.value
+      waiting.close()
+      adopted.close()
+      try await successor.value
+    }
+  }
+
+  @Test func `L-70 a listener that moves on again and again loses nobody who connects all the time`() async throws {
+    try await withTestLoop("first") { first, _ in
+      try await withTestLoop("second") { second, _ in
+        var listener = try await first.listen(on: .loopback(port: 0))
+        let address = listener.address.plain
+        let answered = Shared(0)
+        let clients = (0..<3).map { _ in
+          Task {
+            try await onPlainThread(within: .seconds(60)) {
+              for _ in 0..<100 {
+                let peer = try PlainSocket(connectingTo: address)
+                if try peer.exchange("hello") == "hello" { answered.update { $0 += 1 } }
+              }
+            }
+          }
+        }
+        var servers: [Task<Void, any Error>] = []
+        for round in 1...20 {
+          let current = listener
+          servers.append(
+            Task {
+              do {
+                try await current.serve { _, stream in try await stream.copy(to: stream) }
+              } catch let error as UVError where error.code == .handleClosed {
+                // It was detached before this began.
+              }
+            })
+          await expectEventually { answered.value >= round * 10 }
+          let number = try await current.detach().release()
+          listener = try await (round % 2 == 0 ? first : second).run { _ in
+            try TCPListener(adopting: OwnedDescriptor(owning: number))
+          }
+        }
+        let last = listener
+        servers.append(Task { try await last.serve { _, stream in try await stream.copy(to: stream) } })
+        for client in clients { try await client.value }
+        #expect(answered.value == 300)
+        last.close()
+        for server in servers { try await server.value }
+      }
+    }
+  }
+
+  @Test func `detach is refused while somebody accepts, and with several sockets`() async throws {
     try await onTestLoop { loop, _ in
       let listener = try await loop.listen(on: .loopback(port: 0))
       let accept = loop.task { _ in _ = try await listener.accept() }
@@ -173,13 +238,6 @@ import Testing
       try await expectCode(.busy) { _ = try await listener.detach() }
       accept.cancel()
       try await expectCancelled { try await accept.value }
-
-      let server = loop.task { _ in try await listener.serve { _, _ in } }
-      try await waitForAcceptors(1, at: listener, on: loop)
-      try await expectCode(.busy) { _ = try await listener.detach() }
-      server.cancel()
-      try await expectCancelled { try await server.value }
-      _ = try await listener.detach()
 
       let several = try listenAtBoth(loop)
       try await expectCode(.notSupported) { _ = try await several.detach() }
