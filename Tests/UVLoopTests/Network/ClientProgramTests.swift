@@ -28,8 +28,10 @@ import Testing
     }
   }
 
-  @Test func `the seven programs of the network are there, and nothing else but what calls them`() {
-    let names = ["Chat", "DNS", "Driver", "Echo", "HTTP", "Proxy", "RPC", "Scanner"].map { "\($0).swift.txt" }
+  @Test func `the eight programs of the network are there, and nothing else but what calls them`() {
+    let names = ["Chat", "DNS", "Descriptors", "Driver", "Echo", "HTTP", "Proxy", "RPC", "Scanner"].map {
+      "\($0).swift.txt"
+    }
     #expect(Files.names(in: Self.folder) == names)
   }
 
@@ -57,7 +59,7 @@ import Testing
       let functions = [
         "echoServer", "leanEcho", "echoLines", "echoUntilSignal", "echoWithHeartbeat", "chat", "hello", "proxy",
         "relayByHand", "relayWithAsyncLet", "relayWithProgress", "scan", "names", "rpcServer", "greet", "countBytes",
-        "query", "senders",
+        "query", "senders", "pass", "move", "reopen",
       ]
       // One of them prints how far it is.
       let answers = run.output.split(separator: "\n").filter { $0.hasPrefix("true ") || $0.hasPrefix("false ") }
