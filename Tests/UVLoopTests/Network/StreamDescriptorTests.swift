@@ -218,7 +218,7 @@ import Testing
       case .closed: return .max - 7
       // One of its own, since others open `/dev/null` as well, and may get the number when it is closed.
       case .file:
-        let file = try #require(unsafe tmpfile())
+        guard let file = unsafe tmpfile() else { throw PlainFailure("tmpfile") }
         defer { unsafe fclose(file) }
         return unsafe dup(fileno(file))
       case .datagram: return try check(Socket.make(AF_INET, Socket.datagram), "socket")
