@@ -8,9 +8,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #if defined(__linux__)
@@ -20,7 +25,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
-#include <unistd.h>
 #endif
 
 // UV_VERSION_HEX is built from other macros, which Swift does not import.
@@ -400,5 +404,155 @@ extern const void *clibuv_current_task(void) __attribute__((swiftcall))
 // Whether a task, which is there, has been cancelled. `Task.isCancelled` is this behind the other.
 extern _Bool clibuv_task_is_cancelled(const void *task) __attribute__((swiftcall))
     CLIBUV_SYMBOL("swift_task_isCancelled");
+
+// Where `uv_tty_init` cannot open the terminal a second time it makes writes that turn and turn until the terminal has
+// taken all, and reads that may wait. The flag (UV_HANDLE_BLOCKING_WRITES) is private to libuv, and the same from 1.44 to
+// 1.52.
+static inline void clibuv_write_without_blocking(uv_tty_t *handle) { handle->flags &= ~0x00100000u; }
+
+// Whether it is the other end of a pseudo-terminal, the one that a terminal's window has.
+static inline bool clibuv_is_terminal_master(int descriptor) {
+#if defined(TIOCGPTN)
+  unsigned int number;
+  return ioctl(descriptor, TIOCGPTN, &number) == 0;
+#else
+  return isatty(descriptor) && ptsname(descriptor) != NULL;
+#endif
+}
+
+// Which terminal it is, whatever its name (`/dev/tty` is one for each), and for both ends of a pseudo-terminal; 0 where
+// the system does not say.
+static inline uint64_t clibuv_terminal_number(int descriptor) {
+#if defined(TIOCGDEV)
+  unsigned int device = 0;
+  if (ioctl(descriptor, TIOCGDEV, &device) == 0 && device != 0) return device;
+#endif
+  struct stat status;
+  return fstat(descriptor, &status) == 0 ? (uint64_t)status.st_rdev : 0;
+}
+
+// A terminal whose mode this process has changed, for a signal handler to find. They are never freed, only used again.
+struct clibuv_terminal {
+  struct clibuv_terminal *next;
+  int descriptor;
+  // Who has changed it; 0 while nobody has. The child of a fork finds its parent's.
+  pid_t process;
+  struct termios original;
+};
+
+struct clibuv_terminals {
+  struct clibuv_terminal *first;
+  // What was there before our handler, by the signal's number.
+  struct sigaction before[65];
+};
+
+// Those of the process. `static` makes one for each Swift file that calls this: only `TerminalModes.swift` does.
+static inline __attribute__((returns_nonnull)) struct clibuv_terminals *clibuv_terminals(void) {
+  static struct clibuv_terminals terminals;
+  return &terminals;
+}
+
+// Also a free one is found by a handler, and so its members are set before the last of these calls.
+static inline struct clibuv_terminal *clibuv_change_terminal(int descriptor) {
+  struct clibuv_terminals *all = clibuv_terminals();
+  struct clibuv_terminal *entry = all->first;
+  while (entry && __atomic_load_n(&entry->process, __ATOMIC_ACQUIRE) != 0) entry = entry->next;
+  bool is_new = entry == NULL;
+  if (is_new) {
+    entry = (struct clibuv_terminal *)calloc(1, sizeof *entry);
+    if (!entry) {
+      errno = ENOMEM;
+      return NULL;
+    }
+  }
+  entry->descriptor = descriptor;
+  int result;
+  do result = tcgetattr(descriptor, &entry->original);
+  while (result != 0 && errno == EINTR);
+  int error = errno;
+  if (result == 0) __atomic_store_n(&entry->process, getpid(), __ATOMIC_RELEASE);
+  if (is_new) {
+    entry->next = all->first;
+    __atomic_store_n(&all->first, entry, __ATOMIC_RELEASE);
+  }
+  errno = error;
+  return result == 0 ? entry : NULL;
+}
+
+// A shell that has taken the terminal back has set it as it wants it: a process in the background leaves it alone. What
+// is nobody's terminal has no foreground.
+CLIBUV_UNWATCHED static inline void clibuv_restore_terminal(const struct clibuv_terminal *entry) {
+  pid_t foreground = tcgetpgrp(entry->descriptor);
+  if (foreground > 0 && foreground != getpgrp()) return;
+  while (tcsetattr(entry->descriptor, TCSANOW, &entry->original) != 0 && errno == EINTR) {}
+}
+
+static inline void clibuv_forget_terminal(struct clibuv_terminal *entry) {
+  __atomic_store_n(&entry->process, 0, __ATOMIC_RELEASE);
+}
+
+// At the end of the process, by `exit` or a signal. Calls nothing that a signal handler may not.
+CLIBUV_UNWATCHED static inline void clibuv_restore_terminals(void) {
+  pid_t process = getpid();
+  struct clibuv_terminal *entry = __atomic_load_n(&clibuv_terminals()->first, __ATOMIC_ACQUIRE);
+  for (; entry; entry = entry->next) {
+    if (__atomic_load_n(&entry->process, __ATOMIC_ACQUIRE) == process) clibuv_restore_terminal(entry);
+  }
+}
+
+// A handler: restores the terminals, and passes the signal on to what was there before. A fault comes again when its
+// instruction does, which it has not if the signal was sent; behind a breakpoint the next instruction would run.
+CLIBUV_UNWATCHED static inline void clibuv_restore_and_pass_on(int signal, siginfo_t *info, void *context) {
+  (void)context;
+  int before = errno;
+  clibuv_restore_terminals();
+  sigaction(signal, &clibuv_terminals()->before[signal], NULL);
+  bool comes_again = info->si_code > 0 &&
+                     (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE);
+  if (!comes_again) raise(signal);
+  errno = before;
+}
+
+static inline bool clibuv_restores_terminals(const struct sigaction *action) {
+  return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == clibuv_restore_and_pass_on;
+}
+
+// What `dladdr` tells. It and its type hide behind _GNU_SOURCE.
+struct clibuv_symbol {
+  const char *file;
+  void *image;
+  const char *name;
+  void *address;
+};
+extern int clibuv_dladdr(const void *address, struct clibuv_symbol *symbol) CLIBUV_SYMBOL("dladdr");
+
+// Whether the handler is in the Swift runtime's library, where only its backtracer has some. Where the runtime is linked
+// into the program nobody can tell.
+static inline bool clibuv_is_backtracer(const struct sigaction *action) {
+  struct clibuv_symbol handler, runtime, program;
+  if (!(action->sa_flags & SA_SIGINFO)) return false;
+  return clibuv_dladdr((const void *)action->sa_sigaction, &handler) &&
+         clibuv_dladdr((const void *)clibuv_swift_demangle, &runtime) &&
+         clibuv_dladdr((const void *)clibuv_restore_and_pass_on, &program) && handler.image == runtime.image &&
+         program.image != runtime.image;
+}
+
+// Whether the process does with the signal what it does by itself, or lets Swift's runtime say why it crashes.
+static inline bool clibuv_is_default(const struct sigaction *action) {
+  return (!(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL) || clibuv_is_backtracer(action);
+}
+
+// What our handler for the signal is installed with, and what it puts back. All signals are blocked in it: the terminal
+// of a process in the background would stop it.
+static inline struct sigaction clibuv_guard(int signal, struct sigaction before) {
+  clibuv_terminals()->before[signal] = before;
+  struct sigaction action = {0};
+  action.sa_sigaction = clibuv_restore_and_pass_on;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigfillset(&action.sa_mask);
+  return action;
+}
+
+static inline struct sigaction clibuv_guarded(int signal) { return clibuv_terminals()->before[signal]; }
 
 #endif

@@ -73,6 +73,48 @@ enum Posix {
     return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
   }
 
+  /// Whether it is a terminal, or the other end of a pseudo-terminal.
+  static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
+
+  /// What sort of file it is, `S_IFREG` for instance, or 0 where the number is not that of an open descriptor.
+  static func kind(of descriptor: Int32) -> mode_t {
+    var status = stat()
+    return unsafe fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : 0
+  }
+
+  /// How it was opened, `O_RDONLY` for instance, and the flags that belong to what is open; 0 where it is not.
+  static func flags(of descriptor: Int32) -> Int32 { max(0, fcntl(descriptor, F_GETFL)) }
+
+  static func setNonBlocking(_ descriptor: Int32, _ isOn: Bool) {
+    let flags = fcntl(descriptor, F_GETFL)
+    if flags < 0 || (flags & O_NONBLOCK != 0) == isOn { return }
+    _ = fcntl(descriptor, F_SETFL, isOn ? flags | O_NONBLOCK : flags & ~O_NONBLOCK)
+  }
+
+  /// Opens once more what a descriptor stands for, so that its flags are ours alone: non-blocking, closed by an `exec`,
+  /// never 0, 1 or 2. A negative errno where the system refuses: for a socket, for a pipe of another user, without
+  /// `/proc`.
+  static func reopen(_ descriptor: Int32) -> Int32 {
+    let flags = flags(of: descriptor) & O_ACCMODE | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+    let taken = takeFreeStandardDescriptors()
+    defer { for descriptor in taken { close(descriptor) } }
+    #if canImport(Glibc)
+      let own = unsafe Glibc.open("/proc/self/fd/\(descriptor)", flags)
+    #elseif canImport(Musl)
+      let own = unsafe Musl.open("/proc/self/fd/\(descriptor)", flags)
+    #else
+      let own: Int32 = -1
+      errno = ENOENT
+    #endif
+    return own < 0 ? -errno : own
+  }
+
+  /// Whether the other end of a pipe that is read from has gone.
+  static func hasHungUp(_ descriptor: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+  }
+
   /// What a descriptor's number stands for, to be compared: no two open files have the same.
   struct Identity: Equatable {
     private let device: UInt64

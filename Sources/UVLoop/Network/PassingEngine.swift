@@ -56,10 +56,7 @@ import CLibUV
     return count
   }
 
-  override func willClose() {
-    passed.close()
-    super.willClose()
-  }
+  override func letGo() { passed.close() }
 
   // MARK: - Writing
 

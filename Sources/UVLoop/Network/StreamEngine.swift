@@ -160,8 +160,14 @@ extension RequestKind {
       let found = Socket.peek(descriptor)
       if found < 0, found != Int32(UV_ENOTSOCK.rawValue), found != Int32(UV_EAGAIN.rawValue) { status = found }
     }
-    sink?.ended(status == Int32(UV_EOF.rawValue) ? nil : UVError(status: status, call: "\(noun).read"))
+    sink?.ended(isEnd(status) ? nil : UVError(status: status, call: "\(noun).read", hint: advice(on: status)))
   }
+
+  /// Whether a status of reading is the peer's end.
+  func isEnd(_ status: Int32) -> Bool { status == Int32(UV_EOF.rawValue) }
+
+  /// What to do about an error of reading, where the kind knows more.
+  func advice(on status: Int32) -> String? { nil }
 
   /// libuv tells epoll in its next poll what it watches the descriptor for, and aborts the process if epoll refuses it.
   private final func noteChange() {
@@ -309,7 +315,11 @@ extension RequestKind {
 
   override final func willFree() { core.network.descriptorIsFree() }
 
-  override func willClose() {
+  /// It closes, and its descriptor is still open.
+  func letGo() {}
+
+  override final func willClose() {
+    letGo()
     look()
     isFresh = false
     isStarted = false

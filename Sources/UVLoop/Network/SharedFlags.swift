@@ -1,0 +1,82 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+// O_NONBLOCK belongs to what is open, and not to the descriptor: whoever else has it finds a read that fails where it
+// waited before. So it is put back when the last of ours has closed, and when the process exits. Standard output and
+// standard error are often one and the same: then the second finds what the first has set, and what was there before is
+// put back in the opposite order.
+
+/// What this process has made non-blocking though others have it too.
+final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is guarded by `lock`.
+  struct Token { fileprivate let number: Int }
+
+  private struct Claim {
+    let number: Int
+    let identity: Posix.Identity
+    /// A descriptor of our own.
+    let descriptor: Int32
+    let wasNonBlocking: Bool
+    var isInUse = true
+  }
+
+  private let lock = Lock()
+  private var claims: [Claim] = []
+  private var lastNumber = 0
+
+  static let process = SharedFlags()
+
+  private init() {
+    // The child of a fork shares what is open with its parent, who goes on using it.
+    let status = pthread_atfork(
+      { SharedFlags.process.lock.lock() }, { SharedFlags.process.lock.unlock() },
+      {
+        SharedFlags.process.claims = []
+        SharedFlags.process.lock.unlock()
+      })
+    if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
+    // Where there is no memory for it the flag stays as it is.
+    _ = atexit { SharedFlags.process.restoreAll() }
+  }
+
+  /// Makes it non-blocking. To be given back with ``release(_:)``.
+  func claim(_ descriptor: Int32, _ call: String) throws(UVError) -> Token {
+    let own = try check(Socket.duplicate(descriptor), call)
+    guard let identity = Posix.Identity(of: own) else {
+      throw UVError(.badFileDescriptor, call: call, "Descriptor \(descriptor) is not open.")
+    }
+    return lock.withLock {
+      lastNumber += 1
+      claims.append(
+        Claim(
+          number: lastNumber, identity: identity, descriptor: own,
+          wasNonBlocking: Posix.flags(of: own) & O_NONBLOCK != 0))
+      Posix.setNonBlocking(own, true)
+      return Token(number: lastNumber)
+    }
+  }
+
+  func release(_ token: Token) {
+    lock.withLock {
+      guard let place = claims.firstIndex(where: { $0.number == token.number }) else { return }
+      claims[place].isInUse = false
+      let identity = claims[place].identity
+      if claims.contains(where: { $0.identity == identity && $0.isInUse }) { return }
+      for claim in claims.reversed() where claim.identity == identity {
+        Posix.setNonBlocking(claim.descriptor, claim.wasNonBlocking)
+        Posix.close(claim.descriptor)
+      }
+      claims.removeAll { $0.identity == identity }
+    }
+  }
+
+  private func restoreAll() {
+    lock.withLock {
+      for claim in claims.reversed() { Posix.setNonBlocking(claim.descriptor, claim.wasNonBlocking) }
+    }
+  }
+}
