@@ -54,6 +54,8 @@ import Synchronization
   /// What takes part in it, in the order of its making, and by key.
   var components: [any LoopComponent] = []
   let table = ComponentTable()
+  /// A component that other threads may make too, before the loop needs it.
+  let companion = AtomicLazyReference<LoopCompanion>()
   var idle: UnsafeMutablePointer<uv_idle_t>?
   var isIdling = false
   /// Whether it is about to poll, and whether that poll must not wait.
@@ -67,6 +69,7 @@ import Synchronization
     time = options.time.source
     watch = LoopWatch(observer)
     waits = LoopWaits(books)
+    StandardDescriptor.look()
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()

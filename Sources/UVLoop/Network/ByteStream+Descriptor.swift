@@ -79,6 +79,11 @@ extension StreamCore {
   ) throws(UVError) -> Int32 {
     try loop.requireRunning(call(name))
     if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call(name)) }
+    if transport is StandardTransport {
+      throw UVError(
+        .notSupported, call: call(name),
+        "A standard stream stays the process's. Use its number, or OwnedDescriptor(duplicating:) of that.")
+    }
     // Whoever has the descriptor then would write on behind the part that has gone.
     if writer.isTorn, let error = writer.refused(name) { throw error }
     try requireMore()

@@ -1,7 +1,10 @@
 import CLibUV
+import Synchronization
 
-/// What the streams, listeners and sockets of one loop share. Belongs to the loop's thread.
-@safe final class LoopNetwork: LoopComponent {
+/// What the streams, listeners and sockets of one loop share. Belongs to the loop's thread, but for the standard streams,
+/// which any thread may ask for.
+// Holds because of the line above.
+@safe final class LoopNetwork: LoopCompanion, LoopComponent, @unchecked Sendable {
   /// What one read takes at most.
   static let blockSize = 131_072
 
@@ -14,6 +17,7 @@ import CLibUV
   let arrivals = StreamArrivals()
   let listeners: LoopMembers<ListenerCore>
   let sockets: LoopMembers<UDPCore>
+  let standard = StandardStreams()
 
   init(_ core: LoopCore) {
     unsafe self.core = core
@@ -71,6 +75,7 @@ import CLibUV
     for stream in streams.all { stream.closeByLoop() }
     for socket in sockets.all { socket.closeByLoop() }
     arrivals.close()
+    unsafe standard.end(core)
   }
 
   func report(into report: inout ShutdownReport) {
@@ -118,5 +123,11 @@ extension LoopCore {
   private static let networkKey = ComponentKey<LoopNetwork>()
 
   /// What the loop's streams share, made for the first of them.
-  var network: LoopNetwork { component(LoopCore.networkKey) { LoopNetwork($0) } }
+  var network: LoopNetwork { component(LoopCore.networkKey) { $0.networkAnywhere } }
+
+  /// The same, on any thread. What belongs to the loop's thread is not touched before the loop has used it.
+  var networkAnywhere: LoopNetwork {
+    // Holds because nothing else is put there.
+    unsafe unsafeDowncast(companion.load() ?? companion.storeIfNil(LoopNetwork(self)), to: LoopNetwork.self)
+  }
 }

@@ -26,7 +26,8 @@
     stream.loop.waits.add(wait)
     let deadline = stream.loop.time.now(plus: limit)
     if deadline != .max { token = stream.loop.timers.insert(.limit(self), at: deadline) }
-    stream.reader.discard { self.sideEnded() }
+    // What comes to a standard stream is not only ours.
+    if stream.transport.endsWriting { stream.reader.discard { self.sideEnded() } } else { sideEnded() }
     stream.writer.end { error in
       // Nothing that is queued can reach the peer any more.
       if error != nil { self.finish() } else { self.sideEnded() }

@@ -38,8 +38,14 @@ import Synchronization
     reader = StreamReader(loop, transport, noun)
     writer = StreamWriter(loop, transport, noun, beside: reader)
     if let engine { reader.receive(by: engine) }
-    loop.network.streams.add(self)
+    if loop.isCurrent { loop.network.streams.add(self) } else { loop.tell { self.join() } }
     if options.timeouts != .init() { timeouts = options.timeouts }
+  }
+
+  /// One that was made elsewhere has come to its loop.
+  private func join() {
+    if isOver { return }
+    if loop.life == .running { loop.network.streams.add(self) } else { closeByLoop() }
   }
 
   /// The kind and its two ends.

@@ -63,7 +63,7 @@ import Synchronization
     self.transport = transport
     self.noun = noun
     loopCounters = core.counters
-    super.init(core.network)
+    super.init(core.networkAnywhere)
   }
 
   /// Whether a task waits for bytes, or for a stream. On any thread.

@@ -34,9 +34,15 @@ package protocol StreamTransport: StreamOutlet {
 
   /// The descriptor below, if there is one.
   var descriptor: Int32? { get }
+
+  /// Whether `finishWriting` is the end. One that others write to as well only waits for what is queued, and is asked
+  /// again.
+  var endsWriting: Bool { get }
 }
 
 extension StreamTransport {
+  package var endsWriting: Bool { true }
+
   /// For one that cannot read without a wait.
   package func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
     throw UVError(.notSupported, call: "ByteStream.tryRead", "This stream cannot read without a wait.")

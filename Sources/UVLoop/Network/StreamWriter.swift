@@ -34,6 +34,8 @@ import Synchronization
   let network: LoopNetwork
   private let reader: StreamReader
   private let noun: StaticString
+  /// Behind the end, which only waits for what is queued, writing goes on.
+  private let isEndless: Bool
   private var state = State.open { didSet { publish() } }
   /// Those that have not ended, the first to come first.
   private var queue: [StreamWrite] = []
@@ -56,7 +58,8 @@ import Synchronization
     self.transport = transport
     self.reader = reader
     self.noun = noun
-    network = core.network
+    network = core.networkAnywhere
+    isEndless = !transport.endsWriting
   }
 
   /// How many bytes have gone below. On any thread.
@@ -267,7 +270,7 @@ import Synchronization
 
   /// Other threads are refused before what they have queued is taken: of none that was taken the bytes come too late.
   private func appendEnd(_ end: StreamWrite) {
-    if !isRefusing { refusal.store(UVError.Code.brokenPipe.rawValue, ordering: .releasing) }
+    if !isRefusing && !isEndless { refusal.store(UVError.Code.brokenPipe.rawValue, ordering: .releasing) }
     network.arrivals.takeAll()
     append(end)
   }
@@ -303,7 +306,7 @@ import Synchronization
       write.letGo()
       return write.end(error)
     }
-    if write.isEnd { state = .finishing }
+    if write.isEnd && !isEndless { state = .finishing }
     queue.append(write)
     waiting += 1
     if !isUnderWay { pump() }
@@ -377,8 +380,9 @@ import Synchronization
       self.isUnderWay = false
       if let error { return self.fail(error) }
       if self.isOver { return }
-      self.state = .finished
+      if !self.isEndless { self.state = .finished }
       self.leave(self.queue[self.first], nil)
+      if self.isEndless { self.pump() }
     }
   }
 
@@ -432,7 +436,8 @@ import Synchronization
   /// The transport has failed, and with it all that waits.
   private func fail(_ error: UVError) {
     if isOver { return }
-    state = .failed(error)
+    // Another loop has what is below, and will let go of it.
+    if error.code != .busy { state = .failed(error) }
     if error.code == .connectionReset { reader.wasReset(error) }
     endAll { error.named(self.call($0.name)) }
   }
