@@ -26,8 +26,11 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
   }
 
   /// A sentence.
-  func say(_ text: String) {
-    write(isJSON ? object("says", ["value": .text(text)]) : "   \(text)\n")
+  func say(_ text: String) { write(sentence(text)) }
+
+  /// The line of a sentence, for who writes it himself.
+  func sentence(_ text: String) -> String {
+    isJSON ? object("says", ["value": .text(text)]) : "   \(text)\n"
   }
 
   /// A label of at most 19 characters, and what belongs to it.

@@ -39,7 +39,9 @@ struct UVHello: ParsableCommand {
       let code = exitCode(for: error)
       if code.isSuccess { exit(withError: error) }  // The help, or the version.
       // ArgumentParser breaks the lines of a help, and not those of an error.
-      let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
+      // A scene that ends with a code alone has nothing to say.
+      let message = fullMessage(for: error)
+      let lines = message.isEmpty ? [] : message.split(separator: "\n", omittingEmptySubsequences: false)
       for line in lines { Terminal.writeError((line.count > 80 ? line.wrapped(margin: 7) : String(line)) + "\n") }
       exit(withError: code)
     }

@@ -1,8 +1,7 @@
 import ArgumentParser
-import Foundation
 import UVLoop
 
-/// Sends what comes from standard input, and says what comes back. When the input has ended the peer is told so, as
+/// Sends what comes from standard input, and shows what comes back. When the input has ended the peer is told so, as
 /// `nc -N` does it, and the answer may come after that.
 struct Fetch: Scene {
   static let name = "fetch"
@@ -43,7 +42,12 @@ struct Fetch: Scene {
 
     // One task sends and another one receives.
     let sender = loop.task(name: "sender") { loop in try await send(to: stream, on: loop) }
-    for try await line in stream.lines(limit: 1 << 20) { output.say(line) }
+    do {
+      try await show(stream, on: loop, output)
+    } catch let error as UVError where error.code == .brokenPipe {
+      // Whoever read standard output has seen enough, as `head` does: quietly, with the status of SIGPIPE.
+      throw ExitCode(128 + Signal.brokenPipe.rawValue)
+    }
 
     // The peer has ended. What it has not taken by now it does not want.
     sender.cancel()
@@ -55,16 +59,46 @@ struct Fetch: Scene {
     output.fact("received", .text("\(stream.bytesRead) bytes"))
   }
 
+  /// For people at once, also a question that no line ends; for programs a line at a time.
+  private func show(_ stream: ByteStream, on loop: isolated EventLoop, _ output: Output) async throws {
+    if output.isJSON {
+      for try await line in stream.lines(limit: 1 << 20) {
+        try await loop.standardOutput.write(output.sentence(line))
+      }
+      return
+    }
+    var indentation = Indentation()
+    for try await bytes in stream { try await loop.standardOutput.write(indentation.indented(bytes)) }
+    try await loop.standardOutput.write(indentation.end)
+  }
+
   private func send(to stream: ByteStream, on loop: EventLoop) async throws {
     if let say {
       try await stream.write(say + "\n")
+      try await stream.finishWriting()
     } else {
-      while let bytes = try await loop.offload(label: "standard input", { try readStandardInput() }) {
-        try await stream.write(bytes)
-      }
+      // It passes on the end, too.
+      try await loop.standardInput.copy(to: stream)
     }
-    try await stream.finishWriting()
   }
+}
+
+/// Puts three spaces before each line of a text that comes in pieces.
+private struct Indentation {
+  private var isAtStart = true
+
+  mutating func indented(_ bytes: [UInt8]) -> [UInt8] {
+    var result: [UInt8] = []
+    for byte in bytes {
+      if isAtStart { result += "   ".utf8 }
+      result.append(byte)
+      isAtStart = byte == UInt8(ascii: "\n")
+    }
+    return result
+  }
+
+  /// What follows begins a line.
+  var end: [UInt8] { isAtStart ? [] : Array("\n".utf8) }
 }
 
 /// The scene's own server: it hears all of a client before it answers.
@@ -87,17 +121,4 @@ struct Target {
       throw ValidationError("it must be a host and a port, such as localhost:7000, or unix: and a path.")
     }
   }
-}
-
-/// Blocks the calling thread until something has come from standard input; nil at its end.
-///
-/// A call that has begun cannot be taken back, and an input may never end: it looks now and then whether its result is
-/// still wanted.
-private func readStandardInput() throws -> [UInt8]? {
-  var entry = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-  while unsafe poll(&entry, 1, 50) == 0 { try Task.checkCancellation() }
-  var bytes = [UInt8](repeating: 0, count: 65_536)
-  let count = unsafe read(STDIN_FILENO, &bytes, bytes.count)
-  if count < 0 { throw ValidationError("standard input cannot be read: \(unsafe String(cString: strerror(errno)))") }
-  return count == 0 ? nil : Array(bytes.prefix(count))
 }
