@@ -95,6 +95,8 @@ extension RequestKind {
     }
     buffer = nil
     if count == Int(UV_EINTR.rawValue) { return read() }
+    // The loop shuts down.
+    if count == Int(UV_ECANCELED.rawValue) { return }
     let error = count < 0 ? UVError(status: Int32(count), call: "\(noun).read") : nil
     sink?.ended(error)
   }
@@ -182,7 +184,11 @@ private final class FileRequest: PendingRequest, @unchecked Sendable {  // Holds
   }
 
   /// What a read brings nobody needs any more. A write goes on.
-  override func releaseWaits() { isAbandoned = mayBeAbandoned }
+  override func releaseWaits() {
+    if !mayBeAbandoned { return }
+    isAbandoned = true
+    cancel()
+  }
 
   override var isAwaited: Bool { !isAbandoned }
 }

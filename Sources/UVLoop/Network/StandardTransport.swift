@@ -61,8 +61,8 @@ import CLibUV
     case S_IFIFO:
       let own = Posix.reopen(number)
       if own < 0 { return try openShared(call) }
-      // A named pipe whose writers had gone before tells who opens it again nothing of that: he might be early.
-      if access == O_RDONLY && Posix.hasHungUp(number) {
+      // A named pipe whose writers had gone before tells nothing of that to who opens it again: he might be early.
+      if access == O_RDONLY && Posix.hasHungUp(number) && !Posix.hasHungUp(own) {
         Posix.close(own)
         return try openShared(call)
       }

@@ -107,6 +107,75 @@ import Testing
     #expect(run.lines.contains("   goodbye"))
   }
 
+  @Test func `fetch shows a question that no line ends at once`() async throws {
+    let listener = try PlainListener()
+    let isSeen = Event("the question is seen")
+    async let server: Void = onPlainThread {
+      let client = try listener.accept()
+      try client.sendAll("login: ")
+      isSeen.waitBlocking()
+      try client.sendAll("welcome\n")
+    }
+    let output = try await onPlainThread {
+      var ends: [Int32] = [-1, -1]
+      let child = try ChildProcess.startingAlone {
+        if unsafe pipe(&ends) != 0 { throw SwiftCompiler.Failure("pipe: errno \(Posix.errno)") }
+        defer { Posix.close(ends[1]) }
+        return try ChildProcess(
+          "\(SwiftCompiler.productsFolder)/uv-hello", ["fetch", "127.0.0.1:\(listener.port)"], environment: [],
+          output: ends[1], errors: ends[1])
+      }
+      var text = ""
+      while !text.hasSuffix("   login: ") {
+        let bytes = PlainBytes.read(from: ends[0])
+        if bytes.isEmpty { break }
+        text += String(decoding: bytes, as: UTF8.self)
+      }
+      isSeen.signal()
+      text += String(decoding: PlainBytes.readAll(from: ends[0]), as: UTF8.self)
+      Posix.close(ends[0])
+      #expect(child.wait() == 0)
+      return text
+    }
+    try await server
+    #expect(output.contains("   login: welcome\n"), "\(output)")
+  }
+
+  @Test func `a reader of fetch that has seen enough ends it without a word`() async throws {
+    let listener = try PlainListener()
+    async let server: Void = onPlainThread {
+      let client = try listener.accept()
+      while (try? client.sendAll("a line\n")) != nil {}
+    }
+    let output = try await PeerProgram.run(
+      """
+      errors=$(mktemp)
+      (echo hello; cat /dev/zero) | \(SwiftCompiler.productsFolder)/uv-hello fetch 127.0.0.1:\(listener.port) \
+        2> $errors | tail -n +4 | head -2
+      cat $errors; rm $errors
+      """)
+    try await server
+    #expect(String(decoding: output, as: UTF8.self) == "   a line\n   a line\n")
+  }
+
+  @Test func `what comes after fetch has the pipe as it was`() async throws {
+    let listener = try PlainListener()
+    async let server: Void = onPlainThread { try listener.accept().sendAll("goodbye\n") }
+    let output = try await PeerProgram.run(
+      """
+      ended=$(mktemp -u)
+      mkfifo $ended
+      { read x < $ended; echo later; } | {
+        \(SwiftCompiler.productsFolder)/uv-hello fetch 127.0.0.1:\(listener.port) > /dev/null
+        echo > $ended
+        cat
+      }
+      rm $ended
+      """)
+    try await server
+    #expect(String(decoding: output, as: UTF8.self) == "later\n")
+  }
+
   @Test func `fetch says that nobody listens`() async throws {
     let listener = try PlainListener()
     let port = listener.port
