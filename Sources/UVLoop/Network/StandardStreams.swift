@@ -13,7 +13,7 @@ extension EventLoop {
   /// <doc:Terminals>. `close` ends the stream, and not the descriptor; a closed one stays closed for its loop.
   /// `finishWriting` waits for what is queued, and writing may go on; `detach` throws ``UVError/Code/notSupported``.
   ///
-  /// What is read ahead for a line, up to 64 KiB, others do not get.
+  /// What is read ahead for a line, a frame or a count, up to 64 KiB, others do not get.
   ///
   /// - Returns: The same object each time, for as long as the loop runs.
   ///
@@ -62,7 +62,7 @@ final class StandardStreams: @unchecked Sendable {
       let stream = ByteStream(
         StreamCore(
           number.noun, over: StandardTransport(number, on: core), on: core, .init(),
-          StreamAddresses(of: number.rawValue)))
+          number.wasOpen ? StreamAddresses(of: number.rawValue) : StreamAddresses()))
       // A loop that has ended would never let go of it.
       if !hasEnded { streams[number] = stream }
       return stream

@@ -252,6 +252,8 @@ extension RequestKind {
     return unsafe uv_buf_t(base: base, len: bytes.count)
   }
 
+  var endsWriting: Bool { true }
+
   final func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void) {
     unsafe write(bytes, passing: nil, done: done)
   }

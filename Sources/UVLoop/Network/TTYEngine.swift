@@ -52,11 +52,10 @@ import CLibUV
 
   private var uvTTY: UnsafeMutablePointer<uv_tty_t> { unsafe memory.assumingMemoryBound(to: uv_tty_t.self) }
 
-  /// A terminal has no direction that could end by itself.
-  override func finishWriting(done: @escaping (UVError?) -> Void) {
-    end()
-    done(nil)
-  }
+  /// A terminal has no direction that could end by itself: whoever has it goes on writing.
+  override var endsWriting: Bool { false }
+
+  override func finishWriting(done: @escaping (UVError?) -> Void) { done(nil) }
 
   // MARK: The end of the terminal
 

@@ -7,7 +7,8 @@
 /// terminal.close()  // and the mode is what it was
 /// ```
 ///
-/// It ends when the terminal hangs up: reads give nil, writes throw ``UVError/Code/ioError``. See <doc:Terminals>.
+/// It ends when the terminal hangs up: reads give nil, writes throw ``UVError/Code/ioError``. Its writing has no end of
+/// its own: ``ByteStream/finishWriting()`` waits for what is queued, and writing may go on. See <doc:Terminals>.
 ///
 /// > libuv: `uv_tty_t`.
 public final class TTYStream: ByteStream, @unchecked Sendable {  // Holds as for every stream.

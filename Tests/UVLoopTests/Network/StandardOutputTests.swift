@@ -146,4 +146,28 @@ import Testing
       #expect(PlainBytes.read(from: 1) == Array("typed".utf8))
     }
   }
+
+  @Test func `L-99 input goes to a peer, and what that answers to the output`() async {
+    await #expect(processExitsWith: .success) {
+      let (input, output) = (try StandardEnd(.pipe, at: 0), try StandardEnd(.pipe, at: 1))
+      let listener = try PlainListener()
+      try await withTestLoop { loop, _ in
+        async let heard = onPlainThread {
+          let client = try listener.accept()
+          let bytes = try client.receiveAll()
+          try client.sendAll("an answer")
+          return bytes
+        }
+        input.bring("a question")
+        let peer = try await loop.connect(to: .loopback(port: listener.port))
+        _ = try await loop.concurrently({ try await loop.standardInput.copy(to: peer) }) {
+          try await peer.copy(to: loop.standardOutput)
+        }
+        peer.close()
+        #expect(try await heard == Array("a question".utf8))
+        #expect(output.taken(9) == Array("an answer".utf8))
+      }
+      output.remove()
+    }
+  }
 }
