@@ -406,8 +406,8 @@ extern _Bool clibuv_task_is_cancelled(const void *task) __attribute__((swiftcall
     CLIBUV_SYMBOL("swift_task_isCancelled");
 
 // Where `uv_tty_init` cannot open the terminal a second time it makes writes that turn and turn until the terminal has
-// taken all, and reads that may wait. The flag (UV_HANDLE_BLOCKING_WRITES) is private to libuv, and the same from 1.44 to
-// 1.52.
+// taken all, and reads that may wait. The flag (UV_HANDLE_BLOCKING_WRITES) is private to libuv, and the same from 1.44
+// to 1.52.
 static inline void clibuv_write_without_blocking(uv_tty_t *handle) { handle->flags &= ~0x00100000u; }
 
 // Whether it is the other end of a pseudo-terminal, the one that a terminal's window has.
@@ -526,8 +526,8 @@ struct clibuv_symbol {
 };
 extern int clibuv_dladdr(const void *address, struct clibuv_symbol *symbol) CLIBUV_SYMBOL("dladdr");
 
-// Whether the handler is in the Swift runtime's library, where only its backtracer has some. Where the runtime is linked
-// into the program nobody can tell.
+// Whether the handler is in the Swift runtime's library, where only its backtracer has some. Where the runtime is
+// linked into the program nobody can tell.
 static inline bool clibuv_is_backtracer(const struct sigaction *action) {
   struct clibuv_symbol handler, runtime, program;
   if (!(action->sa_flags & SA_SIGINFO)) return false;

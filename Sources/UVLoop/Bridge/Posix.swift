@@ -96,8 +96,6 @@ enum Posix {
   /// `/proc`.
   static func reopen(_ descriptor: Int32) -> Int32 {
     let flags = flags(of: descriptor) & O_ACCMODE | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
-    let taken = takeFreeStandardDescriptors()
-    defer { for descriptor in taken { close(descriptor) } }
     #if canImport(Glibc)
       let own = unsafe Glibc.open("/proc/self/fd/\(descriptor)", flags)
     #elseif canImport(Musl)
@@ -106,7 +104,11 @@ enum Posix {
       let own: Int32 = -1
       errno = ENOENT
     #endif
-    return own < 0 ? -errno : own
+    if own < 0 { return -errno }
+    if own > 2 { return own }
+    defer { close(own) }
+    let moved = fcntl(own, F_DUPFD_CLOEXEC, 3)
+    return moved < 0 ? -errno : moved
   }
 
   /// Whether the other end of a pipe that is read from has gone.

@@ -115,8 +115,8 @@ extension ByteStream {
   /// Waits for the writes that are queued. From the call on a `write` throws ``UVError/Code/brokenPipe``.
   ///
   /// Of a pipe that is no socket this closes the descriptor: its reader sees the end then, and no sooner. A read throws
-  /// ``UVError/Code/handleClosed`` from then on. A terminal and a standard stream, which others write to as well, have no
-  /// end of ours: it waits, and writing may go on.
+  /// ``UVError/Code/handleClosed`` from then on. A terminal and a standard stream, which others write to as well, have
+  /// no end of ours: it waits, and writing may go on.
   ///
   /// - Throws: ``UVError/Code/socketNotConnected`` the second time; ``UVError/Code/tornWrite`` after a write that was
   ///   cut; what `write` throws for a queued write that fails.

@@ -8,8 +8,8 @@ extension RequestKind {
 /// A file, and what else epoll refuses, such as `/dev/null`: read and written in the pool, at the position that it has,
 /// which it shares with whoever else has it open. Belongs to the loop's thread.
 ///
-/// No more is read than somebody wants, and one read at a time. Bytes that come when their reader has gone wait here for
-/// the next one.
+/// No more is read than somebody wants, and one read at a time. Bytes that come when their reader has gone wait here
+/// for the next one.
 @safe final class FileTransport: StreamTransport {
   private let core: LoopCore
   private let noun: StaticString

@@ -1,8 +1,8 @@
 import CLibUV
 import Synchronization
 
-/// What the streams, listeners and sockets of one loop share. Belongs to the loop's thread, but for the standard streams,
-/// which any thread may ask for.
+/// What the streams, listeners and sockets of one loop share. Belongs to the loop's thread, but for the standard
+/// streams, which any thread may ask for.
 // Holds because of the line above.
 @safe final class LoopNetwork: LoopCompanion, LoopComponent, @unchecked Sendable {
   /// What one read takes at most.

@@ -6,8 +6,8 @@ extension EventLoop {
   /// ```
   ///
   /// It is opened at its first use. It belongs to the loop that has used it first, until that has shut down; meanwhile
-  /// the calls of another loop's stream throw ``UVError/Code/busy``, and so do nothing lasting. A number that was closed
-  /// when the first loop began throws ``UVError/Code/badFileDescriptor``, whatever has that number now.
+  /// the calls of another loop's stream throw ``UVError/Code/busy``. A number that was closed when the first loop began
+  /// throws ``UVError/Code/badFileDescriptor``, whatever has that number now.
   ///
   /// Other processes may have the same pipe or terminal, the shell above all, and for them nothing changes: see
   /// <doc:Terminals>. `close` ends the stream, and not the descriptor; a closed one stays closed for its loop.

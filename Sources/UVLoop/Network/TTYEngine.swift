@@ -34,7 +34,7 @@ import CLibUV
       Posix.close(descriptor)
       throw error
     }
-    guard let own = watchedDescriptor else { throw UVError(.badFileDescriptor, call: "TTYStream.init", "") }
+    let own = watchedDescriptor ?? descriptor
     // It may have the number of one that was closed behind a handle which watches no more.
     core.handles.release(own)
     try open(own) { 0 }

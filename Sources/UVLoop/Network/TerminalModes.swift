@@ -8,9 +8,9 @@ import CLibUV
   import Darwin
 #endif
 
-// The mode belongs to the terminal, and outlives the process. libuv remembers what it was for one terminal of the process
-// and for each handle; a handle that comes second takes what the first has set for the original. Here it is kept for each
-// terminal, from the first change to the end of the last.
+// The mode belongs to the terminal, and outlives the process. libuv remembers what it was for one terminal of the
+// process and for each handle; a handle that comes second takes what the first has set for the original. Here it is
+// kept for each terminal, from the first change to the end of the last.
 
 /// What the terminals were before this process changed them.
 @safe final class TerminalModes: @unchecked Sendable {  // Holds because the lock guards what is stored.

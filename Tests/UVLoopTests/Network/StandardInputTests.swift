@@ -221,8 +221,10 @@ import Testing
       let held = try await HeldWorkers(1, on: other)
       let reader = Task { try await errorCode { _ = try await loop.standardInput.read() } }
       await expectEventually { await loop.snapshot().requests.contains { $0.kind == "read" } }
-      let report = await loop.shutdown(within: .seconds(20))
+      let start = ContinuousClock.now
+      let report = await loop.shutdown(within: .seconds(40))
       #expect(report.unfinished.isEmpty, "\(report)")
+      #expect(start.duration(to: .now) < .seconds(20))
       #expect(try await reader.value == .loopClosed)
       await expectThreadGone(loop.thread)
       try await held.release()

@@ -11,7 +11,8 @@ import Testing
   import Darwin
 #endif
 
-/// What becomes of a terminal's mode when the process ends. The terminal is this process's, which looks at it afterwards.
+/// What becomes of a terminal's mode when the process ends. The terminal is this process's, which looks at it
+/// afterwards.
 @Suite(.alone) struct TerminalEndTests {
   /// Sets the mode of the terminal, in a loop that goes on as long as what is returned is kept.
   private static func makeRaw(_ path: String) async throws -> (EventLoop, TTYStream) {
