@@ -31,8 +31,6 @@ extension RequestKind {
   private var isStarted = false
   /// Datagrams are there, and nobody wants them.
   private var isUnwanted = false
-  /// How many datagrams libuv has, to be sent.
-  private var sending = 0
 
   init(on core: LoopCore, _ address: SocketAddress, _ options: UDPSocket.Options) throws(UVError) {
     let call = "EventLoop.bindUDP"
@@ -176,9 +174,7 @@ extension RequestKind {
     if count >= 0 {
       // Without a sender there is nothing now. An empty datagram has one.
       guard let address = unsafe address, let peer = unsafe SocketAddress(sender: address) else { return }
-      // libuv 1.44 goes on to use a handle that is closed in here while it has something to send (`uv__udp_io`).
-      receiver?.received(
-        count, from: peer, isTruncated: flags & UInt32(UV_UDP_PARTIAL.rawValue) != 0, mayGoOnNow: sending == 0)
+      receiver?.received(count, from: peer, isTruncated: flags & UInt32(UV_UDP_PARTIAL.rawValue) != 0)
     } else if count == Int(UV_ENOBUFS.rawValue) {
       // Receiving goes on if somebody wants it before the poll.
       isUnwanted = true
@@ -218,8 +214,7 @@ extension RequestKind {
   }
 
   func send(_ datagram: RequestBuffer, to address: SocketAddress?, done: @escaping (UVError?) -> Void) {
-    let request = SendRequest(of: self, datagram, done)
-    sending += 1
+    let request = SendRequest(on: core, datagram, done)
     var buffer = unsafe UDPEngine.buffer(UnsafeRawBufferPointer(start: datagram.start, count: datagram.count))
     let socket = unsafe uvUDP
     unsafe request.start { memory in
@@ -236,9 +231,6 @@ extension RequestKind {
     let base = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
     return unsafe uv_buf_t(base: base, len: bytes.count)
   }
-
-  /// libuv is done with one.
-  fileprivate func sent() { sending -= 1 }
 
   // MARK: - Options
 
@@ -287,15 +279,13 @@ extension SocketAddress {
 
 /// A datagram that libuv has. The callback always comes, at the latest when the handle closes.
 private final class SendRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
-  private let engine: UDPEngine
   private let datagram: RequestBuffer
   private var done: ((UVError?) -> Void)?
 
-  init(of engine: UDPEngine, _ datagram: RequestBuffer, _ done: @escaping (UVError?) -> Void) {
-    self.engine = engine
+  init(on core: LoopCore, _ datagram: RequestBuffer, _ done: @escaping (UVError?) -> Void) {
     self.datagram = datagram
     self.done = done
-    super.init(.send, UV_UDP_SEND, on: engine.core)
+    super.init(.send, UV_UDP_SEND, on: core)
   }
 
   func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {
@@ -304,7 +294,6 @@ private final class SendRequest: PendingRequest, @unchecked Sendable {  // Holds
   }
 
   override func ended(_ status: Int32) {
-    engine.sent()
     let done = done.take()
     done?(status < 0 ? UVError(status: status, call: "UDPSocket.send") : nil)
   }

@@ -142,18 +142,14 @@ import Synchronization
   /// The handle does not bring anything any more, until it is started again.
   func stopped() { isFlowing = false }
 
-  /// One lies in the loop's block. The task that waits goes on before this returns, if it can and may.
+  /// One lies in the loop's block. The task that waits goes on before this returns, if it can.
   @inline(__always)
-  func received(_ count: Int, from peer: SocketAddress, isTruncated: Bool, mayGoOnNow: Bool) {
+  func received(_ count: Int, from peer: SocketAddress, isTruncated: Bool) {
     lent = Lent(count: count, peerAddress: peer, isTruncated: isTruncated)
     if isAwaited {
       isAwaited = false
-      if mayGoOnNow {
-        // Holds because the wait is kept by the task that waits at it.
-        if let wait { unsafe Unmanaged.passUnretained(wait)._withUnsafeGuaranteedRef { $0.resumeNow() } }
-      } else {
-        wait?.resume()
-      }
+      // Holds because the wait is kept by the task that waits at it.
+      if let wait { unsafe Unmanaged.passUnretained(wait)._withUnsafeGuaranteedRef { $0.resumeNow() } }
     }
     if lent != nil { hold() }
   }

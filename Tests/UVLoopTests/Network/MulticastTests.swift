@@ -175,17 +175,18 @@ import Testing
       let index = unsafe if_nametoindex("lo")
       let group = try SocketAddress.ip("ff12::7777", port: port, scopeID: index)
       try sender.setMulticastInterface("lo")
+      var isReachable = true
       for interface in ["lo", "127.0.0.1", "::1", nil] {
         try socket.joinGroup(group, interface: interface)
         try expectCode(.addressInUse) { try socket.joinGroup(group, interface: "lo", isolation: loop) }
-        do {
-          try await sender.send([6], to: group)
+        if try await errorCode({ try await sender.send([6], to: group) }) == .networkUnreachable {
+          isReachable = false
+        } else {
           #expect(try await socket.receive().bytes == [6])
-        } catch let error as UVError where error.code == .networkUnreachable {
-          print("no route leads to a group of IPv6 here, and only joining was tested")
         }
         try socket.leaveGroup(group, interface: interface)
       }
+      if !isReachable { print("no route leads to a group of IPv6 here, and only joining was tested") }
       socket.close()
       sender.close()
     }

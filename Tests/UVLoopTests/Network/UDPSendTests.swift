@@ -128,6 +128,19 @@ import Testing
     }
   }
 
+  @Test func `L-27 nobody overtakes those who wait`() async throws {
+    try await Self.onFull { loop, socket, kernel, peer in
+      let tasks = try await Self.begin(0..<2, loop, socket, to: peer)
+      kernel.findRoom()
+      let address = try peer.address.address
+      #expect(try !socket.attempt([9], to: address, on: loop))
+      let last = try await Self.begin(2..<3, loop, socket, to: peer)
+      kernel.makeRoom()
+      for task in tasks + last { try await task.value }
+      #expect(try Self.received(3, by: peer) == [0, 1, 2])
+    }
+  }
+
   @Test func `L-27 an error is of one datagram, and the others are sent`() async throws {
     try await Self.onFull { loop, socket, kernel, peer in
       let tasks = try await Self.begin(0..<2, loop, socket, to: peer)
@@ -184,6 +197,27 @@ import Testing
       for call in calls { try await expectCode(.loopClosed) { try await call() } }
       #expect(socket.isClosed && kernel.hasDatagram)
       socket.close()
+    }
+  }
+
+  @Test(arguments: [true, false])
+  func `L-85 a shutdown ends the wait of a task for which one of the loop waits`(isSend: Bool) async throws {
+    try await withTestLoop { loop, _ in
+      let (socket, kernel) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop.core)) }.take()
+      let begun = Event("the wait")
+      let task = loop.task { _ in
+        await Task.detached {
+          begun.signal()
+          return await codeOfError {
+            if isSend { try await socket.send([1], to: .loopback(port: 9)) } else { _ = try await socket.receive() }
+          }
+        }.value
+      }
+      try await begun.wait()
+      await expectEventually { await loop.run { _ in kernel.hasDatagram || socket.core.receiver.hasWaiter } }
+      let report = await loop.shutdown(within: .seconds(10))
+      #expect(report.unfinished.isEmpty)
+      #expect(await task.value == .loopClosed)
     }
   }
 

@@ -139,6 +139,9 @@ final class FullDatagrams: DatagramTransport, @unchecked Sendable {  // Holds be
     if let datagram = datagram.take() { engine.send(datagram.bytes, to: datagram.address, done: datagram.done) }
   }
 
+  /// There is room, and the one that was refused is not sent yet.
+  func findRoom() { isFull = false }
+
   /// The kernel refuses the one that it has.
   func fail(_ code: UVError.Code) { datagram.take()?.done(UVError(status: code.rawValue, call: "")) }
 }
