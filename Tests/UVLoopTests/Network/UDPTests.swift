@@ -84,7 +84,7 @@ import Testing
 
       var options = UDPSocket.Options()
       options.ipv6Only = true
-      let six = try await loop.bindUDP(to: .any(port: 0, family: .ipv6), options: options)
+      let six = try await loop.bindUDP(to: .any(port: PlainAddress.quiet().port, family: .ipv6), options: options)
       let four = try await loop.bindUDP(to: .any(port: try #require(six.localAddress.port)))
       four.close()
       six.close()
@@ -156,9 +156,7 @@ import Testing
   @Test func `L-29 sending to nobody neither spins nor hangs`() async throws {
     try await onTestLoop { loop, _ in
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
-      let nobody = try PlainDatagrams()
-      let address = try nobody.address.address
-      nobody.close()
+      let address = try PlainAddress.quiet().address
       let receiving = loop.task { _ in try await socket.receive() }
       for _ in 0..<20 { try await socket.send([1, 2, 3], to: address) }
       try await turn(loop)
@@ -204,11 +202,7 @@ import Testing
     family: SocketAddress.Family, isChosen: Bool
   ) async throws {
     try await onTestLoop { loop, _ in
-      var port: UInt16 = 0
-      if !isChosen {
-        let probe = try Self.plain(family)
-        port = probe.port
-      }
+      let port = isChosen ? 0 : PlainAddress.quiet().port
       let socket = try await loop.bindUDP(to: .any(port: port, family: family))
       let own = try #require(socket.localAddress.port)
       let (first, second) = (try Self.plain(family), try Self.plain(family))
@@ -385,8 +379,8 @@ import Testing
     if !(await isToldOfRefusal()) { return }
     try await onTestLoop { loop, _ in
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
-      let peer = try PlainDatagrams()
-      let address = peer.address
+      let address = PlainAddress.quiet()
+      let peer = try PlainDatagrams(on: address)
       try await socket.connect(to: try address.address)
       peer.close()
       try await Self.provoke(socket, isReceiving)
@@ -420,8 +414,8 @@ import Testing
     if !(await isToldOfRefusal()) { return }
     try await onTestLoop { loop, _ in
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
-      let peer = try PlainDatagrams()
-      let address = peer.address
+      let address = PlainAddress.quiet()
+      let peer = try PlainDatagrams(on: address)
       try await socket.connect(to: try address.address)
       try peer.send([9], to: socket.localAddress.plain)
       // From now on the socket receives by itself.
