@@ -84,11 +84,17 @@ final class PlainDatagrams: @unchecked Sendable {  // Holds because one thread a
 extension PlainAddress {
   private static let ports = Counter()
 
-  /// One of the loopback's with a port that the system gives to nobody by itself, and no other test has. What is sent
-  /// there when its socket is closed comes to no socket of a test beside this one.
-  static func quiet(_ family: SocketAddress.Family = .ipv4) -> PlainAddress {
-    let port = UInt16(20_000 + (Int(getpid()) &* 97 + ports.add()) % 12_000)
-    return family == .ipv4 ? .ipv4(port: port) : .ipv6(port: port)
+  /// One of the loopback's that is this process's own, with a port that the system gives to nobody by itself, and no
+  /// other test has. What is sent there when its socket is closed comes to no socket of a test beside this one.
+  static func quiet() -> PlainAddress {
+    let process = Int(getpid())
+    var bytes = ipv4(port: UInt16(20_000 + (process &* 389 + ports.add()) % 12_000)).bytes
+    #if os(Linux)
+      // Elsewhere only the first of them is there without being asked for.
+      bytes.replaceSubrange(
+        5..<8, with: [UInt8(1 + process >> 16 & 0x7f), UInt8(process >> 8 & 0xff), UInt8(process & 0xff)])
+    #endif
+    return PlainAddress(bytes: bytes)
   }
 }
 
