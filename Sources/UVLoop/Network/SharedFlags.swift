@@ -1,3 +1,5 @@
+import CLibUV
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -17,11 +19,17 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
 
   private struct Claim {
     let number: Int
-    let identity: Posix.Identity
+    let place: Place
     /// A descriptor of our own.
     let descriptor: Int32
     let wasNonBlocking: Bool
     var isInUse = true
+  }
+
+  /// What tells one from another. The windows' ends of all pseudo-terminals are one file.
+  private struct Place: Equatable {
+    let identity: Posix.Identity
+    let terminal: UInt64
   }
 
   private let lock = Lock()
@@ -49,11 +57,12 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
     guard let identity = Posix.Identity(of: own) else {
       throw UVError(.badFileDescriptor, call: call, "Descriptor \(descriptor) is not open.")
     }
+    let place = Place(identity: identity, terminal: Posix.isTerminal(own) ? clibuv_terminal_number(own) : 0)
     return lock.withLock {
       lastNumber += 1
       claims.append(
         Claim(
-          number: lastNumber, identity: identity, descriptor: own,
+          number: lastNumber, place: place, descriptor: own,
           wasNonBlocking: Posix.flags(of: own) & O_NONBLOCK != 0))
       Posix.setNonBlocking(own, true)
       return Token(number: lastNumber)
@@ -62,15 +71,15 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
 
   func release(_ token: Token) {
     lock.withLock {
-      guard let place = claims.firstIndex(where: { $0.number == token.number }) else { return }
-      claims[place].isInUse = false
-      let identity = claims[place].identity
-      if claims.contains(where: { $0.identity == identity && $0.isInUse }) { return }
-      for claim in claims.reversed() where claim.identity == identity {
+      guard let index = claims.firstIndex(where: { $0.number == token.number }) else { return }
+      claims[index].isInUse = false
+      let place = claims[index].place
+      if claims.contains(where: { $0.place == place && $0.isInUse }) { return }
+      for claim in claims.reversed() where claim.place == place {
         Posix.setNonBlocking(claim.descriptor, claim.wasNonBlocking)
         Posix.close(claim.descriptor)
       }
-      claims.removeAll { $0.identity == identity }
+      claims.removeAll { $0.place == place }
     }
   }
 

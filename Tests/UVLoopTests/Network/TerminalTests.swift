@@ -150,8 +150,14 @@ import Testing
       #expect(try await stream.read(exactly: 1 << 20) == bytes)
       try await writer.value
       #expect(Posix.flags(of: terminal.master) & O_NONBLOCK != 0)
+      // The end of another terminal is the same file, and does not count.
+      let other = try PseudoTerminal()
+      let another = try await loop.openTerminal(try OwnedDescriptor(duplicating: other.master))
       window.close()
       #expect(Posix.flags(of: terminal.master) & O_NONBLOCK == 0)
+      #expect(Posix.flags(of: other.master) & O_NONBLOCK != 0)
+      another.close()
+      #expect(Posix.flags(of: other.master) & O_NONBLOCK == 0)
     }
   }
 

@@ -1,3 +1,5 @@
+import CLibUV
+
 @testable import UVLoop
 
 #if canImport(Glibc)
