@@ -43,7 +43,7 @@ extension EventLoop {
     return try await open(addresses, options)
   }
 
-  private nonisolated(nonsending) func addresses(toListenOn place: StreamPlace) async throws -> [SocketAddress] {
+  nonisolated(nonsending) func addresses(toListenOn place: StreamPlace) async throws -> [SocketAddress] {
     switch place {
     case .socket(let address): [address]
     case .allInterfaces(let port): [.any(port: port, family: .ipv6), .any(port: port)]
@@ -65,9 +65,6 @@ extension EventLoop {
     _ addresses: [SocketAddress], _ options: Listener<Stream>.Options
   ) throws -> Listener<Stream> {
     try core.requireOnLoop("EventLoop.listen")
-    let sockets =
-      addresses.allSatisfy(\.isUnspecified)
-      ? [try ListeningSocket.open(onAny: addresses, options)] : try ListeningSocket.open(all: addresses, options)
-    return Listener(try ListenerCore(sockets, on: core, options.stream))
+    return Listener(try ListenerCore(try ListeningSocket.open(at: addresses, options), on: core, options.stream))
   }
 }

@@ -7,10 +7,11 @@ extension Listener {
   /// }
   /// ```
   ///
-  /// `body` runs on the listener's loop, and a handle that it makes belongs there. What ends a connection depends on how
-  /// `body` ends: where it returns, ``ByteStream/closeGracefully(within:)`` sees to it that the peer gets all that was
-  /// written; where it throws, or was cancelled, the stream is closed at once, and reset if bytes were left unread. No
-  /// connection ends another one, or the server.
+  /// `body` runs on the listener's loop, of a group's listener on the one that it is handed, and a handle that it makes
+  /// belongs there. What ends a connection depends on how `body` ends: where it returns,
+  /// ``ByteStream/closeGracefully(within:)`` sees to it that the peer gets all that was written; where it throws, or was
+  /// cancelled, the stream is closed at once, and reset if bytes were left unread. No connection ends another one, or
+  /// the server.
   ///
   /// After ``close()``, or ``drain(within:)``, it waits for the connections that are open and returns.
   ///
@@ -40,10 +41,7 @@ extension Listener {
         .invalidArgument, call: "Listener.serve", "A limit of \(limit) connections lets nobody in. Give at least 1.")
     }
     try Task.checkCancellation()
-    try core.loop.requireRunning("Listener.serve")
-    if isClosed { throw core.closedError("Listener.serve") }
-    guard let loop = core.loop.owner else { throw core.loop.closedError("Listener.serve") }
-    try await loop.serve(core, limit, closeTimeout, onFailure) { loop, stream in
+    try await core.serve(limit, closeTimeout, onFailure) { loop, stream in
       // Holds because a listener makes streams of the kind that its type says.
       try await body(loop, unsafe unsafeDowncast(stream, to: Stream.self))
     }
@@ -62,9 +60,7 @@ extension Listener {
   /// > Cancellation: Ends the wait. The listener is closed all the same.
   public nonisolated(nonsending) func drain(within limit: Duration) async {
     close()
-    let drain = ListenerDrain(core.loop, core.service, limit)
-    // What ends it sooner, a cancellation or the loop's end, is what was waited for too.
-    _ = try? await LoopWait(.accept, on: core.loop, owner: drain).value("Listener.drain")
+    await core.drained(within: limit)
   }
 
   /// Ends accepting without closing the socket, and hands it out. Who connects meanwhile waits in its queue.
@@ -81,12 +77,11 @@ extension Listener {
   /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays. One that a service manager has passed
   /// is free to be listened on again.
   public nonisolated(nonsending) func detach() async throws -> OwnedDescriptor {
-    try core.loop.requireRunning("Listener.detach")
-    guard let loop = core.loop.owner else { throw core.loop.closedError("Listener.detach") }
-    return OwnedDescriptor(owning: try await loop.call { [core] _ in try core.detach() })
+    try await core.detach()
   }
 
-  /// Lends the socket's descriptor, for options that have no name here. Of several sockets it is the first.
+  /// Lends the socket's descriptor, for options that have no name here. Of several sockets it is the first; of a group's
+  /// listener it is that of the loop on which it is called, if that loop accepts.
   ///
   /// - Throws: What `body` throws; ``UVError/Code/notOnLoop``; ``UVError/Code/handleClosed``;
   ///   ``UVError/Code/loopClosed``.
@@ -97,8 +92,25 @@ extension Listener {
   public func withUnsafeDescriptor<R>(
     isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
   ) throws -> R {
-    try core.loop.requireOnLoop("Listener.withUnsafeDescriptor")
-    return try body(try core.descriptor("Listener.withUnsafeDescriptor"))
+    try body(try core.descriptor("Listener.withUnsafeDescriptor"))
+  }
+}
+
+extension ListenerCore {
+  func serve(
+    _ limit: Int, _ closeTimeout: Duration, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?,
+    _ body: @Sendable @escaping (isolated EventLoop, ByteStream) async throws -> Void
+  ) async throws {
+    try loop.requireRunning("Listener.serve")
+    if isClosed { throw closedError("Listener.serve") }
+    guard let owner = loop.owner else { throw loop.closedError("Listener.serve") }
+    try await owner.serve(self, limit, closeTimeout, onFailure, body)
+  }
+
+  func drained(within limit: Duration) async {
+    let drain = ListenerDrain(loop, service, limit)
+    // What ends it sooner, a cancellation or the loop's end, is what was waited for too.
+    _ = try? await LoopWait(.accept, on: loop, owner: drain).value("Listener.drain")
   }
 }
 
@@ -113,7 +125,7 @@ extension EventLoop {
       throw UVError(
         .busy, call: "Listener.serve", "Somebody waits in accept at this listener. Use one or the other.")
     }
-    try service.start(limit, onFailure)
+    try listener.serviceStarts(limit, onFailure)
     defer { listener.serviceEnded() }
     let name = "\(listener.address)"
     try await withThrowingDiscardingTaskGroup { group in
@@ -134,7 +146,7 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop, ByteStream) async throws -> Void
   ) async {
     // Off the loop only when that has ended, and with it the stream.
-    guard let scope = WaitScope.open(on: core) else { return listener.service.leave() }
+    guard let scope = WaitScope.open(on: core) else { return listener.leave() }
     await scope.run {
       do {
         try await body(self, stream)
@@ -145,7 +157,7 @@ extension EventLoop {
         if !(error is CancellationError) { listener.service.fail(stream.peerAddress, error) }
       }
     }
-    listener.service.leave()
+    listener.leave()
   }
 }
 

@@ -19,9 +19,9 @@
 /// > Ownership: Dropping the last reference closes it. Streams that it has given are their owner's.
 public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStringConvertible {
   // Holds because all that it has is one constant.
-  let core: ListenerCore
+  let core: any ConnectionSource
 
-  init(_ core: ListenerCore) { self.core = core }
+  init(_ core: any ConnectionSource) { self.core = core }
 
   deinit { core.close() }
 
@@ -51,7 +51,7 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   /// How many connections there have been, and are.
   ///
   /// > Isolation: Ask from anywhere.
-  public var statistics: Statistics { core.statistics.snapshot }
+  public var statistics: Statistics { core.totals }
 
   /// Whether it has been closed, by ``close()``, ``drain(within:)``, ``detach()`` or the loop's shutdown, which closes it
   /// first of all.
@@ -87,13 +87,13 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   ///
   /// > Isolation: Call it on any thread.
   public func close() {
-    core.loop.requireOwnProcess()
+    core.requireOwnProcess()
     core.close()
   }
 
   /// Address, loop and state in one line.
   public var description: String {
-    "Listener on \(address) of loop \"\(core.loop.name)\"\(isClosed ? ", closed" : "")"
+    "Listener on \(address) of \(core.owner)\(isClosed ? ", closed" : "")"
   }
 }
 

@@ -1,8 +1,13 @@
+// The file is long because a listener that stands alone and a part of a group's are one, with one private state.
+
 import CLibUV
 import Synchronization
 
-/// A listener on its loop. Belongs to the loop's thread, but for what is atomic.
-@safe final class ListenerCore: WaitOwner, LoopMember, @unchecked Sendable {  // Holds because of the line above.
+/// A listener on its loop, or the part of a group's that is on one of its loops. Belongs to the loop's thread, but for
+/// what is atomic.
+///
+/// `Sendable` holds because of the line above.
+@safe final class ListenerCore: ConnectionSource, WaitOwner, LoopMember, @unchecked Sendable {
   let loop: LoopCore
   let address: SocketAddress
   let statistics = ListenerCounters()
@@ -25,6 +30,10 @@ import Synchronization
   private(set) var failure: UVError?
   let service: ListenerService
   private let hasClosed = Atomic(false)
+  /// The group's listener that this is a part of, for as long as that needs it.
+  private(set) var group: GroupListener?
+  /// What the loop has of such listeners, which any thread may ask.
+  let count: ConnectionCount
 
   /// The sockets are the listener's from now on, also where this throws.
   init(_ sockets: [ListeningSocket], on loop: LoopCore, _ options: ByteStream.Options) throws(UVError) {
@@ -32,14 +41,32 @@ import Synchronization
     self.options = options
     address = sockets[0].address
     service = ListenerService(statistics)
+    count = loop.network.connections
+    try open(sockets)
+    loop.network.listeners.add(self)
+  }
+
+  /// A part of a group's listener. It gets its connections from others, and sockets where it accepts itself.
+  init(of group: GroupListener, on loop: LoopCore) {
+    self.loop = loop
+    self.group = group
+    options = group.options
+    address = group.address
+    service = ListenerService(statistics)
+    count = loop.network.connections
+    loop.network.listeners.add(self)
+  }
+
+  private func open(_ sockets: [ListeningSocket]) throws(UVError) {
+    var opened: [ListenerEngine] = []
     for (index, socket) in sockets.enumerated() {
-      do throws(UVError) { engines.append(try ListenerEngine(socket, of: self)) } catch {
-        for engine in engines { engine.close(by: .owner) }
+      do throws(UVError) { opened.append(try ListenerEngine(socket, of: self)) } catch {
+        for engine in opened { engine.close(by: .owner) }
         for rest in sockets[(index + 1)...] { rest.close() }
         throw error
       }
     }
-    loop.network.listeners.add(self)
+    engines += opened
   }
 
   var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
@@ -51,6 +78,21 @@ import Synchronization
 
   /// How many wait for a connection.
   var waiterCount: Int { waiters.count }
+
+  func requireOwnProcess() { loop.requireOwnProcess() }
+
+  var totals: ListenerStatistics { statistics.snapshot }
+
+  var owner: String { "loop \"\(loop.name)\"" }
+
+  /// Whether its sockets are to be watched.
+  var isWatching: Bool { group?.isWatching(at: self) ?? isAwaited }
+
+  /// Whether to accept now, for somebody who gets it.
+  func claim() -> Bool { group?.claim(at: self) ?? isWanting }
+
+  /// Nothing could be accepted.
+  func unclaim() { group?.settled() }
 
   // MARK: - Accepting
 
@@ -104,28 +146,45 @@ import Synchronization
 
   /// In the callback of a socket: the next connection of it.
   func give(_ descriptor: Int32, _ peer: SocketAddress?, _ engine: ListenerEngine) {
-    var addresses = StreamAddresses(local: engine.socket.address, peer: peer)
-    if engine.socket.isWildcard { addresses.local = ListeningSocket.localAddress(of: descriptor) }
-    let stream: ByteStream
-    do throws(UVError) {
-      let isUnix = engine.socket.address.family == .unix
-      stream = try loop.stream(descriptor, isUnix: isUnix, options, addresses)
-    } catch {
-      // Of one connection, and no reason to end the others.
-      refused += 1
-      publish()
-      return service.fail(peer, error)
-    }
-    statistics.accepted.add()
-    loop.counters.accepts.add()
+    let connection = AcceptedConnection(
+      descriptor: descriptor, peer: peer, listening: engine.socket.address, isWildcard: engine.socket.isWildcard)
+    if let group { group.send(connection, from: self) } else { take(connection) }
+  }
+
+  /// A connection becomes a stream of this loop.
+  private func take(_ connection: AcceptedConnection) {
+    guard let stream = stream(over: connection) else { return }
     guard let wait = waiters.popFirst() else { return ready.append(stream) }
     note(wait)
     wait.resumeNow(carrying: stream)
   }
 
+  private func stream(over connection: AcceptedConnection) -> ByteStream? {
+    do throws(UVError) {
+      let isUnix = connection.listening.family == .unix
+      let stream = try loop.stream(connection.descriptor, isUnix: isUnix, options, connection.addresses)
+      statistics.accepted.add()
+      loop.counters.accepts.add()
+      return stream
+    } catch {
+      // Of one connection, and no reason to end the others.
+      refused += 1
+      publish()
+      service.fail(connection.peer, error)
+      return nil
+    }
+  }
+
   /// It gets a connection, which counts from now on if it is `serve`'s.
   private func note(_ wait: LoopWait) {
     if wait.argument == ListenerService.Caller.service.rawValue { service.enter() }
+    group?.settled()
+  }
+
+  /// A connection of `serve`'s has ended.
+  func leave() {
+    service.leave()
+    group?.placeIsFree()
   }
 
   /// Shows what the sockets have counted.
@@ -143,13 +202,26 @@ import Synchronization
 
   /// The loop shuts down: nobody comes in any more. Who waits is let go with all other waits.
   func quiesce() {
+    if end == nil { group?.leave(self, with: detachAll()) }
     stop(loop.closedError("Listener.close"))
     closeReady()
+    leaveIfOver()
+  }
+
+  /// `serve` begins to take connections.
+  func serviceStarts(_ limit: Int, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?) throws {
+    try service.start(limit, onFailure)
+    if let group { ready += group.begins(at: self) }
   }
 
   /// `serve` takes no more connections. What it has left is for who accepts next, where anybody can.
   func serviceStopped() {
     service.stopTaking()
+    if let group {
+      let streams = ready
+      ready = []
+      for stream in streams { group.give(stream) }
+    }
     if end != nil { closeReady() }
   }
 
@@ -161,13 +233,19 @@ import Synchronization
 
   /// A shutdown has to find it for as long as `serve` waits for what it has open.
   private func leaveIfOver() {
-    if end != nil && !service.isRunning { loop.network.listeners.remove(self) }
+    if end == nil || service.isRunning { return }
+    // After the loop's end there is no list any more.
+    if place >= 0 { loop.network.listeners.remove(self) }
+    group = nil
   }
 
   private func closeReady() {
     let streams = ready
     ready = []
-    for stream in streams { stream.close() }
+    for stream in streams {
+      stream.close()
+      group?.settled()
+    }
   }
 
   func closedError(_ call: String) -> UVError {
@@ -178,6 +256,7 @@ import Synchronization
 
   /// The listening socket is of no more use.
   func fail(_ error: UVError) {
+    if let group { return group.fail(error) }
     if end == nil { failure = error }
     end(error)
   }
@@ -186,6 +265,7 @@ import Synchronization
     if !stop(error) { return }
     while let wait = waiters.popFirst() { wait.resume(throwing: error.named("Listener.accept")) }
     service.acceptingEnded()
+    leaveIfOver()
   }
 
   /// False if it had ended before.
@@ -194,7 +274,6 @@ import Synchronization
     if end != nil { return false }
     end = error
     hasClosed.store(true, ordering: .releasing)
-    leaveIfOver()
     // What was accepted for `serve` is served.
     if !service.isTaking { closeReady() }
     for engine in engines { engine.close(by: .owner) }
@@ -210,7 +289,13 @@ import Synchronization
   }
 
   /// The socket, which goes on listening: what connects meanwhile waits in its queue.
-  func detach() throws -> Int32 {
+  func detach() async throws -> OwnedDescriptor {
+    try loop.requireRunning("Listener.detach")
+    guard let owner = loop.owner else { throw loop.closedError("Listener.detach") }
+    return OwnedDescriptor(owning: try await owner.call { _ in try self.detachSocket() })
+  }
+
+  private func detachSocket() throws -> Int32 {
     if let end { throw end.named("Listener.detach") }
     // `serve` ends as it does after a close.
     if isAwaited && !service.isRunning {
@@ -226,14 +311,73 @@ import Synchronization
         .notSupported, call: "Listener.detach",
         "This listener has \(engines.count) sockets, and one can be handed out. Listen on a single address.")
     }
-    let descriptor = engines[0].detach()
+    let descriptor = engines[0].handOver().detach()
     end(closedError("Listener.detach"))
     return descriptor
   }
 
   /// The one descriptor, or the first.
   func descriptor(_ call: String) throws(UVError) -> Int32 {
+    try loop.requireOnLoop(call)
     if let end { throw end.named(call) }
     return engines[0].socket.descriptor
+  }
+}
+
+// MARK: - As a part of a group's
+
+extension ListenerCore {
+  /// Where it accepts itself.
+  var socketCount: Int { engines.count }
+
+  /// A connection that this loop or another one has accepted.
+  func take(_ connection: AcceptedConnection, of group: GroupListener) {
+    if end != nil { return group.sendOn(connection, from: self) }
+    guard let stream = stream(over: connection) else {
+      count.remove()
+      return group.settled()
+    }
+    stream.core.isCounted = true
+    if let wait = waiters.popFirst() {
+      note(wait)
+      // In the callback of a socket, where it is this loop's; else behind what is queued.
+      wait.resumeNow(carrying: stream)
+    } else if service.isTaking || group.isExpected(at: self) {
+      ready.append(stream)
+    } else {
+      group.give(stream)
+    }
+  }
+
+  /// Sockets that were another loop's, or nobody's yet.
+  func accept(from sockets: [ListeningSocket], for group: GroupListener) {
+    if end != nil { return group.move(sockets, from: self) }
+    do throws(UVError) {
+      try open(sockets)
+      group.accepts(at: self)
+    } catch {
+      group.socketsEnded(sockets.count)
+      group.fail(error)
+    }
+  }
+
+  /// Somebody wants connections.
+  func goOn() {
+    do throws(UVError) { try watch() } catch { fail(error) }
+  }
+
+  /// Ends accepting, and nothing else: what is on its way here comes.
+  func closeSockets() {
+    let count = engines.count
+    for engine in engines { engine.close(by: .owner) }
+    engines = []
+    group?.socketsEnded(count)
+  }
+
+  /// They go on listening, and are nobody's.
+  func detachAll() -> [ListeningSocket] {
+    let sockets = engines.map { $0.handOver() }
+    engines = []
+    return sockets
   }
 }

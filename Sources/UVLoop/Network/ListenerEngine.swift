@@ -73,7 +73,7 @@ import CLibUV
   /// the process if epoll refuses it.
   override func beforePoll() -> Bool {
     if state.isClosed { return false }
-    if !listener.isAwaited { unwatch() }
+    if !listener.isWatching { unwatch() }
     if !isWatched || !isFresh { return false }
     isFresh = false
     refusal = unsafe Posix.refusal(toPoll: socket.descriptor, by: uv_backend_fd(core.machinery.loop))
@@ -85,6 +85,7 @@ import CLibUV
   override func afterPoll() {
     if refusal == 0 || state.isClosed { return }
     isAnothers = true
+    socket.claim?.end()
     listener.fail(
       UVError(
         status: refusal, call: "Listener.accept",
@@ -102,7 +103,7 @@ import CLibUV
     var next = first
     while let action = next, !state.isClosed {
       switch action {
-      case .accept: next = listener.isWanting ? accept() : accepting.wasLeft()
+      case .accept: next = listener.claim() ? accept() : accepting.wasLeft()
       case .watch: return goOn()
       case .pause(let span): return pause(span)
       case .end(let status): return listener.fail(UVError(status: status, call: "Listener.accept"))
@@ -118,6 +119,7 @@ import CLibUV
     if status >= 0 {
       listener.give(status, peer, self)
     } else {
+      listener.unclaim()
       listener.publish()
       if accepting.failed > lost { listener.service.fail(nil, UVError(status: status, call: "Listener.accept")) }
     }
@@ -125,7 +127,7 @@ import CLibUV
   }
 
   private func goOn() {
-    if !listener.isAwaited { return core.handles.remind(self) }
+    if !listener.isWatching { return core.handles.remind(self) }
     do throws(UVError) { try watch() } catch { listener.fail(error) }
   }
 
@@ -135,6 +137,7 @@ import CLibUV
     core.counters.acceptBackOffs.add()
     retry = core.timers.insert(.limit(self), at: core.time.now(plus: span))
     core.network.waitForDescriptor(self)
+    listener.group?.waitForDescriptor(self)
     listener.publish()
   }
 
@@ -159,11 +162,11 @@ import CLibUV
 
   // MARK: - The end
 
-  /// Closes the handle and leaves the socket open: a descriptor for somebody else.
-  func detach() -> Int32 {
+  /// Closes the handle and leaves the socket open, which is the caller's from now on.
+  func handOver() -> ListeningSocket {
     isAnothers = true
     close(by: .owner)
-    return socket.descriptor
+    return socket
   }
 
   override func willClose() {
@@ -173,7 +176,7 @@ import CLibUV
     // libuv would take the number out of the epoll set once more, whoever has it by then. And it is closed now, and not
     // with the handle, so that the address is free at once.
     unsafe clibuv_forget_descriptor(uvPoll)
-    if isAnothers { socket.claim?.end() } else { socket.close() }
+    if !isAnothers { socket.close() }
     if case .loop? = state.closer { listener.quiesce() }
   }
 

@@ -85,6 +85,13 @@ extension ListeningSocket {
   /// How often another port is tried, where one that is free for the first address is not for the others.
   private static var attempts: Int { 8 }
 
+  /// One for all interfaces, or one on each of the addresses.
+  static func open<Stream>(
+    at addresses: [SocketAddress], _ options: Listener<Stream>.Options
+  ) throws(UVError) -> [ListeningSocket] {
+    addresses.allSatisfy(\.isUnspecified) ? [try open(onAny: addresses, options)] : try open(all: addresses, options)
+  }
+
   /// One on each of the addresses, all with the same port.
   ///
   /// One that comes twice counts once. Those of a family that this machine has not are left out, if others remain: a
@@ -148,6 +155,13 @@ extension ListeningSocket {
     path?.remove()
     Posix.close(descriptor)
     claim?.end()
+  }
+
+  /// The descriptor, for somebody who is not of the library. One that a service manager has passed is free to be
+  /// listened on again.
+  func detach() -> Int32 {
+    claim?.end()
+    return descriptor
   }
 
   /// One that listens already, and is closed where this throws.

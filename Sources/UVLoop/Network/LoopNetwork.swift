@@ -18,6 +18,8 @@ import Synchronization
   let listeners: LoopMembers<ListenerCore>
   let sockets: LoopMembers<UDPCore>
   let standard = StandardStreams()
+  /// By which a group chooses among its loops.
+  let connections = ConnectionCount()
 
   init(_ core: LoopCore) {
     unsafe self.core = core
@@ -49,7 +51,8 @@ import Synchronization
     if starved.isEmpty { return }
     let listeners = starved
     starved = []
-    for listener in listeners { listener.descriptorCameFree() }
+    // Of a group's listener another loop may accept.
+    for listener in listeners { listener.core.onLoop { listener.descriptorCameFree() } }
   }
 
   func quiesce() {

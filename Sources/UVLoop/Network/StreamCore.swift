@@ -23,6 +23,8 @@ import Synchronization
   private let hasClosed = Atomic(false)
   /// The same, of what only the loop's thread sees: the transport is closed.
   private var isOver = false
+  /// Whether it is one of its loop's connections of a group's listener.
+  var isCounted = false
   private let readLimit = Atomic<Int64>(.max)
   private let writeLimit = Atomic<Int64>(.max)
 
@@ -71,6 +73,7 @@ import Synchronization
     isOver = true
     transport.close(resetting: resetting)
     loop.network.streams.remove(self)
+    if isCounted { loop.network.connections.remove() }
     writer.close(code)
     reader.close(code)
   }

@@ -52,7 +52,7 @@ func onTestLoop<R: Sendable>(
 /// may be lost either.
 private let isQueued = unsafe getenv("UVLOOP_QUEUED") != nil
 
-private func expectClean(_ report: ShutdownReport, _ handles: LoopHandles, _ location: SourceLocation) {
+func expectClean(_ report: ShutdownReport, _ handles: LoopHandles, _ location: SourceLocation) {
   #expect(report.unfinished.isEmpty, "left unfinished: \(report)", sourceLocation: location)
   #expect(report.foreignHandles.isEmpty, "left on the loop: \(report)", sourceLocation: location)
   #expect(handles.created == handles.closed, "handles made and closed differ", sourceLocation: location)
