@@ -27,8 +27,8 @@ extension EventLoopGroup {
   ///   - distribution: Who of the loops gets a connection.
   ///   - options: As for one loop. ``Listener/Options/reusePort`` is set by the distribution of that name.
   /// - Throws: What ``EventLoop/listen(on:options:)`` throws; ``UVError/Code/notSupported`` with
-  ///   ``Distribution/reusePort`` for a Unix socket, and for one that a service manager has passed; ``UVError/Code/loopClosed`` if all loops have been shut down. Nothing is left open
-  ///   then.
+  ///   ``Distribution/reusePort`` for a Unix socket, and for one that a service manager has passed;
+  ///   ``UVError/Code/loopClosed`` if all loops have been shut down. Nothing is left open then.
   ///
   /// > Isolation: Call it anywhere.
   ///

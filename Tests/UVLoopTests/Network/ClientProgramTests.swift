@@ -59,11 +59,12 @@ import Testing
       let functions = [
         "echoServer", "leanEcho", "echoLines", "echoUntilSignal", "echoWithHeartbeat", "chat", "hello", "proxy",
         "relayByHand", "relayWithAsyncLet", "relayWithProgress", "scan", "names", "rpcServer", "greet", "countBytes",
-        "query", "senders", "pass", "move", "reopen",
+        "query", "senders", "pass", "move", "reopen", "echoOnManyLoops", "netcat",
       ]
       // One of them prints how far it is.
       let answers = run.output.split(separator: "\n").filter { $0.hasPrefix("true ") || $0.hasPrefix("false ") }
       #expect(answers == functions.map { "true \($0)" })
+      #expect(run.output.contains("said by the peer of netcat"))
     }
   }
 
