@@ -1,8 +1,9 @@
 import ArgumentParser
+import Synchronization
 import UVLoop
 
-/// A server that sends back what comes. Ctrl-C stops it from accepting, and lets connections end; a second one does what
-/// it always does.
+/// A server that sends back what comes, on one loop or on several. Ctrl-C stops it from accepting, and lets connections
+/// end; a second one does what it always does.
 struct Echo: Scene {
   static let name = "echo"
   static let title = "A server, and the connections that it has"
@@ -10,6 +11,7 @@ struct Echo: Scene {
 
   @Option(in: 0...65_535, "The port to listen at; 0 for one that the system chooses") var port = 7_000
   @Option(help: .init("Listen at a Unix socket instead.", valueName: "path")) var unix: String?
+  @Option(in: 1...64, "How many loops share the connections") var loops = 1
   @Option(in: 0...1_000, "How many clients to run in this program") var clients = 0
   @Option(name: .customLong("for"), in: "100ms"..."24h", "How long to serve") var length: Span = "24h"
   @Option(in: "20ms"..."1m", "How often to say what has come") var every: Span = "1s"
@@ -21,36 +23,44 @@ struct Echo: Scene {
   func play(on loop: EventLoop, _ output: Output) throws {
     try loop.runBlocking { loop in
       let endpoint = try unix.map { AnyEndpoint(try .unix($0)) } ?? AnyEndpoint(.loopback(port: UInt16(port)))
-      let listener = try await loop.listen(on: endpoint)
-      let tally = Tally(on: loop)
-      let server = loop.task(name: "server") { _ in
-        try await listener.serve { _, stream in
-          for try await bytes in stream {
-            await tally.count(bytes.count)
-            try await stream.write(bytes)
-          }
+      if loops == 1 { return try await serve(loop.listen(on: endpoint), loop, output) }
+      // This loop has the signals, the rows and the clients; those of the group have the connections.
+      try await withEventLoopGroup(count: loops, .init(name: Self.name)) { group in
+        output.fact("loops", .text(group.loops.map(\.name).joined(separator: ", ")))
+        try await serve(group.listen(on: endpoint), loop, output)
+      }
+    }
+  }
+
+  private func serve(_ listener: Listener<ByteStream>, _ loop: isolated EventLoop, _ output: Output) async throws {
+    let tally = Tally()
+    let server = loop.task(name: "server") { _ in
+      try await listener.serve { _, stream in
+        for try await bytes in stream {
+          tally.bytes.add(bytes.count, ordering: .relaxed)
+          try await stream.write(bytes)
         }
       }
-      let report = loop.task(name: "report") { loop in try await self.report(listener, tally, loop, output) }
-      let target = try AnyEndpoint(of: listener)
-      let clients = (0..<clients).map { number in
-        loop.task(name: "client \(number + 1)") { loop in try await talk(to: target, loop) }
-      }
-
-      let ending = try await waitForTheEnd(listener, loop, output)
-      for client in clients { client.cancel() }
-      for client in clients {
-        do { try await client.value } catch is CancellationError {}
-      }
-      await listener.drain(within: .seconds(2))
-      report.cancel()
-      try await report.value
-      try await server.value
-      output.fact("ended by", .text(ending))
-      output.fact("connections", .number(listener.statistics.accepted))
-      output.fact("bytes sent back", .number(await tally.bytes))
-      output.fact("left open", .number(listener.statistics.open))
     }
+    let report = loop.task(name: "report") { loop in try await self.report(listener, tally, loop, output) }
+    let target = try AnyEndpoint(of: listener)
+    let clients = (0..<clients).map { number in
+      loop.task(name: "client \(number + 1)") { loop in try await talk(to: target, loop) }
+    }
+
+    let ending = try await waitForTheEnd(listener, loop, output)
+    for client in clients { client.cancel() }
+    for client in clients {
+      do { try await client.value } catch is CancellationError {}
+    }
+    await listener.drain(within: .seconds(2))
+    report.cancel()
+    try await report.value
+    try await server.value
+    output.fact("ended by", .text(ending))
+    output.fact("connections", .number(listener.statistics.accepted))
+    output.fact("bytes sent back", .number(tally.bytes.load(ordering: .relaxed)))
+    output.fact("left open", .number(listener.statistics.open))
   }
 
   private func waitForTheEnd(
@@ -77,7 +87,8 @@ struct Echo: Scene {
     let start = loop.clock.now
     var (before, seen) = (start, (bytes: 0, statistics: listener.statistics))
     for try await _ in try loop.ticks(every: every.duration) {
-      let (now, statistics, bytes) = (loop.clock.now, listener.statistics, await tally.bytes)
+      let (now, statistics) = (loop.clock.now, listener.statistics)
+      let bytes = tally.bytes.load(ordering: .relaxed)
       let rate = Double(bytes - seen.bytes) / (before.duration(to: now) / .seconds(1))
       if bytes != seen.bytes || statistics != seen.statistics {
         output.row(
@@ -105,14 +116,9 @@ private func talk(to endpoint: AnyEndpoint, _ loop: EventLoop) async throws {
   }
 }
 
-/// Lives on the loop, as the handlers do: to count there makes no hop.
-private actor Tally: LoopActor {
-  nonisolated let loop: EventLoop
-  private(set) var bytes = 0
-
-  init(on loop: EventLoop) { self.loop = loop }
-
-  func count(_ more: Int) { bytes += more }
+/// What the handlers of all loops have sent. Handlers of one loop could share an actor on it instead.
+private final class Tally: Sendable {
+  let bytes = Atomic(0)
 }
 
 extension AnyEndpoint {

@@ -29,6 +29,33 @@ import Testing
     #expect(run.lines.contains("   bytes sent back     5"))
   }
 
+  @Test func `echo with several loops gives each its share of the connections, and drains all at an interrupt`()
+    async throws
+  {
+    let open = Shared<[PlainSocket]>([])
+    let run = try await Demo.run(["echo", "--port", "0", "--loops", "3"]) { line in
+      guard let port = Self.port(line) else { return nil }
+      for _ in 0..<6 {
+        guard let client = try? PlainSocket(connectingTo: .ipv4(port: port)) else { continue }
+        if (try? client.exchange("hello")) != "hello" { continue }
+        open.update { $0.append(client) }
+      }
+      // Ends with the limit of the drain; the others are gone by then.
+      for client in open.value.dropFirst() { client.close() }
+      return .interrupt
+    }
+    #expect(open.value.count == 6)
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(run.lines.contains("   loops               echo-1, echo-2, echo-3"))
+    #expect(run.lines.contains("   ended by            SIGINT"))
+    #expect(run.lines.contains("   connections         6"))
+    #expect(run.lines.contains("   bytes sent back     30"))
+    #expect(run.lines.contains("   left open           0"))
+    let first = try #require(open.value.first)
+    #expect(try await onPlainThread { try first.receive() } == [])
+  }
+
   @Test func `echo waits for a connection that is open, and drops it after two seconds`() async throws {
     let open = Shared<PlainSocket?>(nil)
     let start = ContinuousClock.now
