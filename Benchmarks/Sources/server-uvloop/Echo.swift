@@ -29,7 +29,7 @@ enum Echo: String {
   }
 
   /// What the kernel does not take at once is copied, and waited for.
-  private static func borrow(_ loop: isolated EventLoop, _ stream: some ByteStream) async throws {
+  static func borrow(_ loop: isolated EventLoop, _ stream: some ByteStream) async throws {
     while let rest = try await stream.read({ bytes in
       let sent = try stream.tryWrite(bytes, isolation: loop)
       return sent == bytes.byteCount ? [] : bytes.extracting(sent...).withUnsafeBytes { [UInt8]($0) }

@@ -1,7 +1,7 @@
 import Glibc
 import UVLoop
 
-/// The library's servers, on one loop, as `tcpload` calls them: `server-uvloop PEER WORK [PATH | PORT]`.
+/// The library's servers, on one loop or a group of them, as `tcpload` calls them: `server-uvloop PEER WORK [PATH | PORT]`.
 @main
 struct Server {
   /// What the load takes for: not this work.
@@ -11,6 +11,10 @@ struct Server {
     let arguments = CommandLine.arguments
     guard arguments.count >= 3 else { exit(64) }
     let argument = arguments.count > 3 ? arguments[3] : ""
+    if let distribution = distribution(of: arguments[1]) {
+      guard arguments[2] == "echo" else { exit(declined) }
+      return try await serveOnLoops(distribution)
+    }
     try await withEventLoop { loop in
       switch (arguments[1], arguments[2]) {
       case (let peer, "unix"):
@@ -36,6 +40,23 @@ struct Server {
     }
   }
 
+  private static func distribution(of peer: String) -> EventLoopGroup.Distribution? {
+    switch peer {
+    case "uvloop-swift-group": .leastConnections
+    case "uvloop-swift-reuseport": .reusePort
+    default: nil
+    }
+  }
+
+  /// Four of them, also where there are fewer CPUs.
+  private static func serveOnLoops(_ distribution: EventLoopGroup.Distribution) async throws {
+    try await withEventLoopGroup(count: 4) { group in
+      let listener = try await group.listen(on: .loopback(port: 0), distribution: distribution)
+      tell(listener)
+      try await listener.serve { loop, stream in try await Echo.borrow(loop, stream) }
+    }
+  }
+
   /// Listens, and tells the load where.
   private static func listening<Stream: ByteStream>(
     _ loop: isolated EventLoop, on endpoint: StreamEndpoint<Stream>, sendRoom: Int? = nil
@@ -45,8 +66,12 @@ struct Server {
     // More than a load has on its way, since a callback cannot wait.
     options.stream.writeQueueLimit = 2 * 1_024 * 1_024
     let listener = try await loop.listen(on: endpoint, options: options)
+    tell(listener)
+    return listener
+  }
+
+  private static func tell(_ listener: Listener<some ByteStream>) {
     print(listener.address.port ?? 0)
     fflush(nil)
-    return listener
   }
 }

@@ -13,6 +13,11 @@ extension Workload {
       under: Load("storm", connections: 64, bytes: 1),
       by: ["c-uv-try", "c-uv-accept", "uvloop-swift"] + swiftNIO),
     serving(
+      "W5.group", "50 connections ask, of one loop or of four that share them",
+      under: Load("echo", connections: 50, bytes: 64),
+      by: ["uvloop-swift", "uvloop-swift-group", "uvloop-swift-reuseport"],
+      inQuick: ["uvloop-swift", "uvloop-swift-group"]),
+    serving(
       "W5.idle", "9,900 connections keep still beside 50 busy ones: memory of each",
       under: Load("idle", connections: 9_900, bytes: 64),
       by: ["c-uv-try", "uvloop-swift", "uvloop-swift-callback"] + swiftNIO),
