@@ -85,7 +85,7 @@ enum SwiftCompiler {
   static func run(_ program: String, _ arguments: [String] = []) async throws -> Outcome {
     let command = ([program] + arguments).map { "'\($0)'" }.joined(separator: " ")
     return try await onPlainThread(within: .seconds(120)) {
-      let pipe = unsafe ChildProcess.startingAlone { unsafe popen("\(command) 2>&1", "r") }
+      let pipe = unsafe ChildProcess.startingAlone { unsafe popen("\(command) 2>&1 </dev/null", "r") }
       guard let pipe = unsafe pipe else { throw Failure("popen: errno \(Posix.errno)") }
       let output = unsafe Files.text(from: pipe)
       return Outcome(status: unsafe pclose(pipe), output: output)
