@@ -18,9 +18,13 @@ final class PseudoTerminal: Sendable {
 
   init() throws {
     var ends: (master: Int32, terminal: Int32) = (-1, -1)
-    guard unsafe openpty(&ends.master, &ends.terminal, nil, nil, nil) == 0, let name = unsafe ttyname(ends.terminal)
+    var name = [CChar](repeating: 0, count: 256)
+    // `ttyname` has one place for the names of all threads.
+    guard unsafe openpty(&ends.master, &ends.terminal, nil, nil, nil) == 0,
+      unsafe ttyname_r(ends.terminal, &name, name.count) == 0
     else { throw SwiftCompiler.Failure("openpty: errno \(Posix.errno)") }
-    (master, descriptor, path) = unsafe (ends.master, ends.terminal, String(cString: name))
+    (master, descriptor) = ends
+    path = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     for end in [master, descriptor] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
   }
 
