@@ -12,6 +12,8 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
   case resolve, reverseResolve
   /// A datagram, which waits for the kernel alone.
   case send
+  /// Of a file, whose writes have the name of a stream's.
+  case read
 
   var testDescription: String { rawValue }
 
@@ -42,6 +44,12 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
       // It refuses what is tried, and takes what libuv has.
       await loop.run { _ in kernel.isPersistent = false }
       try await socket.send([7], to: peer.address.address)
+    case .read:
+      let stream = await loop.run { loop in
+        ByteStream(over: FileTransport(Posix.openNull(), on: loop.core, "file"), on: loop)
+      }
+      _ = try await stream.read()
+      stream.close()
     // A host that the C library takes for a number, and we do not: nothing of the machine's is needed.
     case .resolve:
       let query = try AddressQuery(host: "127.1", port: 80, service: nil, family: nil, call: "resolve")
