@@ -1,8 +1,9 @@
-"""The servers on asyncio's streams, and on uvloop where that is installed, as `tcpload` calls them.
+"""The servers on asyncio's streams and datagrams, and on uvloop where that is installed, as `tcpload` calls them.
 
     python3 servers.py asyncio|uvloop echo
     python3 servers.py asyncio|uvloop unix PATH
     python3 servers.py asyncio|uvloop lines
+    python3 servers.py asyncio|uvloop udp
 
 Prints its port when it listens. Exits with 3 where the work is none of these.
 """
@@ -45,10 +46,27 @@ def connection(work):
     return serve
 
 
+class Datagrams(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        self.transport.sendto(data, address)
+
+
 WORKS = {"echo": echo, "unix": echo, "lines": lines}
 
 
+async def serve_datagrams():
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Datagrams, ("127.0.0.1", 0))
+    print(transport.get_extra_info("sockname")[1], flush=True)
+    await loop.create_future()
+
+
 async def main():
+    if sys.argv[2] == "udp":
+        return await serve_datagrams()
     serve = connection(WORKS[sys.argv[2]])
     if sys.argv[2] == "unix":
         server = await asyncio.start_unix_server(serve, sys.argv[3], backlog=4_096)
@@ -59,6 +77,6 @@ async def main():
     await server.serve_forever()
 
 
-if sys.argv[2] not in WORKS:
+if sys.argv[2] not in WORKS and sys.argv[2] != "udp":
     sys.exit(DECLINED)
 new_loop(sys.argv[1]).run_until_complete(main())

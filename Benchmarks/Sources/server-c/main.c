@@ -14,6 +14,7 @@ static const struct {
     {"c-uv-try", "echo", echo_try},      {"c-uv-try", "unix", echo_try},      {"c-uv-try", "fair", echo_try},
     {"c-uv-try", "lines", lines_try},    {"c-uv-try", "proxy", proxy_try},    {"c-uv-try", "slow", slow_try},
     {"c-uv-accept", "echo", echo_accept}, {"c-uv-batch", "lines", lines_batch}, {"epoll", "echo", echo_epoll},
+    {"c-uv", "udp", datagrams_send},     {"c-uv-try", "udp", datagrams_try},  {"c-uv", "flood", datagrams_count},
 };
 
 // What the load takes for: not this work.

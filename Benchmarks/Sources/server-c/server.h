@@ -67,6 +67,10 @@ void lines_batch(uv_loop_t *loop, const char *path);
 void proxy_try(uv_loop_t *loop, const char *port);
 // slow.c
 void slow_try(uv_loop_t *loop, const char *path);
+// datagram.c: sends each back with a request, or as `uv_udp_try_send` does; or counts them
+void datagrams_send(uv_loop_t *loop, const char *path);
+void datagrams_try(uv_loop_t *loop, const char *path);
+void datagrams_count(uv_loop_t *loop, const char *path);
 // tick.c: prints how late each tick is, in us
 void start_ticks(uv_loop_t *loop);
 

@@ -20,6 +20,8 @@ struct Server {
     case ("nio", "fair"):
       Ticks.start(on: group.next())
       try await Handlers.serve(on: path) { [EchoHandler()] }
+    case ("nio", "udp"): try await Datagrams.serve { DatagramEchoHandler() }
+    case ("nio", "flood"): try await Datagrams.serve { DatagramCountHandler() }
     case ("nio-async", "echo"), ("nio-async", "unix"): try await Async.serve(on: path, Async.echo)
     case ("nio-async", "slow"):
       try await Async.serve(on: path, sendRoom: sendRoom, halfClosing: true, Async.sendSlowly)

@@ -35,6 +35,10 @@ struct Server {
       case ("uvloop-swift", "slow"):
         // Else the kernel may take all that slow readers are sent.
         try await serveSlowly(listening(loop, on: .loopback(port: 0), sendRoom: 16 * 1_024))
+      case (let peer, "udp"):
+        guard let answers = DatagramEcho(peer) else { exit(declined) }
+        try await answers.serve(loop, bound(loop))
+      case ("uvloop-swift", "flood"): try await countDatagrams(loop, bound(loop))
       default: exit(declined)
       }
     }
@@ -55,6 +59,14 @@ struct Server {
       tell(listener)
       try await listener.serve { loop, stream in try await Echo.borrow(loop, stream) }
     }
+  }
+
+  /// Binds a socket for datagrams, and tells the load where.
+  private static func bound(_ loop: isolated EventLoop) async throws -> UDPSocket {
+    let socket = try await loop.bindUDP(to: .loopback(port: 0))
+    print(socket.localAddress.port ?? 0)
+    fflush(nil)
+    return socket
   }
 
   /// Listens, and tells the load where.

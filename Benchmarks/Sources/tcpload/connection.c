@@ -39,6 +39,17 @@ int dial_with_room(const char *address, int receive_room) {
   return result;
 }
 
+int dial_datagrams(const char *address) {
+  int result = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (result < 0) FAIL("socket: %s", strerror(errno));
+  struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)atoi(address))};
+  if (connect(result, (struct sockaddr *)&to, sizeof to) != 0) FAIL("connect: %s", strerror(errno));
+  struct timeval patience = {.tv_sec = patience_ms / 1000};
+  setsockopt(result, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  return result;
+}
+
 int dial(const char *address) { return dial_with_room(address, 0); }
 
 void set_blocking(int socket, bool blocking) {

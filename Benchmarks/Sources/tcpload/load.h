@@ -63,6 +63,8 @@ size_t server_printed(const server *server, char *text, size_t room);
 // A blocking connection, which resets the other side when it is closed: nothing of a run is left behind in the kernel.
 int dial(const char *address);
 int dial_with_room(const char *address, int receive_room);
+// A socket for datagrams to a port and from it.
+int dial_datagrams(const char *address);
 void set_blocking(int socket, bool blocking);
 void must_send(int socket, const void *bytes, size_t count);
 // Waits for all of it, and compares.
@@ -88,8 +90,9 @@ void interval_print(interval began, interval ended, double count, const char *un
 // How long servers and caches have to get warm, before the time that is measured.
 uint64_t warm_up(const load *load);
 
-// The kinds of load: echo.c, flow.c, idle.c, storm.c, slow.c.
+// The kinds of load: echo.c, flood.c, flow.c, idle.c, storm.c, slow.c.
 void run_echo(const load *load);
+void run_flood(const load *load);
 void run_flow(const load *load);
 void run_idle(const load *load);
 void run_storm(const load *load);

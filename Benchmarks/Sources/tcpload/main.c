@@ -10,9 +10,13 @@
 //   idle          CONNECTIONS had a byte back and keep still: memory, and 50 others that send BYTES, for SIZE ms each
 //   storm         SIZE connections come, have a byte back, and are reset, CONNECTIONS at a time
 //   slow          CONNECTIONS each read BYTES a second of a MiB that the server sends, for SIZE ms
+//   udp           as echo, with datagrams
+//   flood         CONNECTIONS send datagrams of BYTES that nobody answers, as fast as they can, for SIZE ms: how many
+//                 arrive in a second, and which part is lost
 //
 // A server is called with what it is to do: its own arguments, then `echo`, `unix PATH`, `proxy PORT`, `lines`, `fair`
-// (prints how late each tick is, in us) or `slow`. It prints its port when it listens, and runs until it is killed; one
+// (prints how late each tick is, in us), `slow`, `udp` or `flood` (answers a datagram of one byte with the number of
+// those that came before, eight bytes in the machine's order). It prints its port when it listens, and runs until it is killed; one
 // that exits with 3 does not do this work, which then is this program's exit code too. All that comes back is compared:
 // other bytes, or an error, end with 70 and no figures.
 #define _GNU_SOURCE
@@ -30,6 +34,7 @@ static const struct kind {
     {"echo", "echo", run_echo}, {"unix", "unix", run_echo},   {"proxy", "proxy", run_echo},
     {"bulk", "echo", run_flow}, {"fair", "fair", run_flow},   {"lines", "lines", run_flow},
     {"idle", "echo", run_idle}, {"storm", "echo", run_storm}, {"slow", "slow", run_slow},
+    {"udp", "udp", run_echo},   {"flood", "flood", run_flood},
 };
 
 // In seconds; the longest run takes a tenth of it.

@@ -39,6 +39,14 @@ extension Workload {
       "W5.unix", "50 connections ask over a Unix socket",
       under: Load("unix", connections: 50, bytes: 64),
       by: ["c-uv", "c-uv-try", "uvloop-swift", "uvloop-swift-callback"] + swiftNIO),
+    serving(
+      "W5.udp", "50 sockets ask by datagrams of 64 bytes",
+      under: Load("udp", connections: 50, bytes: 64),
+      by: ["c-uv", "c-uv-try", "uvloop-swift", "uvloop-swift-array", "nio", "asyncio", "uvloop"]),
+    serving(
+      "W5.udp.flood", "datagrams of 64 bytes come as fast as 4 sockets can send: which part is lost",
+      under: Load("flood", connections: 4, bytes: 64), by: ["c-uv", "uvloop-swift", "nio"],
+      inQuick: ["c-uv", "uvloop-swift"]),
   ]
 
   private static let allInC = ["c-uv", "c-uv-try", "epoll"]
