@@ -2,8 +2,8 @@ import ArgumentParser
 import Synchronization
 import UVLoop
 
-/// A server that sends back what comes, on one loop or on several. Ctrl-C stops it from accepting, and lets connections
-/// end; a second one does what it always does.
+/// A server that sends back what comes, on one loop or on several; with datagrams, see `Echo+Datagrams`. Ctrl-C stops it
+/// from accepting, and lets connections end; a second one does what it always does.
 struct Echo: Scene {
   static let name = "echo"
   static let title = "A server, and the connections that it has"
@@ -11,6 +11,7 @@ struct Echo: Scene {
 
   @Option(in: 0...65_535, "The port to listen at; 0 for one that the system chooses") var port = 7_000
   @Option(help: .init("Listen at a Unix socket instead.", valueName: "path")) var unix: String?
+  @Flag(help: "Send back datagrams, by UDP.") var udp = false
   @Option(in: 1...64, "How many loops share the connections") var loops = 1
   @Option(in: 0...1_000, "How many clients to run in this program") var clients = 0
   @Option(name: .customLong("for"), in: "100ms"..."24h", "How long to serve") var length: Span = "24h"
@@ -20,8 +21,15 @@ struct Echo: Scene {
   /// They end the serving, and the program after it.
   var countsInterrupts: Bool { true }
 
+  func validate() throws {
+    if udp && (unix != nil || loops > 1) {
+      throw ValidationError("'--udp' is one socket at a port: it goes with neither '--unix' nor '--loops'.")
+    }
+  }
+
   func play(on loop: EventLoop, _ output: Output) throws {
     try loop.runBlocking { loop in
+      if udp { return try await sendBackDatagrams(loop, output) }
       let endpoint = try unix.map { AnyEndpoint(try .unix($0)) } ?? AnyEndpoint(.loopback(port: UInt16(port)))
       if loops == 1 { return try await serve(loop.listen(on: endpoint), loop, output) }
       // This loop has the signals, the rows and the clients; those of the group have the connections.
@@ -44,14 +52,8 @@ struct Echo: Scene {
     }
     let report = loop.task(name: "report") { loop in try await self.report(listener, tally, loop, output) }
     let target = try AnyEndpoint(of: listener)
-    let clients = (0..<clients).map { number in
-      loop.task(name: "client \(number + 1)") { loop in try await talk(to: target, loop) }
-    }
-
-    let ending = try await waitForTheEnd(listener, loop, output)
-    for client in clients { client.cancel() }
-    for client in clients {
-      do { try await client.value } catch is CancellationError {}
+    let ending = try await withClients(loop, { try await talk(to: target, $0) }) { loop in
+      try await waitForTheEnd(listener.address, loop, output)
     }
     await listener.drain(within: .seconds(2))
     report.cancel()
@@ -63,12 +65,26 @@ struct Echo: Scene {
     output.fact("left open", .number(listener.statistics.open))
   }
 
-  private func waitForTheEnd(
-    _ listener: Listener<ByteStream>, _ loop: isolated EventLoop, _ output: Output
-  ) async throws -> String {
+  /// Runs the clients that are wanted beside `body`, and ends them after it.
+  func withClients<R: Sendable>(
+    _ loop: isolated EventLoop, _ talk: @escaping @Sendable (EventLoop) async throws -> Void,
+    _ body: (isolated EventLoop) async throws -> R
+  ) async throws -> R {
+    let clients = (0..<clients).map { number in
+      loop.task(name: "client \(number + 1)") { loop in try await talk(loop) }
+    }
+    let result = try await body(loop)
+    for client in clients { client.cancel() }
+    for client in clients {
+      do { try await client.value } catch is CancellationError {}
+    }
+    return result
+  }
+
+  func waitForTheEnd(_ address: SocketAddress, _ loop: isolated EventLoop, _ output: Output) async throws -> String {
     // Watches until this function returns.
     var signals = try loop.signals(.interrupt, .terminate).makeAsyncIterator()
-    output.fact("listening on", .text("\(listener.address)"))
+    output.fact("listening on", .text("\(address)"))
     do {
       return try await loop.withTimeout(length.duration) {
         guard let signal = try await signals.next(isolation: loop) else { throw CancellationError() }
@@ -117,8 +133,9 @@ private func talk(to endpoint: AnyEndpoint, _ loop: EventLoop) async throws {
 }
 
 /// What the handlers of all loops have sent. Handlers of one loop could share an actor on it instead.
-private final class Tally: Sendable {
+final class Tally: Sendable {
   let bytes = Atomic(0)
+  let datagrams = Atomic(0)
 }
 
 extension AnyEndpoint {

@@ -56,6 +56,43 @@ import Testing
     #expect(try await onPlainThread { try first.receive() } == [])
   }
 
+  @Test func `echo sends back datagrams`() async throws {
+    let answers = Shared<[String?]>([])
+    let run = try await Demo.run(["echo", "--udp", "--port", "0"]) { line in
+      guard let port = Self.port(line) else { return nil }
+      if let client = try? PlainDatagrams() {
+        for question in ["hello", "", "again"] {
+          try? client.send(Array(question.utf8), to: .ipv4(port: port))
+          answers.update { $0.append((try? client.receive()).map { String(decoding: $0.bytes, as: UTF8.self) }) }
+        }
+      }
+      return .interrupt
+    }
+    #expect(answers.value == ["hello", "", "again"])
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    #expect(run.lines.contains("   ended by            SIGINT"))
+    #expect(run.lines.contains("   datagrams           3"))
+    #expect(run.lines.contains("   bytes sent back     10"))
+  }
+
+  @Test func `echo has clients that send datagrams`() async throws {
+    let run = try await Demo.run(["echo", "--udp", "--port", "0", "--clients", "2", "--for", "200ms"]) { _ in nil }
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    let count = run.lines.compactMap { line in
+      line.hasPrefix("   datagrams  ") ? line.split(separator: " ").last.flatMap { Int($0) } : nil
+    }
+    #expect(count.first ?? 0 > 2)
+  }
+
+  @Test(arguments: [["--unix", "/nowhere"], ["--loops", "2"]])
+  func `echo with datagrams takes neither a path nor several loops`(others: [String]) async throws {
+    let run = try await Demo.run(["echo", "--udp"] + others)
+    #expect(run.status == 64)
+    #expect(run.errors.contains("'--udp' is one socket"), "\(run.errors)")
+  }
+
   @Test func `echo waits for a connection that is open, and drops it after two seconds`() async throws {
     let open = Shared<PlainSocket?>(nil)
     let start = ContinuousClock.now
