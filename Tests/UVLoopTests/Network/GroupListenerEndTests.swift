@@ -226,6 +226,24 @@ private typealias Distribution = EventLoopGroup.Distribution
     }
   }
 
+  @Test func `L-70 a group's listener that serves gives its socket away, and serves what it has`() async throws {
+    try await withTestGroup(count: 2) { group in
+      let listener = try await group.listen(on: .loopback(port: 0))
+      let server = Task { try await listener.serve(sayLoop(of: group)) }
+      let served = try await servedPeers(3, at: listener.address)
+      let number = try await listener.detach().release()
+      #expect(listener.isClosed)
+      let waiting = try PlainSocket(connectingTo: listener.address.plain)
+      for peer in served {
+        #expect(try await onPlainThread { try peer.socket.exchange("still here") } == "still here")
+        peer.socket.close()
+      }
+      try await server.value
+      let adopted = try await group.loops[1].run { _ in try TCPListener(adopting: OwnedDescriptor(owning: number)) }
+      #expect(try await adopted.accept().peerAddress == waiting.ownAddress)
+    }
+  }
+
   // MARK: - Failures
 
   @Test func `a port that is taken is refused, and the sockets that were opened before are closed`() async {

@@ -282,7 +282,6 @@ private typealias Distribution = EventLoopGroup.Distribution
       await expectEventually { listener.core.isAwaited }
       try await expectCode(.busy) { try await listener.serve { _, _ in } }
       try await expectCode(.busy) { _ = try await listener.accept() }
-      try await expectCode(.busy) { _ = try await listener.detach() }
       try await expectCode(.invalidArgument) { try await listener.serve(limit: 0) { _, _ in } }
       listener.close()
       try await server.value

@@ -215,18 +215,28 @@ private final class Passed {
   private let activation: SocketActivation
 
   init(_ descriptors: [Int32], names: String) throws {
-    // Where nobody else opens any meanwhile.
-    let first = fcntl(descriptors[0], F_DUPFD, 700)
-    numbers = descriptors.indices.map { first + Int32($0) }
-    for (number, descriptor) in zip(numbers, descriptors).dropFirst() {
-      try #require(!Posix.isOpen(number))
-      try #require(dup2(descriptor, number) == number)
-    }
+    numbers = try Passed.inARow(descriptors)
+    let first = numbers[0]
     activation = SocketActivation(
       ActivationVariables(process: "7", count: "\(descriptors.count)", names: names), process: 7, first: first)
   }
 
   deinit { for number in numbers { Posix.close(number) } }
+
+  /// Tests beside this one open and close others all the time.
+  private static func inARow(_ descriptors: [Int32]) throws -> [Int32] {
+    var start: Int32 = 200
+    for _ in 0..<100 {
+      var numbers: [Int32] = []
+      for descriptor in descriptors {
+        numbers.append(fcntl(descriptor, F_DUPFD, numbers.last.map { $0 + 1 } ?? start))
+      }
+      if !numbers.contains(-1) && zip(numbers, numbers.dropFirst()).allSatisfy({ $0 + 1 == $1 }) { return numbers }
+      for number in numbers { Posix.close(number) }
+      start = (numbers.last ?? start) + 1
+    }
+    throw PlainFailure("fcntl(F_DUPFD)")
+  }
 
   func listen(_ name: String?, on loop: isolated EventLoop) throws -> Listener<ByteStream> {
     Listener(try ListenerCore(try activation.open(name), on: loop.core, .init()))
