@@ -41,9 +41,13 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
     write("   " + paint("36", label) + gap + value.text.wrapped(from: margin, margin: margin) + "\n")
   }
 
-  /// A row of a table, written at once. The first one, and one with other columns, comes below the columns' titles.
-  func row(_ fact: String, _ cells: KeyValuePairs<String, Value>) {
-    if isJSON { return write(object(fact, Fields(cells))) }
+  /// A row of a table, written at once.
+  func row(_ fact: String, _ cells: KeyValuePairs<String, Value>) { write(table(fact, cells)) }
+
+  /// The next row of a table, for who writes it himself. The first one, and one with other columns, comes below the
+  /// columns' titles.
+  func table(_ fact: String, _ cells: KeyValuePairs<String, Value>) -> String {
+    if isJSON { return object(fact, Fields(cells)) }
     let titles = cells.map(\.key)
     let isNew = lock.withLock {
       defer { columnsOfLastRow = titles }
@@ -57,8 +61,8 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
       }
       return String(line.dropFirst().reversed().drop { $0 == " " }.reversed())
     }
-    if isNew { write(paint("36", line(titles)) + "\n") }
-    write(line(cells.map(\.value.text)) + "\n")
+    let heading = isNew ? paint("36", line(titles)) + "\n" : ""
+    return heading + line(cells.map(\.value.text)) + "\n"
   }
 
   /// What can be seen at one moment: in the place of the picture before, on a terminal; as a block of its own elsewhere.

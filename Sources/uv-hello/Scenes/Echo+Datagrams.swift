@@ -36,12 +36,13 @@ extension Echo {
       let (now, datagrams) = (loop.clock.now, tally.datagrams.load(ordering: .relaxed))
       if datagrams != seen {
         let rate = Double(datagrams - seen) / (before.duration(to: now) / .seconds(1))
-        output.row(
+        let row = output.table(
           "traffic",
           [
             "after": .time(start.duration(to: now)), "datagrams": .number(datagrams),
             "bytes so far": .number(tally.bytes.load(ordering: .relaxed)), "datagrams a second": .number(Int(rate)),
           ])
+        try await show(row, loop)
       }
       (before, seen) = (now, datagrams)
     }

@@ -107,16 +107,29 @@ struct Echo: Scene {
       let bytes = tally.bytes.load(ordering: .relaxed)
       let rate = Double(bytes - seen.bytes) / (before.duration(to: now) / .seconds(1))
       if bytes != seen.bytes || statistics != seen.statistics {
-        output.row(
+        let row = output.table(
           "traffic",
           [
             "after": .time(start.duration(to: now)), "open": .number(statistics.open),
             "accepted": .number(statistics.accepted), "bytes so far": .number(bytes),
             "bytes a second": .number(Int(rate)),
           ])
+        try await show(row, loop)
       }
       (before, seen) = (now, (bytes, statistics))
     }
+  }
+}
+
+/// Writes a row without blocking the loop: a server goes on though nobody reads what it prints.
+func show(_ row: String, _ loop: isolated EventLoop) async throws {
+  do {
+    try await loop.standardOutput.write(row)
+  } catch is CancellationError {
+    // The server ends. A row that is on its way goes out.
+  } catch let error as UVError where error.code == .brokenPipe {
+    // Whoever read has seen enough, as `head` does: quietly, with the status of SIGPIPE.
+    Terminal.leave(128 + Signal.brokenPipe.rawValue)
   }
 }
 
