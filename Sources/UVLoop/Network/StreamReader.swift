@@ -319,7 +319,7 @@ import Synchronization
     let callbacks = callbacks
     self.callbacks = nil
     if isAwaited, let error = failure("read") { end(throwing: error) }
-    if let error = failure("receiveStream") { receiver?.end(throwing: error) }
+    if let receiver, let error = failure("receiveStream") { receiver.end(throwing: error) }
     // They keep this one.
     wait = nil
     receiver?.letGo()
