@@ -63,7 +63,7 @@ void run_flood(const load *load) {
   interval ended = interval_now(load);
   if (received > sent) FAIL("more datagrams arrived than were sent");
   interval_print(began, ended, (double)received, "ops/s");
-  print_figure(".lost", 100 * (double)(sent - received) / (double)sent, "%");
+  print_figure(".arrived", 100 * (double)received / (double)sent, "%");
   for (size_t i = 0; i < load->connections; i++) close(sockets[i]);
   close(asking);
 }

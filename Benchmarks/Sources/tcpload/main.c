@@ -12,7 +12,7 @@
 //   slow          CONNECTIONS each read BYTES a second of a MiB that the server sends, for SIZE ms
 //   udp           as echo, with datagrams
 //   flood         CONNECTIONS send datagrams of BYTES that nobody answers, as fast as they can, for SIZE ms: how many
-//                 arrive in a second, and which part is lost
+//                 arrive in a second, and which part of them
 //
 // A server is called with what it is to do: its own arguments, then `echo`, `unix PATH`, `proxy PORT`, `lines`, `fair`
 // (prints how late each tick is, in us), `slow`, `udp` or `flood` (answers a datagram of one byte with the number of

@@ -77,8 +77,9 @@ struct Figure: Sendable {
     case milliseconds = "ms"
     case bytes = "B"
     case mebibytesPerSecond = "MiB/s"
+    case percent = "%"
 
-    var isBetterHigh: Bool { self == .operationsPerSecond || self == .mebibytesPerSecond }
+    var isBetterHigh: Bool { [.operationsPerSecond, .mebibytesPerSecond, .percent].contains(self) }
   }
 }
 

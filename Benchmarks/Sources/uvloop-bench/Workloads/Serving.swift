@@ -44,7 +44,7 @@ extension Workload {
       under: Load("udp", connections: 50, bytes: 64),
       by: ["c-uv", "c-uv-try", "uvloop-swift", "uvloop-swift-array", "nio", "asyncio", "uvloop"]),
     serving(
-      "W5.udp.flood", "datagrams of 64 bytes come as fast as 4 sockets can send: which part is lost",
+      "W5.udp.flood", "datagrams of 64 bytes come as fast as 4 sockets can send: how many arrive",
       under: Load("flood", connections: 4, bytes: 64), by: ["c-uv", "uvloop-swift", "nio"],
       inQuick: ["c-uv", "uvloop-swift"]),
   ]
