@@ -49,10 +49,7 @@ extension EventLoopGroup {
   ) async throws -> Listener<Stream> {
     try Task.checkCancellation()
     try options.validate()
-    guard let first = loops.first(where: { $0.core.life == .running }) else {
-      throw EventLoopGroup.closedError("EventLoopGroup.listen")
-    }
-    let addresses = try await first.addresses(toListenOn: endpoint.place)
+    let addresses = try await addresses(toListenOn: endpoint.place)
     let loops = loops.filter { $0.core.life == .running }
     // A listener that has been closed frees its address on its loops, by messages that are older than these.
     for loop in loops { await loop.run { _ in } }
@@ -68,6 +65,16 @@ extension EventLoopGroup {
       throw EventLoopGroup.closedError("EventLoopGroup.listen")
     }
     return Listener(listener.begin(parts, with: sockets))
+  }
+
+  /// Looked up by any of the loops: one may end meanwhile.
+  private nonisolated(nonsending) func addresses(toListenOn place: StreamPlace) async throws -> [SocketAddress] {
+    while let loop = loops.first(where: { $0.core.life == .running }) {
+      do {
+        return try await loop.addresses(toListenOn: place)
+      } catch let error as UVError where error.code == .loopClosed && loop.core.life != .running {}
+    }
+    throw EventLoopGroup.closedError("EventLoopGroup.listen")
   }
 
   /// The sockets of each loop that accepts.

@@ -18,10 +18,12 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   let address: SocketAddress
   let options: ByteStream.Options
   private let distribution: EventLoopGroup.Distribution
-  /// One a loop, in the order of the loops. Set once, before anybody else has this.
+  /// One a loop, in the order of the loops. Set once, before anybody may end.
   private(set) var parts: [ListenerCore] = []
 
   private let lock = Lock()
+  /// Before, a loop that ends takes nothing along.
+  private var hasBegun = false
   /// Those whose loops have not begun to end.
   private var live: [ListenerCore] = []
   /// Those that accept.
@@ -35,6 +37,8 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   /// Which of the loops is asked first, of several that have as few.
   private var turn = 0
   private var isServing = false
+  /// It takes connections still: it was not cancelled.
+  private var isTaking = false
   /// Where `serve` has not begun yet, though it has elsewhere. What comes there waits for it.
   private var unbegun: [ListenerCore] = []
   private var limit = Int.max
@@ -56,9 +60,10 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// Begins to listen at these sockets, the first at the first part, and so on. They are the listener's from now on.
   func begin(_ parts: [ListenerCore], with sockets: [[ListeningSocket]]) -> GroupListener {
-    self.parts = parts
     lock.withLock {
+      self.parts = parts
       live = parts
+      hasBegun = true
       self.sockets = sockets.reduce(0) { $0 + $1.count }
     }
     for (part, sockets) in zip(parts, sockets) {
@@ -98,12 +103,13 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   /// Under the lock.
   private var isWanting: Bool {
     if end != nil { return false }
-    return isServing ? hasRoom : waiters.count > coming
+    return isServing ? isTaking && places > ready.count : waiters.count > coming
   }
 
-  /// Under the lock. A handler that ends on another loop says so afterwards; see ``placeIsFree()``.
-  private var hasRoom: Bool {
-    limit == .max || parts.reduce(coming + ready.count) { $0 + $1.statistics.open.value } < limit
+  /// How many more connections `serve` has room for. Under the lock. A handler that ends on another loop says so
+  /// afterwards; see ``placeIsFree()``.
+  private var places: Int {
+    limit == .max ? .max : parts.reduce(limit - coming) { $0 - $1.statistics.open.value }
   }
 
   /// Whether a part is to watch its sockets. Where not it is told when it is.
@@ -131,8 +137,29 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     wake()
   }
 
-  /// A handler has ended.
-  func placeIsFree() { wake() }
+  /// A handler has ended. What an earlier `serve` has left goes first.
+  func placeIsFree() {
+    let left = lock.withLock { () -> (stream: ByteStream, part: ListenerCore)? in
+      guard isServing, isTaking, end == nil, places > 0, !ready.isEmpty else { return nil }
+      for (index, stream) in ready.enumerated() {
+        guard let part = part(of: stream), !unbegun.contains(where: { $0 === part }) else { continue }
+        ready.remove(at: index)
+        coming += 1
+        return (stream, part)
+      }
+      return nil
+    }
+    if let left { serve(left.stream, at: left.part) } else { wake() }
+  }
+
+  /// Under the lock; nil where its loop takes no more connections.
+  private func part(of stream: ByteStream) -> ListenerCore? { live.first { $0.loop === stream.core.loop } }
+
+  private func serve(_ stream: ByteStream, at part: ListenerCore) {
+    if part.loop.onLoop({ part.take(stream, of: self) }) { return }
+    stream.close()
+    settled()
+  }
 
   /// Calls those that rest, if somebody wants a connection.
   private func wake() {
@@ -198,6 +225,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   // MARK: - accept
 
   func accept() async throws -> ByteStream {
+    requireOwnProcess()
     while true {
       let (core, isCallers) = try host("Listener.accept")
       let wait = LoopWait(.accept, on: core, owner: self)
@@ -259,36 +287,47 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     return nil
   }
 
-  /// A connection that `serve` does not take: for who accepts, now or next.
-  func give(_ stream: ByteStream) {
-    offer(stream)
-    settled()
-  }
+  /// A connection that `serve` does not take: for who accepts, now or next. It is coming until somebody has it.
+  func give(_ stream: ByteStream) { offer(stream, toServe: false) }
 
-  private func offer(_ stream: ByteStream) {
-    var isEnding = false
+  private func offer(_ stream: ByteStream, toServe: Bool) {
+    var serving: ListenerCore?
+    var isKept = false
     let wait = lock.withLock { () -> LoopWait? in
-      isEnding = end != nil
-      if isEnding { return nil }
-      let wait = waiters.popFirst()
-      if wait == nil { ready.append(stream) }
-      return wait
+      // Of a loop that ends nobody needs it any more.
+      guard end == nil, let part = part(of: stream) else { return nil }
+      isKept = true
+      if let wait = waiters.popFirst() { return wait }
+      if toServe && isServing && isTaking && !unbegun.contains(where: { $0 === part }) {
+        serving = part
+      } else {
+        ready.append(stream)
+      }
+      return nil
     }
-    if isEnding { return stream.close() }
-    guard let wait else { return }
-    // It may be cancelled on its loop meanwhile, or end with it.
-    if !wait.core.onLoop({ if !wait.resume(carrying: stream) { self.offer(stream) } }) { offer(stream) }
+    if let wait {
+      // It may be cancelled on its loop meanwhile, or end with it; and `serve` begin.
+      let isSent = wait.core.onLoop {
+        if wait.resume(carrying: stream) { self.settled() } else { self.offer(stream, toServe: true) }
+      }
+      if !isSent { offer(stream, toServe: true) }
+    } else if let serving {
+      serve(stream, at: serving)
+    } else {
+      if !isKept { stream.close() }
+      settled()
+    }
   }
 
   /// Whether `serve` is about to begin at a part.
   func isExpected(at part: ListenerCore) -> Bool { lock.withLock { unbegun.contains { $0 === part } } }
 
-  /// It begins there. What an earlier one has left of that loop is its.
+  /// It begins there. What an earlier one has left of that loop is its, as far as there is room.
   func begins(at part: ListenerCore) -> [ByteStream] {
     lock.withLock {
       unbegun.removeAll { $0 === part }
-      let streams = ready.filter { $0.core.loop === part.loop }
-      ready.removeAll { $0.core.loop === part.loop }
+      let streams = Array(ready.lazy.filter { $0.core.loop === part.loop }.prefix(max(0, places)))
+      ready.removeAll { stream in streams.contains { $0 === stream } }
       coming += streams.count
       return streams
     }
@@ -300,6 +339,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     _ limit: Int, _ closeTimeout: Duration, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?,
     _ body: @Sendable @escaping (isolated EventLoop, ByteStream) async throws -> Void
   ) async throws {
+    requireOwnProcess()
     try beginServing(limit)
     defer {
       lock.withLock {
@@ -308,7 +348,24 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       }
     }
     wake()
-    let errors = await withTaskGroup(of: (any Error)?.self) { tasks in
+    let errors = await withTaskCancellationHandler {
+      await serveAll(closeTimeout, onFailure, body)
+    } onCancel: {
+      // It waits for its handlers, and who connects meanwhile in the kernel's queue.
+      lock.withLock { isTaking = false }
+    }
+    if let failure = lock.withLock({ failure }) { throw failure.named("Listener.serve") }
+    if let error = errors.first(where: { !($0 is UVError) }) { throw error }
+    // A loop that is shut down ends its connections, and the others go on.
+    if errors.count == parts.count, let error = errors.first { throw error }
+  }
+
+  /// What the parts have ended with.
+  private func serveAll(
+    _ closeTimeout: Duration, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?,
+    _ body: @Sendable @escaping (isolated EventLoop, ByteStream) async throws -> Void
+  ) async -> [any Error] {
+    await withTaskGroup(of: (any Error)?.self) { tasks in
       for part in parts {
         tasks.addTask(executorPreference: part.loop.owner?.taskExecutor) {
           do {
@@ -321,10 +378,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       }
       return await tasks.reduce(into: [any Error]()) { if let error = $1 { $0.append(error) } }
     }
-    if let failure = lock.withLock({ failure }) { throw failure.named("Listener.serve") }
-    if let error = errors.first(where: { !($0 is UVError) }) { throw error }
-    // A loop that is shut down ends its connections, and the others go on.
-    if errors.count == parts.count, let error = errors.first { throw error }
   }
 
   private func beginServing(_ limit: Int) throws(UVError) {
@@ -336,6 +389,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
         throw UVError(.busy, call: call, "Somebody waits in accept at this listener. Use one or the other.")
       }
       isServing = true
+      isTaking = true
       unbegun = parts
       self.limit = limit
     }
@@ -366,13 +420,21 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// Its loop takes no more connections.
   private func forget(_ part: ListenerCore) {
+    var streams: [ByteStream] = []
     let isLast = lock.withLock {
       live.removeAll { $0 === part }
       acceptors.removeAll { $0 === part }
       resting.removeAll { $0 === part }
-      return live.isEmpty
+      streams = ready.filter { $0.core.loop === part.loop }
+      ready.removeAll { $0.core.loop === part.loop }
+      return hasBegun && live.isEmpty
     }
-    if isLast { conclude(EventLoopGroup.closedError("Listener.close")) }
+    for stream in streams { stream.close() }
+    if isLast {
+      conclude(EventLoopGroup.closedError("Listener.close"))
+    } else if !streams.isEmpty {
+      wake()
+    }
   }
 
   /// Sockets that were on their way to a loop which ends.
@@ -436,6 +498,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// One socket is somebody's to have; of several none is all of it.
   func detach() async throws -> OwnedDescriptor {
+    requireOwnProcess()
     while true {
       guard let part = try acceptorToDetach(), let owner = part.loop.owner else {
         throw EventLoopGroup.closedError("Listener.detach")
@@ -465,7 +528,8 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
           "This listener has \(sockets) sockets, and one can be handed out. Listen on a single address, and with "
             + "`.leastConnections`.")
       }
-      return acceptors.first
+      // While the socket is on its way to a loop none accepts. Each asks anew.
+      return acceptors.first ?? live.first
     }
   }
 

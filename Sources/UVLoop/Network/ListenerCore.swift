@@ -19,6 +19,8 @@ import Synchronization
   private var engines: [ListenerEngine] = []
   /// Connections that were accepted, and whose options the system has refused.
   private var refused = 0
+  /// What sockets have counted that are here no more.
+  private var before = (lost: 0, backOffs: 0)
   private var waiters = Waiters()
   /// The wait of a task that accepts again and again.
   private var wait: LoopWait?
@@ -89,7 +91,11 @@ import Synchronization
   var isWatching: Bool { group?.isWatching(at: self) ?? isAwaited }
 
   /// Whether to accept now, for somebody who gets it.
-  func claim() -> Bool { group?.claim(at: self) ?? isWanting }
+  func claim() -> Bool {
+    // A loop that is about to end could make no stream of it. Its sockets are closed, or another loop's, in a moment.
+    if loop.life != .running { return false }
+    return group?.claim(at: self) ?? isWanting
+  }
 
   /// Nothing could be accepted.
   func unclaim() { group?.settled() }
@@ -189,8 +195,16 @@ import Synchronization
 
   /// Shows what the sockets have counted.
   func publish() {
-    statistics.failed.set(engines.reduce(refused) { $0 + $1.lost })
-    statistics.backOffs.set(engines.reduce(0) { $0 + $1.backOffs })
+    statistics.failed.set(engines.reduce(refused + before.lost) { $0 + $1.lost })
+    statistics.backOffs.set(engines.reduce(before.backOffs) { $0 + $1.backOffs })
+  }
+
+  private func forgetEngines() {
+    for engine in engines {
+      before.lost += engine.lost
+      before.backOffs += engine.backOffs
+    }
+    engines = []
   }
 
   // MARK: - The end
@@ -277,7 +291,7 @@ import Synchronization
     // What was accepted for `serve` is served.
     if !service.isTaking { closeReady() }
     for engine in engines { engine.close(by: .owner) }
-    engines = []
+    forgetEngines()
     // It keeps this one.
     wait = nil
     return true
@@ -332,12 +346,25 @@ extension ListenerCore {
 
   /// A connection that this loop or another one has accepted.
   func take(_ connection: AcceptedConnection, of group: GroupListener) {
+    leaveIfStopping()
     if end != nil { return group.sendOn(connection, from: self) }
     guard let stream = stream(over: connection) else {
       count.remove()
       return group.settled()
     }
     stream.core.isCounted = true
+    hand(on: stream, of: group)
+  }
+
+  /// A stream of this loop that somebody else had no use for.
+  func take(_ stream: ByteStream, of group: GroupListener) {
+    leaveIfStopping()
+    if end == nil { return hand(on: stream, of: group) }
+    stream.close()
+    group.settled()
+  }
+
+  private func hand(on stream: ByteStream, of group: GroupListener) {
     if let wait = waiters.popFirst() {
       note(wait)
       // In the callback of a socket, where it is this loop's; else behind what is queued.
@@ -351,6 +378,7 @@ extension ListenerCore {
 
   /// Sockets that were another loop's, or nobody's yet.
   func accept(from sockets: [ListeningSocket], for group: GroupListener) {
+    leaveIfStopping()
     if end != nil { return group.move(sockets, from: self) }
     do throws(UVError) {
       try open(sockets)
@@ -359,6 +387,11 @@ extension ListenerCore {
       group.socketsEnded(sockets.count)
       group.fail(error)
     }
+  }
+
+  /// A loop that was told to end is over for the group, also before it comes to say so.
+  private func leaveIfStopping() {
+    if loop.isCurrent && loop.life != .running { loop.quiesce() }
   }
 
   /// Somebody wants connections.
@@ -370,14 +403,14 @@ extension ListenerCore {
   func closeSockets() {
     let count = engines.count
     for engine in engines { engine.close(by: .owner) }
-    engines = []
+    forgetEngines()
     group?.socketsEnded(count)
   }
 
   /// They go on listening, and are nobody's.
   func detachAll() -> [ListeningSocket] {
     let sockets = engines.map { $0.handOver() }
-    engines = []
+    forgetEngines()
     return sockets
   }
 }

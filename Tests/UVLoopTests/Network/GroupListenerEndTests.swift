@@ -226,6 +226,43 @@ private typealias Distribution = EventLoopGroup.Distribution
     }
   }
 
+  @Test func `a group's listener may be detached as soon as it listens`() async throws {
+    try await withTestGroup(count: 2) { group in
+      for _ in 0..<20 {
+        let listener = try await group.listen(on: .loopback(port: 0))
+        let socket = try await listener.detach()
+        #expect(listener.isClosed)
+        _ = consume socket
+      }
+    }
+  }
+
+  @Test func `L-67 a cancelled serve of a group that waits for its handlers leaves others in the kernel's queue`()
+    async throws
+  {
+    try await withTestGroup(count: 2) { group in
+      let listener = try await group.listen(on: .loopback(port: 0))
+      let (begun, gate) = (Event("a handler"), Event("its release"))
+      let server = Task {
+        try await listener.serve { loop, _ in
+          begun.signal()
+          // It does not look at its cancellation.
+          await Task { try? await gate.wait() }.value
+        }
+      }
+      let first = try PlainSocket(connectingTo: listener.address.plain)
+      try await begun.wait()
+      server.cancel()
+      let second = try PlainSocket(connectingTo: listener.address.plain)
+      await group.settle()
+      #expect(listener.statistics.accepted == 1)
+      gate.signal()
+      await #expect(throws: CancellationError.self) { try await server.value }
+      #expect(try await onPlainThread { try first.receiveAll() } == [])
+      #expect(try await listener.accept().peerAddress == second.ownAddress)
+    }
+  }
+
   @Test func `L-70 a group's listener that serves gives its socket away, and serves what it has`() async throws {
     try await withTestGroup(count: 2) { group in
       let listener = try await group.listen(on: .loopback(port: 0))

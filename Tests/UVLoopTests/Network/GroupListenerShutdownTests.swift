@@ -123,9 +123,10 @@ private typealias Distribution = EventLoopGroup.Distribution
     }
   }
 
-  @Test(arguments: [false, true])
+  /// - Parameter isTaken: Whether the loop has taken what it was handed out of its inbox when it is told to end.
+  @Test(arguments: [false, true], [false, true])
   func `L-84 a connection that is handed to a loop which ends goes to another, also while the listener closes`(
-    isClosing: Bool
+    isClosing: Bool, isTaken: Bool
   ) async throws {
     try await withTestGroup(count: 2) { group in
       let listener = try await group.listen(on: .loopback(port: 0))
@@ -137,9 +138,21 @@ private typealias Distribution = EventLoopGroup.Distribution
         gate.waitBlocking()
       }
       try await blocked.wait()
+      let (blockedAgain, secondGate) = (Event("a loop that is blocked again"), Event("its release"))
+      if isTaken {
+        try group.loops[1].post {
+          blockedAgain.signal()
+          secondGate.waitBlocking()
+        }
+      }
       let peers = try (0..<10).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
       // Half of them are in its inbox, and the others are served.
       await expectEventually { group.loops[1].core.inbox.waiting >= 5 && listener.statistics.open == 5 }
+      if isTaken {
+        await expectEventually { group.loops[1].core.inbox.waiting >= 6 }
+        gate.signal()
+        try await blockedAgain.wait()
+      }
       let ending = Task { await group.loops[1].shutdown() }
       await expectEventually { group.loops[1].state == .stopping }
       if isClosing {
@@ -147,7 +160,7 @@ private typealias Distribution = EventLoopGroup.Distribution
         // Its socket is closed now, and the other loop's part would end if nothing was on its way.
         await group.settleFirst()
       }
-      gate.signal()
+      (isTaken ? secondGate : gate).signal()
       for peer in peers { #expect(try await onPlainThread { try peer.receive(exactly: 1) } == [0]) }
       _ = await ending.value
       for peer in peers { peer.close() }
