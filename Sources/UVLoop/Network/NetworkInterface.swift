@@ -77,7 +77,8 @@ struct NetworkInterface {
       default: continue
       }
       if let address = try? unsafe SocketAddress(address, count: size) {
-        found.append((unsafe String(cString: name), address))
+        // An address of IPv4 may have a label of its own, such as `eth0:1`.
+        found.append((unsafe String(String(cString: name).prefix { $0 != ":" }), address))
       }
     }
     return found

@@ -137,9 +137,23 @@ import Synchronization
     try WaitScope.checkCancellation()
     try requireOpen("connect")
     if let address { try UDPCore.require(address, "connect") }
+    if !sender.isIdle {
+      throw UVError(
+        .busy, call: UDPCore.call("connect"),
+        "Datagrams wait to be sent, which would go to the new peer. Await those sends first.")
+    }
+    if address == nil && addresses.isConnected && !engine.canLetGo {
+      throw UVError(
+        .notSupported, call: UDPCore.call("connect"),
+        "Linux goes on to drop what others than the old peer send to a socket of IPv6. Close it, and bind another one.")
+    }
     defer { addresses.update(from: engine) }
-    // What the system has chosen for the one peer need not be right for another one.
-    if addresses.isConnected { try engine.disconnect() }
+    if addresses.isConnected {
+      // What the system has chosen for the one peer need not be right for another one.
+      try engine.disconnect()
+      // What comes back of it is no news for the next one.
+      _ = receiver.takeFailure()
+    }
     if let address { try engine.connect(to: address) }
   }
 

@@ -31,6 +31,8 @@ extension RequestKind {
   private var isStarted = false
   /// Datagrams are there, and nobody wants them.
   private var isUnwanted = false
+  /// The interface that it was bound to before it had a peer, or a negative errno.
+  private var interface: Int32 = -1
 
   init(on core: LoopCore, _ address: SocketAddress, _ options: UDPSocket.Options) throws(UVError) {
     let call = "EventLoop.bindUDP"
@@ -116,13 +118,37 @@ extension RequestKind {
     return address
   }
 
+  /// Whether it hears everybody again when it has no peer any more. Linux forgets the peer's address of IPv4 alone.
+  var canLetGo: Bool {
+    #if os(Linux)
+      family != .ipv6
+    #else
+      true
+    #endif
+  }
+
+  /// The interface that the socket is bound to, as an option of Linux (SO_BINDTOIFINDEX) that not every C library has.
+  private static let boundInterface: Int32 = 62
+
+  /// While it has no peer.
   func connect(to address: SocketAddress) throws(UVError) {
+    #if os(Linux)
+      interface = Socket.get(descriptor, SOL_SOCKET, UDPEngine.boundInterface)
+    #endif
     let status = unsafe address.withSockaddr { address, _ in unsafe uv_udp_connect(uvUDP, address) }
     if status < 0 { throw UDPSender.explained(UVError(status: status, call: ""), "connect", 0, address) }
   }
 
   func disconnect() throws(UVError) {
     try unsafe check(uv_udp_connect(uvUDP, nil), "UDPSocket.connect")
+    // What has come back of the old peer's would be the next call's error.
+    _ = Socket.get(descriptor, SOL_SOCKET, SO_ERROR)
+    #if os(Linux)
+      // A disconnect takes that away too. Not every kernel has the option.
+      if interface >= 0 && Socket.get(descriptor, SOL_SOCKET, UDPEngine.boundInterface) != interface {
+        try check(Socket.set(descriptor, SOL_SOCKET, UDPEngine.boundInterface, interface), "UDPSocket.connect")
+      }
+    #endif
     // Linux lets go of a port that it has chosen itself.
     if localAddress.port == bound.port { return }
     let status = unsafe bound.withUnsafeBytes { unsafe Socket.bind(descriptor, $0) }

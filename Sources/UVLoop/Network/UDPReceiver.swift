@@ -69,6 +69,8 @@ import Synchronization
     // To have them all without a wait is no reason to keep others from the loop.
     var isTurn = try !begin(name)
     while isTurn || isEmpty {
+      // It may have been closed behind the datagram for which the task was resumed.
+      if let end { throw UDPCore.closedError(end, core, name) }
       // At one place, since each has its share of the task's memory.
       try await wait(isTurn, name)
       isTurn = false

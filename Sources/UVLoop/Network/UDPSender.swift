@@ -31,6 +31,9 @@ protocol DatagramTransport: AnyObject {
     self.transport = transport
   }
 
+  /// Whether nothing waits to be sent.
+  var isIdle: Bool { queue.isEmpty }
+
   /// How many bytes wait here. On any thread.
   var queuedBytes: Int { queued.load(ordering: .relaxed) }
 

@@ -20,7 +20,8 @@ extension UDPSocket {
   ///   - source: Only what this host sends to the group (source-specific multicast); nil for everybody.
   ///   - isolation: The loop's own isolation; leave it out.
   /// - Throws: ``UVError/Code/invalidArgument`` for an address that is no group's, or a source of another family;
-  ///   ``UVError/Code/addressInUse`` where it is a member already; ``UVError/Code/noSuchAddressOrDevice`` for an
+  ///   ``UVError/Code/addressInUse`` where it is a member already, and with a source
+  ///   ``UVError/Code/addressNotAvailable``; ``UVError/Code/noSuchAddressOrDevice`` for an
   ///   interface that does not exist; ``UVError/Code/addressNotAvailable`` for an address that no interface has, or an
   ///   interface without one for IPv4; ``UVError/Code/operationNotSupportedByDevice`` where no interface is given and
   ///   no route leads there; ``UVError/Code/noBufferSpace`` beyond the system's number of groups; other codes of the
@@ -38,7 +39,8 @@ extension UDPSocket {
 
   /// Ends a membership. The parameters are those of the `joinGroup` that began it.
   ///
-  /// - Throws: ``UVError/Code/addressNotAvailable`` where it is no member; what
+  /// - Throws: ``UVError/Code/addressNotAvailable`` where it is no member, and with a source of a group of which it has
+  ///   no other one ``UVError/Code/invalidArgument``; what
   ///   ``joinGroup(_:interface:source:isolation:)`` throws.
   ///
   /// > Isolation: On its loop only; nothing else compiles.
@@ -154,7 +156,7 @@ extension UDPCore {
     if let source { try UDPCore.requireSource(source, of: group, name) }
     let place = try UDPCore.interface(interface, of: group, name)
     let status = engine.setMembership(of: host, on: place, from: source?.host, membership)
-    try check(status, UDPCore.call(name), hint: UDPCore.hint(status, group, membership))
+    try check(status, UDPCore.call(name), hint: UDPCore.hint(status, group, membership, source))
   }
 
   private func requireGroup(_ group: SocketAddress, _ name: StaticString) throws(UVError) -> String {
@@ -186,11 +188,16 @@ extension UDPCore {
     return try NetworkInterface(index: scope, call(name)).text(for: group.family, call(name))
   }
 
-  private static func hint(_ status: Int32, _ group: SocketAddress, _ membership: uv_membership) -> String? {
+  private static func hint(
+    _ status: Int32, _ group: SocketAddress, _ membership: uv_membership, _ source: SocketAddress?
+  ) -> String? {
     let isJoin = membership == UV_JOIN_GROUP
     return switch UVError.Code(rawValue: status) {
     case .addressInUse where isJoin: "It is a member of \(group) there already."
+    case .addressNotAvailable where isJoin && source != nil:
+      "It may be a member of \(group) there already, for what \(source?.host ?? "") sends."
     case .addressNotAvailable where !isJoin: "It is no member of \(group) there."
+    case .invalidArgument where !isJoin && source != nil: "It is no member of \(group) there, for any source."
     case .operationNotSupportedByDevice: "Name the interface: no route leads to \(group)."
     default: nil
     }

@@ -147,11 +147,13 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   ///
   /// Nothing is sent, and nobody is asked: whether there is anybody, the answers say. Datagrams that came before, from
   /// others, are received still. Connected to another peer, the system chooses anew from which address it sends. If
-  /// that fails, it has no peer.
+  /// that fails, it has no peer; on Linux a socket of IPv6 goes on to hear that one alone, and is best closed.
   ///
   /// - Throws: ``UVError/Code/networkUnreachable`` where there is no way to it; ``UVError/Code/permissionDenied`` for a
   ///   broadcast address without ``Options/broadcast``; ``UVError/Code/invalidArgument`` for the address of a Unix
   ///   socket, and for port 0; ``UVError/Code/addressFamilyNotSupported`` for IPv6 on a socket of IPv4;
+  ///   ``UVError/Code/busy`` while a datagram waits to be sent, which might go to the new peer;
+  ///   ``UVError/Code/notSupported`` for nil on a connected socket of IPv6 on Linux, which would not hear others again;
   ///   ``UVError/Code/addressInUse`` if somebody else has taken the port in the moment in which Linux lets go of it, on
   ///   a change of the peer of a socket that was bound to port 0; other codes of the system;
   ///   ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``; `CancellationError`.

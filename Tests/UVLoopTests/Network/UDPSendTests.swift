@@ -70,6 +70,19 @@ import Testing
     }
   }
 
+  @Test func `L-30 a connect is busy while datagrams wait, which would go to the new peer`() async throws {
+    try await Self.onFull { loop, socket, kernel, peer in
+      let tasks = try await Self.begin(0..<2, loop, socket, to: peer)
+      try await expectCode(.busy) { try await socket.connect(to: try peer.address.address) }
+      try await expectCode(.busy) { try await socket.connect(to: nil) }
+      #expect(socket.peerAddress == nil)
+      kernel.makeRoom()
+      for task in tasks { try await task.value }
+      try await socket.connect(to: try peer.address.address)
+      #expect(try socket.peerAddress == peer.address.address)
+    }
+  }
+
   @Test func `L-27 many that wait go out without keeping others from the loop`() async throws {
     try await Self.onFull { loop, socket, kernel, peer in
       let tasks = try await Self.begin(0..<200, loop, socket, to: peer)
