@@ -122,6 +122,15 @@ static inline ssize_t clibuv_receive(int socket, void *bytes, size_t size, int *
   if (received < 0) return -errno;
   *is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+#if defined(__linux__)
+    // SCM_PIDFD: whoever has set SO_PASSPIDFD gets a descriptor with every message, which nobody here asks for.
+    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == 4) {
+      int process;
+      memcpy(&process, CMSG_DATA(header), sizeof process);
+      if (process >= 0) close(process);
+      continue;
+    }
+#endif
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     int found = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
     if (found > clibuv_most_descriptors - *count) found = clibuv_most_descriptors - *count;

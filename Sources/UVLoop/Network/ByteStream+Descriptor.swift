@@ -60,13 +60,8 @@ extension StreamCore {
 
   fileprivate func detach() throws -> Int32 {
     let descriptor = try duplicate(for: "detach") { () throws(UVError) in
-      if reader.isInUse || reader.receiver?.isOccupied == true || !writer.isIdle {
-        throw UVError(.busy, call: call("detach"), "Somebody reads or writes. End that first.")
-      }
-      if reader.receiver?.isEmpty == false {
-        throw UVError(
-          .busy, call: call("detach"),
-          "Streams have come that nobody has taken. Take them first, with receiveStream.")
+      if reader.isInUse || reader.receiver?.isOccupied == true {
+        throw UVError(.busy, call: call("detach"), "Somebody reads. End that first.")
       }
     }
     close()
@@ -87,6 +82,11 @@ extension StreamCore {
     // Whoever has the descriptor then would write on behind the part that has gone.
     if writer.isTorn, let error = writer.refused(name) { throw error }
     try requireMore()
+    if !writer.isIdle { throw UVError(.busy, call: call(name), "Somebody writes. Let that be done first.") }
+    if reader.receiver?.isEmpty == false {
+      throw UVError(
+        .busy, call: call(name), "Streams have come that nobody has taken. Take them first, with receiveStream.")
+    }
     if !reader.isEmpty {
       throw UVError(
         .busy, call: call(name),

@@ -36,10 +36,7 @@ import CLibUV
 
   private func becameReadable(_ status: Int32) {
     guard status == Int32(UV_ENOBUFS.rawValue), let descriptor, let room = unsafe sink?.room() else {
-      cameNone(status, isGuess: true)
-      // Where it waits there is no room for it. Whoever read may have gone, and then it has to know.
-      receiver?.resume()
-      return
+      return cameNone(status, isGuess: true)
     }
     let count = unsafe receive(from: descriptor, into: room)
     if count > 0 {

@@ -22,7 +22,8 @@ extension PipeStream {
   /// - Throws: ``UVError/Code/invalidArgument`` without a byte; ``UVError/Code/notSupported`` if this pipe was made
   ///   without ``ByteStream/Options/passesStreams`` or is no Unix socket, and if `stream` has no descriptor, or lies over
   ///   another one; ``UVError/Code/busy`` while `stream` holds bytes that were read ahead, which the other end would
-  ///   miss: take them out first with `takeBuffered`, and send them along; ``UVError/Code/tornWrite`` if a write to it
+  ///   miss: take them out first with `takeBuffered`, and send them along; also while somebody writes to it, and while it
+  ///   holds streams that nobody has taken; ``UVError/Code/tornWrite`` if a write to it
   ///   was cut; ``UVError/Code/handleClosed`` if either is closed; ``UVError/Code/tooManyOpenFiles``; what `write`
   ///   throws. The kernel may refuse a descriptor, where too many have been sent that nobody has received
   ///   (`ETOOMANYREFS`): nothing is sent then, and the pipe can be used on.

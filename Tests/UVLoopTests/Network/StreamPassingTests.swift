@@ -95,7 +95,14 @@ import Testing
       #expect(bytes == Array("and more".utf8) && descriptors.count == 1)
       for descriptor in descriptors { Posix.close(descriptor) }
 
+      // Its rest would come between what the other process writes.
+      try stream.fill()
+      let writing = loop.task { _ in try await stream.write([1]) }
+      await expectEventually { stream.queuedBytes > 0 }
+      try await expectCode(.busy) { try await pipe.send(stream) }
+
       stream.close()
+      try await expectCode(.handleClosed) { try await writing.value }
       try await expectCode(.handleClosed) { try await pipe.send(stream) }
       try await pipe.finishWriting()
       let (last, _) = try await StreamKind.tcp.connect(on: loop)
