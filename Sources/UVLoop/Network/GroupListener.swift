@@ -75,28 +75,11 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   // MARK: - Facts
 
-  var totals: ListenerStatistics {
-    let parts = parts.map(\.totals)
-    return ListenerStatistics(
-      accepted: parts.reduce(0) { $0 + $1.accepted }, open: parts.reduce(0) { $0 + $1.open },
-      failed: parts.reduce(0) { $0 + $1.failed }, backOffs: parts.reduce(0) { $0 + $1.backOffs })
-  }
-
   var isClosed: Bool { lock.withLock { end != nil } }
-
-  var owner: String { "\(parts.count) loops" }
 
   var waiterCount: Int { lock.withLock { waiters.count } }
 
   var isAwaited: Bool { lock.withLock { isServing || !waiters.isEmpty } }
-
-  func requireOwnProcess() { for part in parts { part.loop.requireOwnProcess() } }
-
-  private func closedError(_ call: String) -> UVError {
-    UVError(
-      .handleClosed, call: call,
-      "This listener on \(address) has been closed. Listen again with `group.listen(on:)`.")
-  }
 
   // MARK: - Who wants connections
 
@@ -155,12 +138,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   /// Under the lock; nil where its loop takes no more connections.
   private func part(of stream: ByteStream) -> ListenerCore? { live.first { $0.loop === stream.core.loop } }
 
-  private func serve(_ stream: ByteStream, at part: ListenerCore) {
-    if part.loop.onLoop({ part.take(stream, of: self) }) { return }
-    stream.close()
-    settled()
-  }
-
   /// Calls those that rest, if somebody wants a connection.
   private func wake() {
     let parts = lock.withLock { () -> [ListenerCore] in
@@ -169,14 +146,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       return resting
     }
     for part in parts { part.loop.onLoop { part.goOn() } }
-  }
-
-  /// The process has no descriptor left. One that a stream of another loop gives back is as good.
-  func waitForDescriptor(_ engine: ListenerEngine) {
-    for part in lock.withLock({ live }) where !part.loop.isCurrent {
-      // After its end a loop has no streams that could close.
-      part.loop.tell { if part.loop.isCurrent { part.loop.network.waitForDescriptor(engine) } }
-    }
   }
 
   // MARK: - Where a connection goes
@@ -360,26 +329,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     if errors.count == parts.count, let error = errors.first { throw error }
   }
 
-  /// What the parts have ended with.
-  private func serveAll(
-    _ closeTimeout: Duration, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?,
-    _ body: @Sendable @escaping (isolated EventLoop, ByteStream) async throws -> Void
-  ) async -> [any Error] {
-    await withTaskGroup(of: (any Error)?.self) { tasks in
-      for part in parts {
-        tasks.addTask(executorPreference: part.loop.owner?.taskExecutor) {
-          do {
-            try await part.serve(.max, closeTimeout, onFailure, body)
-            return nil
-          } catch {
-            return error
-          }
-        }
-      }
-      return await tasks.reduce(into: [any Error]()) { if let error = $1 { $0.append(error) } }
-    }
-  }
-
   private func beginServing(_ limit: Int) throws(UVError) {
     let call = "Listener.serve"
     try lock.withLock { () throws(UVError) in
@@ -395,12 +344,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  func drained(within limit: Duration) async {
-    await withTaskGroup { tasks in
-      for part in parts { tasks.addTask { await part.drained(within: limit) } }
-    }
-  }
-
   // MARK: - A loop comes, or goes
 
   /// A part has sockets now.
@@ -412,7 +355,8 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     if isEnding { part.closeSockets() } else if isWanted { part.goOn() }
   }
 
-  /// The loop of a part shuts down. What waits at its sockets is another loop's from now on.
+  /// The loop of a part shuts down. What waits at its sockets, or at those that were on their way to it, is another
+  /// loop's from now on.
   func leave(_ part: ListenerCore, with sockets: [ListeningSocket]) {
     forget(part)
     move(sockets)
@@ -435,12 +379,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     } else if !streams.isEmpty {
       wake()
     }
-  }
-
-  /// Sockets that were on their way to a loop which ends.
-  func move(_ sockets: [ListeningSocket], from part: ListenerCore) {
-    forget(part)
-    move(sockets)
   }
 
   /// To the loop with the fewest connections.

@@ -379,7 +379,7 @@ extension ListenerCore {
   /// Sockets that were another loop's, or nobody's yet.
   func accept(from sockets: [ListeningSocket], for group: GroupListener) {
     leaveIfStopping()
-    if end != nil { return group.move(sockets, from: self) }
+    if end != nil { return group.leave(self, with: sockets) }
     do throws(UVError) {
       try open(sockets)
       group.accepts(at: self)
