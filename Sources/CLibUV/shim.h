@@ -420,7 +420,7 @@ extern _Bool clibuv_task_is_cancelled(const void *task) __attribute__((swiftcall
 static inline void clibuv_write_without_blocking(uv_tty_t *handle) { handle->flags &= ~0x00100000u; }
 
 // Whether it is the other end of a pseudo-terminal, the one that a terminal's window has.
-static inline bool clibuv_is_terminal_master(int descriptor) {
+CLIBUV_UNWATCHED static inline bool clibuv_is_terminal_master(int descriptor) {
 #if defined(TIOCGPTN)
   unsigned int number;
   return ioctl(descriptor, TIOCGPTN, &number) == 0;
@@ -488,11 +488,16 @@ static inline struct clibuv_terminal *clibuv_change_terminal(int descriptor) {
   return result == 0 ? entry : NULL;
 }
 
-// A shell that has taken the terminal back has set it as it wants it: a process in the background leaves it alone. What
-// is nobody's terminal has no foreground.
+// Whether a shell has taken the terminal back, or has never given it to this process. What is nobody's terminal has no
+// foreground, and that of the window's end of a pseudo-terminal is another session's.
+CLIBUV_UNWATCHED static inline bool clibuv_is_in_background(int descriptor) {
+  pid_t foreground = tcgetpgrp(descriptor);
+  return foreground > 0 && foreground != getpgrp() && !clibuv_is_terminal_master(descriptor);
+}
+
+// In the background it is left alone: the shell has set it as it wants it.
 CLIBUV_UNWATCHED static inline void clibuv_restore_terminal(const struct clibuv_terminal *entry) {
-  pid_t foreground = tcgetpgrp(entry->descriptor);
-  if (foreground > 0 && foreground != getpgrp()) return;
+  if (clibuv_is_in_background(entry->descriptor)) return;
   while (tcsetattr(entry->descriptor, TCSANOW, &entry->original) != 0 && errno == EINTR) {}
 }
 

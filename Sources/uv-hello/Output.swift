@@ -34,11 +34,14 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
   }
 
   /// A label of at most 19 characters, and what belongs to it.
-  func fact(_ label: String, _ value: Value) {
-    if isJSON { return write(object(label, ["value": value])) }
+  func fact(_ label: String, _ value: Value) { write(line(label, value)) }
+
+  /// The line of a fact, for who writes it himself.
+  func line(_ label: String, _ value: Value) -> String {
+    if isJSON { return object(label, ["value": value]) }
     let margin = 23
     let gap = String(repeating: " ", count: max(1, margin - 3 - label.count))
-    write("   " + paint("36", label) + gap + value.text.wrapped(from: margin, margin: margin) + "\n")
+    return "   " + paint("36", label) + gap + value.text.wrapped(from: margin, margin: margin) + "\n"
   }
 
   /// A row of a table, written at once.

@@ -52,4 +52,7 @@ extension LoopComponent {
 /// A component that any thread may make, for what is asked for anywhere. A loop keeps one, as long as it is there
 /// itself; it takes part in the loop's life from its first use there on.
 // Holds because a kind says which of its parts belong to the loop's thread.
-class LoopCompanion: @unchecked Sendable {}
+class LoopCompanion: @unchecked Sendable {
+  /// The loop has ended, though it may never have used this itself.
+  func loopHasEnded() {}
+}

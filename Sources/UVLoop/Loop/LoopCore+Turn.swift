@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 // How work comes to a loop, and how its turns do it.
 //
@@ -101,6 +102,7 @@ extension LoopCore {
     // What is left are jobs, and messages of the library that find handles closed and waits ended.
     inbox.end(into: local) { drainer.add($0, for: self) }
     removeComponents()
+    companion.load()?.loopHasEnded()
     scopes.removeAll()
     inbox.wake.detach()
     uptime.end()

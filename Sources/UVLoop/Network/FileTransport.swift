@@ -110,10 +110,12 @@ extension RequestKind {
     let file = own
     let request = FileRequest(.writeFile, on: core) { count in
       self.requestHasEnded()
-      if count >= 0 && count < bytes.count && !self.isClosed {
+      if count > 0 && count < bytes.count && !self.isClosed {
         return unsafe self.write(UnsafeRawBufferPointer(rebasing: bytes[count...]), done: done)
       }
-      done(count < 0 ? UVError(status: Int32(count), call: "\(self.noun).write") : nil)
+      // A device that takes nothing, and has no reason, would be asked for ever.
+      let status = count == 0 && bytes.count > 0 ? Int32(UV_EIO.rawValue) : Int32(count)
+      done(status < 0 ? UVError(status: status, call: "\(self.noun).write") : nil)
     }
     unsafe begin(request) { loop, memory in
       let base = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
@@ -121,6 +123,9 @@ extension RequestKind {
       return unsafe uv_fs_write(loop, memory, file, &piece, 1, -1) { unsafe FileRequest.finish($0) }
     }
   }
+
+  /// What is sent whole is one request, which a shutdown lets end.
+  var sliceSize: Int { StreamWriter.wholeSize }
 
   func finishWriting(done: @escaping (UVError?) -> Void) { done(nil) }
 

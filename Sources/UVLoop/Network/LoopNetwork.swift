@@ -81,6 +81,8 @@ import Synchronization
     unsafe standard.end(core)
   }
 
+  override func loopHasEnded() { unsafe standard.end(core) }
+
   func report(into report: inout ShutdownReport) {
     let now = MonotonicClock.now()
     for member in abandoned {

@@ -30,6 +30,8 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
   private struct Place: Equatable {
     let identity: Posix.Identity
     let terminal: UInt64
+    /// Both ends of a pipe are one file.
+    let access: Int32
   }
 
   private let lock = Lock()
@@ -57,7 +59,9 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
     guard let identity = Posix.Identity(of: own) else {
       throw UVError(.badFileDescriptor, call: call, "Descriptor \(descriptor) is not open.")
     }
-    let place = Place(identity: identity, terminal: Posix.isTerminal(own) ? clibuv_terminal_number(own) : 0)
+    let place = Place(
+      identity: identity, terminal: Posix.isTerminal(own) ? clibuv_terminal_number(own) : 0,
+      access: Posix.flags(of: own) & O_ACCMODE)
     return lock.withLock {
       lastNumber += 1
       claims.append(

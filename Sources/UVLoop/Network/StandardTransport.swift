@@ -38,6 +38,11 @@ import CLibUV
   /// The shell and whoever else has it goes on writing.
   var endsWriting: Bool { false }
 
+  /// While another loop has it, and while there is no descriptor for it, it can be tried again.
+  var isLasting: Bool { below != nil }
+
+  var sliceSize: Int { below?.sliceSize ?? StreamWriter.sliceSize }
+
   // MARK: Opening
 
   private func opened(_ name: StaticString) throws(UVError) -> any StreamTransport {
@@ -68,6 +73,8 @@ import CLibUV
       }
       return try unsafe PipeEngine(own, on: core, passesStreams: false, isAdopted: false)
     case S_IFSOCK: return try openShared(call)
+    case S_IFREG, S_IFDIR, S_IFBLK:
+      return unsafe FileTransport(try duplicate(call), on: core, self.number.noun)
     default:
       if unsafe Posix.refusal(toPoll: number, by: uv_backend_fd(core.machinery.loop)) == 0 {
         return try openShared(call)

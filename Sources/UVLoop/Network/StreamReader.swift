@@ -276,6 +276,8 @@ import Synchronization
       return unsafe UnsafeMutableRawBufferPointer(start: network.block, count: StreamReader.pieceRoom - count)
     }
     isFlowing = false
+    // Where a task waits for streams there is no room for them. Whoever read may have gone, and then it has to know.
+    receiver?.resume()
     return nil
   }
 
@@ -385,11 +387,12 @@ import Synchronization
         if case .failed(let error) = end { throw error.named(call("tryRead")) }
       }
       add(count)
+      self.limit?.note()
       receiver?.look()
       buffer += more
       return count
     } catch {
-      if error.code != .notSupported { ended(error) }
+      if error.code != .notSupported && transport.isLasting { ended(error) }
       throw error
     }
   }

@@ -38,10 +38,18 @@ package protocol StreamTransport: StreamOutlet {
   /// Whether `finishWriting` is the end. One that others write to as well only waits for what is queued, and is asked
   /// again.
   var endsWriting: Bool { get }
+
+  /// Whether what has been thrown is the end of reading or writing: not where it could not be opened for now.
+  var isLasting: Bool { get }
+
+  /// How many bytes a `write` gets at most.
+  var sliceSize: Int { get }
 }
 
 extension StreamTransport {
   package var endsWriting: Bool { true }
+  package var isLasting: Bool { true }
+  package var sliceSize: Int { StreamWriter.sliceSize }
 
   /// For one that cannot read without a wait.
   package func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {

@@ -13,7 +13,7 @@ import Synchronization
 // Holds because of the line above.
 @safe final class StreamWriter: IdleLimited, @unchecked Sendable {
   /// A writer that waits holds a copy of no more than this.
-  private static let sliceSize = 16_384
+  static let sliceSize = 16_384
   /// A write that has begun goes out whole if no more than this is left of it, whatever becomes of its caller.
   static let wholeSize = 65_536
   /// So much goes below in one go, however much the kernel would take: the loop has others to look after.
@@ -345,7 +345,7 @@ import Synchronization
   }
 
   private func send(_ write: StreamWrite) {
-    let slice = write.slice(StreamWriter.sliceSize)
+    let slice = write.slice(transport.sliceSize)
     isUnderWay = true
     let outlet: any StreamOutlet = write.courier ?? transport
     unsafe outlet.write(UnsafeRawBufferPointer(start: slice.start, count: slice.count)) { error in
@@ -363,6 +363,8 @@ import Synchronization
   /// Whether the kernel has refused the descriptor alone: nothing of this write has gone, and others can.
   private func refuse(_ write: StreamWrite, _ error: UVError) -> Bool {
     if isOver || write.courier == nil || !error.isOfDescriptor { return false }
+    // It was to be cut behind its first slice, which has not gone either.
+    if write.isCut { state = .open }
     noteQueued(-write.rest)
     leave(write, error.named(call(write.name)))
     return true
@@ -436,8 +438,7 @@ import Synchronization
   /// The transport has failed, and with it all that waits.
   private func fail(_ error: UVError) {
     if isOver { return }
-    // Another loop has what is below, and will let go of it.
-    if error.code != .busy { state = .failed(error) }
+    if transport.isLasting { state = .failed(error) }
     if error.code == .connectionReset { reader.wasReset(error) }
     endAll { error.named(self.call($0.name)) }
   }

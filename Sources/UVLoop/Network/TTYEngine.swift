@@ -73,7 +73,12 @@ import CLibUV
 
   func setMode(_ mode: TTYStream.Mode) throws(UVError) {
     guard let descriptor else { throw closedError("setMode", state.closer ?? .owner) }
-    if mode == .normal && change == nil { return }
+    if mode == .normal && change == nil && !TerminalModes.process.hasChanged(descriptor) { return }
+    if clibuv_is_in_background(descriptor) {
+      throw UVError(
+        .ioError, call: "TTYStream.setMode",
+        "This process is in the background, and the terminal is somebody else's. Set the mode in the foreground.")
+    }
     var change = change
     if change == nil { change = try TerminalModes.process.begin(descriptor, "TTYStream.setMode") }
     self.change = change

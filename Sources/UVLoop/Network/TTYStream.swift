@@ -41,7 +41,7 @@ public final class TTYStream: ByteStream, @unchecked Sendable {  // Holds as for
   /// On a serial line it waits until what was written has gone out; a pseudo-terminal does not make it wait.
   ///
   /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``; the system's
-  ///   code, ``UVError/Code/ioError`` of a terminal that has hung up.
+  ///   code, ``UVError/Code/ioError`` of a terminal that has hung up, and in the background.
   ///
   /// > Isolation: On its loop only; nothing else compiles.
   ///

@@ -53,6 +53,11 @@ import CLibUV
     _ = atexit { clibuv_restore_terminals() }
   }
 
+  /// Whether a stream of this process has changed the terminal.
+  func hasChanged(_ descriptor: Int32) -> Bool {
+    lock.withLock { entries[clibuv_terminal_number(descriptor)] != nil }
+  }
+
   /// A stream is about to change its terminal.
   func begin(_ descriptor: Int32, _ call: String) throws(UVError) -> Change {
     try lock.withLock { () throws(UVError) in

@@ -47,6 +47,10 @@ struct Fetch: Scene {
     } catch let error as UVError where error.code == .brokenPipe {
       // Whoever read standard output has seen enough, as `head` does: quietly, with the status of SIGPIPE.
       throw ExitCode(128 + Signal.brokenPipe.rawValue)
+    } catch let error as UVError where error.code == .handleClosed {
+      // The input has failed, and has closed the stream.
+      try await sender.value
+      throw error
     }
 
     // The peer has ended. What it has not taken by now it does not want.
@@ -55,8 +59,9 @@ struct Fetch: Scene {
       try await sender.value
     } catch is CancellationError {
     } catch let error as UVError where [.brokenPipe, .connectionReset].contains(error.code) {}
-    output.fact("sent", .text("\(stream.bytesWritten) bytes"))
-    output.fact("received", .text("\(stream.bytesRead) bytes"))
+    try await loop.standardOutput.write(
+      output.line("sent", .text("\(stream.bytesWritten) bytes"))
+        + output.line("received", .text("\(stream.bytesRead) bytes")))
   }
 
   /// For people at once, also a question that no line ends; for programs a line at a time.
@@ -75,10 +80,15 @@ struct Fetch: Scene {
   private func send(to stream: ByteStream, on loop: EventLoop) async throws {
     if let say {
       try await stream.write(say + "\n")
-      try await stream.finishWriting()
-    } else {
+      return try await stream.finishWriting()
+    }
+    do {
       // It passes on the end, too.
       try await loop.standardInput.copy(to: stream)
+    } catch let error as UVError where ![.brokenPipe, .connectionReset].contains(error.code) {
+      // What cannot be read has no end that the peer could be told, and it would wait for one.
+      stream.reset()
+      throw error
     }
   }
 }

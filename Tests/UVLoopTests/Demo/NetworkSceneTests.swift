@@ -222,9 +222,22 @@ import Testing
     #expect(String(decoding: output, as: UTF8.self) == "   a line\n   a line\n")
   }
 
+  @Test func `fetch says that its input cannot be read, to the peer as well`() async throws {
+    let listener = try PlainListener()
+    let server = Task { try await onPlainThread { try listener.accept().receiveAll() } }
+    let run = try await Demo.run(["fetch", "127.0.0.1:\(listener.port)"], input: "/")
+    #expect(run.status == 1)
+    #expect(run.errors.contains("EISDIR"), "\(run.errors)")
+    await #expect(throws: PlainFailure("recv", errno: ECONNRESET)) { try await server.value }
+  }
+
   @Test func `what comes after fetch has the pipe as it was`() async throws {
     let listener = try PlainListener()
-    async let server: Void = onPlainThread { try listener.accept().sendAll("goodbye\n") }
+    async let server: Void = onPlainThread {
+      let client = try listener.accept()
+      listener.close()
+      try client.sendAll("goodbye\n")
+    }
     let output = try await PeerProgram.run(
       """
       ended=$(mktemp -u)

@@ -135,12 +135,13 @@ import Testing
     }
   }
 
-  @Test func `L-99 a loop that has ended gives streams that say so`() async throws {
+  @Test(arguments: [true, false])
+  func `L-99 a loop that has ended gives streams that say so, and is freed`(isAskedBefore: Bool) async throws {
     let loop = try EventLoop()
-    let before = loop.standardInput
+    let before = isAskedBefore ? loop.standardInput : nil
     let core = WeakCore(of: loop)
     await loop.shutdown()
-    for stream in [before, loop.standardInput, loop.standardError] {
+    for stream in [before, loop.standardInput, loop.standardError].compactMap({ $0 }) {
       #expect(stream.isClosed)
       try await expectCode(.loopClosed) { _ = try await stream.read() }
     }
@@ -161,6 +162,8 @@ import Testing
           try await expectCode(.busy) { try await second.standardOutput.write("x") }
           try await expectCode(.busy) { try await second.standardOutput.write([UInt8](repeating: 0, count: 1 << 20)) }
           try await second.run { loop in
+            var bytes: [UInt8] = []
+            try expectCode(.busy) { _ = try loop.standardInput.tryRead(into: &bytes, isolation: loop) }
             try expectCode(.busy) { _ = unsafe try loop.standardOutput.tryWrite([1].span.bytes, isolation: loop) }
           }
           #expect(try second.standardOutput.enqueue([1]))

@@ -65,7 +65,10 @@ final class PlainListener: @unchecked Sendable {  // Holds because one thread at
 
 /// Outside the class, whose own `accept` would hide the system's.
 private func acceptPlainly(_ descriptor: Int32) -> Int32 {
-  let accepted = accept(descriptor, nil, nil)
-  if accepted >= 0 { _ = fcntl(accepted, F_SETFD, FD_CLOEXEC) }
-  return accepted
+  // It does not wait. A program that is started in between would keep the connection open.
+  ChildProcess.startingAlone {
+    let accepted = accept(descriptor, nil, nil)
+    if accepted >= 0 { _ = fcntl(accepted, F_SETFD, FD_CLOEXEC) }
+    return accepted
+  }
 }
