@@ -11,6 +11,7 @@ try await resultsAndBlockingCode()
 try await tasks()
 try await signalsAndDescriptors()
 try await streamsAndServers()
+try await datagrams()
 try await theEnd()
 try await mixing()
 
@@ -229,6 +230,30 @@ func streamsAndServers() async throws {
   server.cancel()
   _ = await server.result
   await loop.shutdown()
+}
+
+func datagrams() async throws {
+  try await withEventLoop { loop in
+    let (addresses, found) = AsyncStream.makeStream(of: SocketAddress.self)
+    let server = loop.task { loop in
+      // snippet.datagrams
+      let socket = try await loop.bindUDP(to: .loopback(port: 0))
+      // snippet.hide
+      found.yield(socket.localAddress)
+      // snippet.show
+      for try await datagram in socket {
+        try await socket.send(datagram.bytes, to: datagram.peerAddress)
+      }
+      // snippet.end
+    }
+    let client = try await loop.bindUDP()
+    for await address in addresses {
+      try await client.send(Array("hello".utf8), to: address)
+      print(String(decoding: try await client.receive().bytes, as: UTF8.self))
+      break
+    }
+    server.cancel()
+  }
 }
 
 func talk(to port: UInt16) async throws {
