@@ -18,9 +18,9 @@ public struct LoopMetrics: Sendable, Codable {
   public let timersFired: Int
   /// Callbacks of handles.
   public let callbacks: Int
-  /// Bytes that streams have read from their sockets.
+  /// Bytes that streams have read from their sockets, and those of datagrams that were received.
   public let bytesRead: Int
-  /// Bytes that the kernel has taken from streams.
+  /// Bytes that the kernel has taken from streams, and those of datagrams that were sent.
   public let bytesWritten: Int
   /// Connections that listeners have accepted.
   public let connectionsAccepted: Int

@@ -147,6 +147,7 @@ import Synchronization
   /// One lies in the loop's block. The task that waits goes on before this returns, if it can.
   @inline(__always)
   func received(_ count: Int, from peer: SocketAddress, isTruncated: Bool) {
+    core.counters.bytesRead.add(count)
     lent = Lent(count: count, peerAddress: peer, isTruncated: isTruncated)
     if isAwaited {
       isAwaited = false

@@ -61,7 +61,11 @@ protocol DatagramTransport: AnyObject {
   ) throws(UVError) -> Bool {
     if let end { throw UDPCore.closedError(end, core, name) }
     if !queue.isEmpty { return false }
-    do throws(UVError) { return try unsafe transport.trySend(bytes, to: address) } catch {
+    do throws(UVError) {
+      if try unsafe !transport.trySend(bytes, to: address) { return false }
+      core.counters.bytesWritten.add(bytes.count)
+      return true
+    } catch {
       throw UDPSender.explained(error, name, bytes.count, address)
     }
   }
@@ -74,6 +78,7 @@ protocol DatagramTransport: AnyObject {
       if !isTried && ended.count < UDPSender.mostAtOnce {
         do throws(UVError) {
           if try send.tried(by: transport) {
+            core.counters.bytesWritten.add(send.bytes.count)
             leave(send)
             ended.append((send, nil))
             continue
@@ -99,6 +104,7 @@ protocol DatagramTransport: AnyObject {
     }
     transport.send(buffer, to: send.address) { error in
       self.isUnderWay = false
+      if error == nil { self.core.counters.bytesWritten.add(send.bytes.count) }
       if self.end != nil { return }
       self.leave(send)
       self.pump(behind: (send, error))

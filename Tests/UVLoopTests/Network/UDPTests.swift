@@ -251,6 +251,21 @@ import Testing
     }
   }
 
+  @Test func `L-90 metrics count the bytes of datagrams`() async throws {
+    try await onTestLoop { loop, _ in
+      let before = loop.metrics
+      let socket = try await loop.bindUDP(to: .loopback(port: 0))
+      let peer = try PlainDatagrams()
+      try await socket.send([1, 2, 3], to: try peer.address.address)
+      #expect(try socket.attempt([4, 5], to: try peer.address.address, on: loop))
+      try peer.send([6, 7, 8, 9], to: socket.localAddress.plain)
+      _ = try await socket.receive()
+      let now = loop.metrics
+      #expect(now.bytesWritten - before.bytesWritten == 5 && now.bytesRead - before.bytesRead == 4)
+      socket.close()
+    }
+  }
+
   @Test func `L-90 a snapshot names a socket, who waits, and what is held`() async throws {
     try await onTestLoop { loop, _ in
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
