@@ -10,8 +10,8 @@ extension PipeStream {
   ///
   /// The other end gets a descriptor of its own for the same connection. This one stays open, and its owner closes it,
   /// also right after the call. Whoever reads, both take from the same bytes; and an end of the writing is the end for
-  /// both, as is a ``reset()``. So ``close()`` it, and do that before the body of a `serve` returns, which would end the
-  /// writing first.
+  /// both, as is a ``ByteStream/reset()``. So ``ByteStream/close()`` it, and do that before the body of a `serve` returns,
+  /// which would end the writing first.
   ///
   /// It is a write like any other: it waits behind those before it, and its bytes stay together, with the descriptor at
   /// the first one.
@@ -69,8 +69,8 @@ extension PipeStream {
   ///   Unix socket; ``UVError/Code/invalidArgument`` for something else than a stream, such as a file or a socket that
   ///   listens, which has been closed; ``UVError/Code/tooManyOpenFiles`` for one that this process had no descriptor
   ///   for; ``UVError/Code/noBufferSpace`` for those beyond 64; ``UVError/Code/messageTooLong`` if 64 KiB have come that
-  ///   nobody has read; ``UVError/Code/busy`` while another task waits for streams; what ``read(upTo:)`` throws. After
-  ///   each of the first five you may call it again.
+  ///   nobody has read; ``UVError/Code/busy`` while another task waits for streams; what ``ByteStream/read(upTo:)``
+  ///   throws. After each of the first five you may call it again.
   ///
   /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
   ///

@@ -418,7 +418,13 @@ private typealias Distribution = EventLoopGroup.Distribution
       for round in 0..<20 {
         let distribution: Distribution = round % 2 == 0 ? .reusePort : .leastConnections
         listener.close()
-        listener = try await group.listen(on: .address(address), distribution: distribution)
+        var next: TCPListener?
+        // A process that is just being started may have the socket still.
+        await expectEventually {
+          next = try? await group.listen(on: .address(address), distribution: distribution)
+          return next != nil
+        }
+        listener = try #require(next)
       }
     }
   }
