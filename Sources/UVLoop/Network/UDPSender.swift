@@ -102,13 +102,17 @@ protocol DatagramTransport: AnyObject {
     unsafe send.bytes.withUnsafeBytes { bytes in
       if let start = bytes.baseAddress { unsafe buffer.start.copyMemory(from: start, byteCount: bytes.count) }
     }
-    transport.send(buffer, to: send.address) { error in
-      self.isUnderWay = false
-      if error == nil { self.core.counters.bytesWritten.add(send.bytes.count) }
-      if self.end != nil { return }
-      self.leave(send)
-      self.pump(behind: (send, error))
-    }
+    // A transport that is closed may keep it for as long as it likes.
+    transport.send(buffer, to: send.address) { [weak self] error in self?.settled(error) }
+  }
+
+  /// The transport is done with the first one.
+  private func settled(_ error: UVError?) {
+    isUnderWay = false
+    guard end == nil, let send = queue.first else { return }
+    if error == nil { core.counters.bytesWritten.add(send.bytes.count) }
+    leave(send)
+    pump(behind: (send, error))
   }
 
   private func leave(_ send: UDPSend) {
