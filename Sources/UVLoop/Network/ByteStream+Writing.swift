@@ -79,7 +79,8 @@ extension ByteStream {
   /// - Returns: Whether the bytes were taken. False, and nothing is queued, while more than ``Options/writeQueueLimit``
   ///   bytes are: so the queue holds at most the limit and one array.
   /// - Throws: ``UVError/Code/brokenPipe`` after ``finishWriting()``; ``UVError/Code/tornWrite`` after a write that was
-  ///   cut; the system's code after a write that failed; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
+  ///   cut; the system's code after a write that failed; ``UVError/Code/busy`` for a standard stream that another loop
+  ///   has; ``UVError/Code/handleClosed``; ``UVError/Code/loopClosed``.
   ///
   /// > Isolation: Call it on any thread. What it has taken goes out before whatever is written after its return, on any
   /// thread, and before the end.
@@ -185,6 +186,7 @@ extension StreamCore {
     if let error = writer.refusedAnywhere("enqueue") { throw error }
     // Somebody may have closed it on another thread, and the loop has not heard of it.
     if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("enqueue")) }
+    if let error = transport.refusal(toQueue: "enqueue") { throw error }
     if !writer.noteQueued(bytes.count, within: writeQueueLimit) { return false }
     if bytes.isEmpty { return true }
     let write = StreamWrite("enqueue", [bytes], isTried: false, of: writer)

@@ -35,10 +35,19 @@ final class StandardClaims: @unchecked Sendable {  // Holds because `owners` is 
       owners[number] = owner
       return owner
     }
-    if owner.loop == ObjectIdentifier(core) { return }
-    throw UVError(
-      .busy, call: "\(call)",
-      "\(number.title) belongs to loop \"\(owner.name)\", which has used it first, until that has shut down.")
+    if owner.loop != ObjectIdentifier(core) { throw StandardClaims.busy(number, owner.name, "\(call)") }
+  }
+
+  /// Why the loop cannot have it now; nil if it can.
+  func refusal(_ number: StandardDescriptor, for core: LoopCore, _ call: @autoclosure () -> String) -> UVError? {
+    guard let owner = lock.withLock({ owners[number] }), owner.loop != ObjectIdentifier(core) else { return nil }
+    return StandardClaims.busy(number, owner.name, call())
+  }
+
+  private static func busy(_ number: StandardDescriptor, _ owner: String, _ call: String) -> UVError {
+    UVError(
+      .busy, call: call,
+      "\(number.title) belongs to loop \"\(owner)\", which has used it first, until that has shut down.")
   }
 
   /// The loop has ended.

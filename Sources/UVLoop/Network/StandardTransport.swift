@@ -45,6 +45,11 @@ import CLibUV
 
   // MARK: Opening
 
+  /// Nobody would be told that what was queued is another loop's to write.
+  func refusal(toQueue call: StaticString) -> UVError? {
+    unsafe StandardClaims.process.refusal(number, for: core, "\(number.noun).\(call)")
+  }
+
   private func opened(_ name: StaticString) throws(UVError) -> any StreamTransport {
     if let below { return below }
     let call = "\(number.noun).\(name)"

@@ -44,12 +44,16 @@ package protocol StreamTransport: StreamOutlet {
 
   /// How many bytes a `write` gets at most.
   var sliceSize: Int { get }
+
+  /// Why nothing may be queued now, where that is known before; nil where it may. On any thread.
+  func refusal(toQueue call: StaticString) -> UVError?
 }
 
 extension StreamTransport {
   package var endsWriting: Bool { true }
   package var isLasting: Bool { true }
   package var sliceSize: Int { StreamWriter.sliceSize }
+  package func refusal(toQueue call: StaticString) -> UVError? { nil }
 
   /// For one that cannot read without a wait.
   package func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
