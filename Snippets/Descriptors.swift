@@ -1,4 +1,4 @@
-// Descriptors that are handed around: to another process, from the one that started this, to another loop.
+// Descriptors that are handed around: from the process that started this one, and to another.
 
 import UVLoop
 
@@ -25,27 +25,6 @@ func work(over pipe: PipeStream) async throws {
     try await connection.write("purpose \(purpose[0])\n")
     await connection.closeGracefully(within: .seconds(2))
   }
-}
-// snippet.end
-
-// snippet.move
-/// Hands a connection to another loop; what the stream had read ahead goes with it.
-func move(_ stream: TCPStream, from loop: EventLoop, to other: EventLoop) async throws -> TCPStream {
-  let ahead = try await loop.run { _ in try stream.takeBuffered() }
-  let number = try await stream.detach().release()
-  return try await other.run { _ in
-    let moved = try TCPStream(adopting: OwnedDescriptor(owning: number))
-    try moved.unread(ahead)
-    return moved
-  }
-}
-// snippet.end
-
-// snippet.reopen
-/// Another listener on the same socket: who connects meanwhile waits in its queue.
-func reopen(_ listener: TCPListener, on loop: EventLoop, options: TCPListener.Options) async throws -> TCPListener {
-  let number = try await listener.detach().release()
-  return try await loop.run { _ in try TCPListener(adopting: OwnedDescriptor(owning: number), options: options) }
 }
 // snippet.end
 

@@ -1,7 +1,8 @@
 import Glibc
 import UVLoop
 
-/// The library's servers, on one loop or a group of them, as `tcpload` calls them: `server-uvloop PEER WORK [PATH | PORT]`.
+/// The library's servers, on one loop or a group of them, as `tcpload` calls them:
+/// `server-uvloop PEER WORK [PATH | PORT]`.
 @main
 struct Server {
   /// What the load takes for: not this work.

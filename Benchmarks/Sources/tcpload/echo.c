@@ -1,5 +1,5 @@
-// Each connection sends a message and waits for it, as often as it can. So few datagrams are on their way at a time that
-// the kernel has room for all: one that is lost ends the load as an answer does that never comes.
+// Each connection sends a message and waits for it, as often as it can. So few datagrams are on their way at a time
+// that the kernel has room for all: one that is lost ends the load as an answer does that never comes.
 #include "echo.h"
 
 #include <errno.h>

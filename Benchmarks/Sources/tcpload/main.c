@@ -16,9 +16,9 @@
 //
 // A server is called with what it is to do: its own arguments, then `echo`, `unix PATH`, `proxy PORT`, `lines`, `fair`
 // (prints how late each tick is, in us), `slow`, `udp` or `flood` (answers a datagram of one byte with the number of
-// those that came before, eight bytes in the machine's order). It prints its port when it listens, and runs until it is killed; one
-// that exits with 3 does not do this work, which then is this program's exit code too. All that comes back is compared:
-// other bytes, or an error, end with 70 and no figures.
+// those that came before, eight bytes in the machine's order). It prints its port when it listens, and runs until it is
+// killed; one that exits with 3 does not do this work, which then is this program's exit code too. All that comes back
+// is compared: other bytes, or an error, end with 70 and no figures.
 #define _GNU_SOURCE
 #include <limits.h>
 #include <string.h>
