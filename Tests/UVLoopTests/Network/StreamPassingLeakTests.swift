@@ -43,6 +43,24 @@ import Testing
   }
 
   #if os(Linux)
+    @Test func `L-97 descriptors that nobody has asked for are closed`() async {
+      await #expect(processExitsWith: .success) {
+        try await warmUpProcess()
+        try await onPassingPipe { loop, pipe, other in
+          try await warmUp(loop)
+          // SO_PASSPIDFD: each message brings a descriptor of its sender.
+          let status = try pipe.withUnsafeDescriptor(isolation: loop) { Socket.set($0, SOL_SOCKET, 76, 1) }
+          if status < 0 { return print("this kernel has no SO_PASSPIDFD, and that was not tested") }
+          let before = Process.descriptors
+          for _ in 0..<50 {
+            try other.sendAll("x")
+            #expect(try await pipe.read(exactly: 1) == [UInt8(ascii: "x")])
+          }
+          #expect(Process.descriptors == before)
+        }
+      }
+    }
+
     @Test func `L-26 where too many descriptors are under way one is refused, and the pipe goes on`() async {
       await #expect(processExitsWith: .success) {
         try await warmUpProcess()

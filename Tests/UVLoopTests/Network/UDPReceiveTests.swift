@@ -196,6 +196,30 @@ import Testing
   }
 
   @Test(arguments: [true, false])
+  func `L-93 what came back of an old peer is no error of the next, nor of anybody's`(hasNext: Bool) async throws {
+    if !(await isToldOfRefusal()) { return }
+    try await onTestLoop { loop, _ in
+      let socket = try await loop.bindUDP(to: .loopback(port: 0))
+      try await socket.connect(to: try PlainAddress.quiet().address)
+      // Nobody receives, so that the kernel keeps it.
+      await expectEventually {
+        _ = try? socket.attempt([0], to: nil, on: loop)
+        return
+          (try? socket.withUnsafeDescriptor(isolation: loop) { number in
+            var entry = pollfd(fd: number, events: 0, revents: 0)
+            return unsafe poll(&entry, 1, 10) > 0 && entry.revents & Int16(POLLERR) != 0
+          }) == true
+      }
+      let peer = try PlainDatagrams()
+      let address = try peer.address.address
+      try await socket.connect(to: hasNext ? address : nil)
+      try await socket.send([7], to: hasNext ? nil : address)
+      #expect(try peer.receive().bytes == [7])
+      socket.close()
+    }
+  }
+
+  @Test(arguments: [true, false])
   func `L-94 sends and receives in a row cause no wake`(isInline: Bool) async throws {
     try await onTestLoop { loop, _ in
       loop.core.runsInline = isInline

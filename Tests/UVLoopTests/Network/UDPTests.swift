@@ -232,6 +232,26 @@ import Testing
     }
   }
 
+  #if os(Linux)
+    @Test func `L-30 a socket stays bound to its interface when it changes its peer`() async throws {
+      try await onTestLoop { loop, _ in
+        let socket = try await loop.bindUDP(to: .loopback(port: 0))
+        let boundInterface: Int32 = 62  // SO_BINDTOIFINDEX
+        let loopback = Int32(unsafe if_nametoindex("lo"))
+        let status = try socket.withUnsafeDescriptor(isolation: loop) {
+          Socket.set($0, SOL_SOCKET, boundInterface, loopback)
+        }
+        if status < 0 { return print("nobody may bind a socket to an interface here, and that was not tested") }
+        for peer in [try PlainDatagrams().address.address, try PlainDatagrams().address.address, nil] {
+          try await socket.connect(to: peer)
+          let bound = try socket.withUnsafeDescriptor(isolation: loop) { Socket.get($0, SOL_SOCKET, boundInterface) }
+          #expect(bound == loopback, "\(String(describing: peer))")
+        }
+        socket.close()
+      }
+    }
+  #endif
+
   @Test func `L-30 where a connect fails there is no peer`() async throws {
     try await onTestLoop { loop, _ in
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
