@@ -173,7 +173,9 @@ import Testing
       // Hours pass at once.
       try await loop.sleep(for: .seconds(36_000))
       let sent = PlainThread {
-        usleep(20_000)
+        // A time that jumps would do so before the loop sleeps.
+        let deadline = MonotonicClock.now(plus: .seconds(20))
+        while !(socket.core.receiver.hasWaiter && loop.isAsleep) && MonotonicClock.now() < deadline {}
         try? peer.send([2], to: socket.localAddress.plain)
       }
       let answer = try await loop.withTimeout(.seconds(36_000)) { try await socket.receive() }
