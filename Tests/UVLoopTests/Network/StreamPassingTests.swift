@@ -96,14 +96,17 @@ import Testing
       for descriptor in descriptors { Posix.close(descriptor) }
 
       // Its rest would come between what the other process writes.
-      try stream.fill()
-      let writing = loop.task { _ in try await stream.write([1]) }
-      await expectEventually { stream.queuedBytes > 0 }
-      try await expectCode(.busy) { try await pipe.send(stream) }
+      let (far, unread) = try PlainSocket.pair()
+      defer { unread.close() }
+      let full = try far.adopted(on: loop)
+      try full.fill()
+      let writing = loop.task { _ in try await full.write([1]) }
+      await expectEventually { full.queuedBytes > 0 }
+      try await expectCode(.busy) { try await pipe.send(full) }
 
-      stream.close()
+      full.close()
       try await expectCode(.handleClosed) { try await writing.value }
-      try await expectCode(.handleClosed) { try await pipe.send(stream) }
+      try await expectCode(.handleClosed) { try await pipe.send(full) }
       try await pipe.finishWriting()
       let (last, _) = try await StreamKind.tcp.connect(on: loop)
       try await expectCode(.brokenPipe) { try await pipe.send(last) }

@@ -14,8 +14,12 @@ extension ByteStream {
   func tryWrite(_ bytes: [UInt8], isolation: isolated any LoopActor = #isolation) throws(UVError) -> Int {
     try unsafe tryWrite(bytes.span.bytes)
   }
+}
 
-  /// Writes until the kernel takes no more: the number of bytes. Whoever writes then has to wait.
+extension PipeStream {
+  /// Writes until the kernel takes no more: the number of bytes. The next write has to wait.
+  ///
+  /// Of Unix sockets only: TCP sends what it was given on to the peer, and soon has room again.
   @discardableResult
   func fill(isolation: isolated any LoopActor = #isolation) throws -> Int {
     let bytes = [UInt8](repeating: 7, count: 65_536)
