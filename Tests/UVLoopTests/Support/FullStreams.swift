@@ -14,14 +14,13 @@ extension ByteStream {
   func tryWrite(_ bytes: [UInt8], isolation: isolated any LoopActor = #isolation) throws(UVError) -> Int {
     try unsafe tryWrite(bytes.span.bytes)
   }
-}
 
-extension PipeStream {
   /// Writes until the kernel takes no more: the number of bytes. The next write has to wait.
   ///
-  /// Of Unix sockets only: TCP sends what it was given on to the peer, and soon has room again.
+  /// Of Unix sockets only, as others do not stay full.
   @discardableResult
   func fill(isolation: isolated any LoopActor = #isolation) throws -> Int {
+    precondition(!(self is TCPStream), "TCP sends on what it was given, and has room again before the next write")
     let bytes = [UInt8](repeating: 7, count: 65_536)
     var total = 0
     while true {
