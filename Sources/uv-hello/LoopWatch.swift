@@ -2,7 +2,7 @@ import Foundation
 import UVLoop
 
 /// Watches a loop from other threads: it counts, takes snapshots, and remembers the last stall.
-final class LoopWatch: @unchecked Sendable {  // Holds because every variable is guarded by `condition`.
+final class LoopObservation: @unchecked Sendable {  // Holds because every variable is guarded by `condition`.
   private let loop: EventLoop
   private let condition = NSCondition()
   private var stall: LoopView.Stall?

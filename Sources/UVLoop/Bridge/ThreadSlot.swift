@@ -26,9 +26,9 @@ struct ThreadSlot: Sendable {
 }
 
 extension ThreadSlot {
-  /// The core whose loop runs on this thread and which has not ended: what `isCurrent` and `current` are made of.
+  /// The loop that runs on this thread and has not ended: what `isCurrent` and `current` are made of.
   static let current = ThreadSlot()
-  /// The core whose jobs this thread runs: the loop thread, its reaper, or whoever drains an ended loop.
+  /// The loop whose jobs this thread runs: its own thread, also while that lingers, or one that runs late jobs.
   static let isolating = ThreadSlot()
   /// The serial number of this thread's identity.
   static let serial = ThreadSlot()

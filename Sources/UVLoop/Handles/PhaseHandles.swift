@@ -133,7 +133,7 @@ public final class IdleHandle: LoopHandle {
     case .prepare:
       // libuv goes through those that it had when it began: one that a job of the loop's own prepare handle starts is
       // called only after the next poll.
-      core.pollNextWithoutWaiting()
+      core.driver.pollNextWithoutWaiting()
     case .check: break
     case .idle: if site != nil { started = unsafe uv_now(core.machinery.loop) }
     }
@@ -165,7 +165,7 @@ public final class IdleHandle: LoopHandle {
   private func reportIfLong() {
     guard let started, let site, unsafe uv_now(core.machinery.loop) - started > 10_000 else { return }
     self.started = nil
-    core.watch.observer.loopNeverWaits(noun, site)
+    core.observation.observer.loopNeverWaits(noun, site)
   }
 
   func stop() {

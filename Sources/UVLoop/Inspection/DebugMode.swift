@@ -17,7 +17,7 @@ enum DebugMode {
 
   static func begin(_ monitor: LoopMonitor, on core: LoopCore) {
     DebugLog.process.open()
-    core.watch.setInterest([.sites], true)
+    core.observation.setInterest([.sites], true)
     monitor.reportSlowCalls(over: threshold) { call in tell { "\(call)" } }
     do throws(UVError) {
       try monitor.startWatchdog(on: core, over: threshold, .urgentData) { stall in tell { "\(stall)" } }

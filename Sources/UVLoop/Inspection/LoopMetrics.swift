@@ -72,7 +72,7 @@ extension EventLoop {
   /// agree with each other when the loop itself reads them.
   public nonisolated var metrics: LoopMetrics {
     core.requireOwnProcess()
-    let uptime = core.uptime
+    let uptime = core.observation.uptime
     let (wakes, posts) = core.inbox.counts
     let pool =
       monitor.offloadQueue.map { PoolLedger.process.summary(of: $0) } ?? (queued: 0, running: 0, times: OffloadTimes())
@@ -82,7 +82,7 @@ extension EventLoop {
       callbacks: core.counters.callbacks.value, bytesRead: core.counters.bytesRead.value,
       bytesWritten: core.counters.bytesWritten.value, connectionsAccepted: core.counters.accepts.value,
       acceptBackOffs: core.counters.acceptBackOffs.value,
-      queued: core.life == .stopped ? 0 : core.inbox.waiting + core.counters.queued.value,
+      queued: core.life.state == .stopped ? 0 : core.queue.count,
       offloadsQueued: pool.queued, offloadsRunning: pool.running,
       idle: uptime.isIdleMeasured ? .nanoseconds(uptime.idle) : nil,
       lag: monitor.lagSoFar, offloadWait: pool.times.waits, offloadRun: pool.times.runs)

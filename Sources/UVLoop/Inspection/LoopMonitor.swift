@@ -35,16 +35,16 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   private var hasEnded = false
   private let name: String
   /// Weak, since it keeps this object. Not the core: a weak reference makes each retain of an object five times as slow.
-  private weak var watch: LoopWatch?
+  private weak var watch: LoopObservation?
 
   init(_ name: String) { self.name = name }
 
   /// Called before anybody else can know the loop.
   func begin(on core: LoopCore, _ options: EventLoop.Options) {
-    lock.withLock { watch = core.watch }
+    lock.withLock { watch = core.observation }
     if options.metrics {
-      lock.withLock { meter = TurnMeter(core.uptime) }
-      core.watch.setInterest(.turns, true)
+      lock.withLock { meter = TurnMeter(core.observation.uptime) }
+      core.observation.setInterest(.turns, true)
     }
     if options.debug || DebugMode.isWanted {
       lock.withLock { site = CallSite.capture() }
@@ -189,5 +189,5 @@ private struct TurnMeter {
 
 extension EventLoop {
   /// Holds because `init` passes one, and nothing else ever is.
-  nonisolated var monitor: LoopMonitor { unsafe unsafeDowncast(core.watch.observer, to: LoopMonitor.self) }
+  nonisolated var monitor: LoopMonitor { unsafe unsafeDowncast(core.observation.observer, to: LoopMonitor.self) }
 }

@@ -25,14 +25,14 @@ extension LoopSnapshot {
       state = core.life.state
       let now = MonotonicClock.now()
       running = monitor.current.map { Running($0, at: now) }
-      queued = core.life == .stopped ? 0 : core.inbox.waiting + core.counters.queued.value
+      queued = core.life.state == .stopped ? 0 : core.queue.count
       waits = core.waits.count
       tasks = core.tasks.all
       self.now = core.time.now
       // They may keep a loop that has stopped. After its end there is no list to walk through.
-      foreignHandles = isOnLoop ? core.machinery.isClosed ? [] : core.foreignHandles(includingClosing: true) : nil
-      foreignRequests = isOnLoop ? core.machinery.isClosed ? 0 : core.foreignRequests : nil
-      for component in core.components {
+      foreignHandles = isOnLoop ? core.life >= .leaving ? [] : core.shutdown.foreignHandles(includingClosing: true) : nil
+      foreignRequests = isOnLoop ? core.life >= .leaving ? 0 : core.shutdown.foreignRequests : nil
+      for component in core.components.all {
         switch component {
         case let component as LoopHandles: handles = component.open.map { Handle($0) }
         case let component as LoopTimers: timers = component.pending
@@ -53,7 +53,7 @@ extension LoopSnapshot {
   init(_ lists: Lists, _ core: LoopCore, _ monitor: LoopMonitor) {
     loop = core.name
     state = lists.state
-    thread = Thread(core.thread)
+    thread = Thread(core.thread.identity)
     running = lists.running
     queued = lists.queued
     waits = lists.waits

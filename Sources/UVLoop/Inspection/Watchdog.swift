@@ -115,7 +115,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     let report = lock.withLock { answered < self.asked ? self.report : nil }
     report?(
       Stall(
-        loop: core.name, thread: LoopSnapshot.Thread(core.thread),
+        loop: core.name, thread: LoopSnapshot.Thread(core.thread.identity),
         lasted: .nanoseconds(now - min(asked, running?.began ?? asked)),
         running: running.map { LoopSnapshot.Running($0, at: now) }, stack: StackTrace(stack)))
   }

@@ -39,7 +39,7 @@ import CLibUV
     self.core = core
     self.noun = noun
     self.function = function
-    site = core.watch.siteIfWanted
+    site = core.observation.siteIfWanted
     unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
     do throws(UVError) {
       unsafe try check(initialise(core.machinery.loop, memory), "\(noun).init")
@@ -137,7 +137,7 @@ import CLibUV
       _ = core.books.withOwnership { state.deactivate(.started) }
     }
     core.counters.callbacks.add()
-    core.watch.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), function)
+    core.observation.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), function)
     closeIfOrphan()
   }
 
@@ -153,7 +153,7 @@ import CLibUV
 
   private final func orphan() {
     isOrphan = true
-    if let site, !state.isClosed && !state.isActive { core.watch.observer.handleWasDropped(noun, site) }
+    if let site, !state.isClosed && !state.isActive { core.observation.observer.handleWasDropped(noun, site) }
     closeIfOrphan()
   }
 

@@ -62,7 +62,7 @@ extension EventLoop {
   ) async {
     do {
       call.finish(.success(Transfer(try await body(self))))
-    } catch is CancellationError where core.life != .running {
+    } catch is CancellationError where core.life != .accepting {
       // Nobody but shutdown cancels a body whose caller still waits.
       call.finish(.failure(closed))
     } catch {
@@ -79,19 +79,5 @@ extension EventLoop {
         The body had not ended after the \(limit.text) given to runBlocking(timeout:). It was cancelled; a late result is \
         lost.
         """)
-  }
-}
-
-extension LoopCore {
-  /// A loop's thread must not wait for a loop: its own could never answer, and another's may be waiting for it.
-  func refuseToBlock(_ call: String, instead: String) throws(UVError) {
-    guard let holder = LoopCore.current ?? LoopCore.isolating else { return }
-    let reason =
-      holder === self
-      ? "it would wait for loop \"\(name)\", which runs on this very thread"
-      : "it would wait for loop \"\(name)\" on \(threadText) and stop loop \"\(holder.name)\", which runs here"
-    throw UVError(
-      .wouldDeadlock, call: call,
-      "\(call) was called on \(ThreadIdentity.current): \(reason). Use \(instead) instead.")
   }
 }

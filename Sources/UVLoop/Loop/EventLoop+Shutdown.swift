@@ -35,9 +35,10 @@ extension EventLoop {
   /// loop are never closed: their owners close them, and a second close would abort the process.
   @discardableResult
   public nonisolated func shutdown(within limit: Duration? = nil) async -> ShutdownReport {
-    core.requestStop(within: limit)
+    core.requireOwnProcess()
+    core.shutdown.request(within: limit)
     return await withCheckedContinuation { waiter in
-      core.ending.whenDelivered { waiter.resume(returning: $0) }
+      core.shutdown.whenDelivered { waiter.resume(returning: $0) }
     }
   }
 
@@ -52,9 +53,9 @@ extension EventLoop {
   public nonisolated func shutdownBlocking(within limit: Duration? = nil) throws(UVError) -> ShutdownReport {
     core.requireOwnProcess()
     try core.refuseToBlock("shutdownBlocking", instead: "`await loop.shutdown()`")
-    core.requestStop(within: limit)
+    core.shutdown.request(within: limit)
     let call = BlockingCall<ShutdownReport>()
-    core.ending.whenDelivered { call.finish(.success(Transfer($0))) }
+    core.shutdown.whenDelivered { call.finish(.success(Transfer($0))) }
     // Neither fails nor times out: the report always comes.
     guard case .success(let report) = call.wait(until: nil) else { return ShutdownReport() }
     return report.take()
@@ -108,15 +109,5 @@ extension EventLoop {
       fatalError("UVLoop: \(core.strangerError(isolation, "withUnsafeLoop").message)")
     }
     return try unsafe body(UnsafeMutableRawPointer(core.machinery.loop))
-  }
-}
-
-extension LoopCore {
-  /// The last `EventLoop` is gone. Its tasks would have kept it, so that there is nothing to wait for but handles and
-  /// offloaded calls.
-  func stopAfterDrop() {
-    requestStop(within: nil)
-    watch.observer.loopWasDropped(
-      "event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.")
   }
 }

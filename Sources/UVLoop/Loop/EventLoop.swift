@@ -57,7 +57,15 @@ public actor EventLoop: LoopActor {
   }
 
   deinit {
-    if core.life == .running && core.isOwnProcess { core.stopAfterDrop() }
+    if core.life.acceptsPosts && core.isOwnProcess { endAfterDrop() }
+  }
+
+  /// The last reference is gone. Its tasks would have kept it, so that there is nothing to wait for but handles and
+  /// offloaded calls.
+  private nonisolated func endAfterDrop() {
+    core.shutdown.request(within: nil)
+    core.observation.observer.loopWasDropped(
+      "event loop \"\(name)\" was dropped without shutdown and has been stopped. Call shutdown() first.")
   }
 
   @usableFromInline nonisolated let core: LoopCore
@@ -95,7 +103,7 @@ public actor EventLoop: LoopActor {
   /// The loop whose thread this is, or nil.
   ///
   /// > Isolation: Ask from anywhere.
-  public static var current: EventLoop? { LoopCore.current?.owner }
+  public static var current: EventLoop? { LoopThread.current?.owner }
 
   /// The loop whose thread this is.
   ///

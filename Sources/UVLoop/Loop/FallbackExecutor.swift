@@ -4,7 +4,7 @@
 /// global pool. A task is spawned when the first comes, and ends when none is left.
 ///
 /// Nothing runs before ``open(for:)``: until then the loop's own thread may still be closing the loop.
-final class LoopDrainer: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+final class FallbackExecutor: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private let queue = WorkQueue(capacity: 4)
   private var isOpen = false
@@ -38,15 +38,13 @@ final class LoopDrainer: @unchecked Sendable {  // Holds because every variable 
 
   /// Runs a batch of jobs; false if none is left.
   private func drainSome(_ core: LoopCore) -> Bool {
-    // The pool's thread may itself be in the middle of a job for another ended loop.
-    let outer = ThreadSlot.isolating.word
-    core.mark(current: false, isolating: true)
-    defer { ThreadSlot.isolating.word = outer }
-    for _ in 0..<64 {
-      guard let work = next() else { return false }
-      core.run(work)
+    core.thread.isolating {
+      for _ in 0..<64 {
+        guard let work = next() else { return false }
+        core.queue.run(work)
+      }
+      return true
     }
-    return true
   }
 
   private func next() -> Work? {

@@ -1,131 +1,336 @@
-import CLibUV
 import Synchronization
 
-// What belongs to whom:
-//   any thread       name, inbox, tasks, ending, lifeState, watch, counters (read)
-//   the loop thread  local, components, waits, hooks, stop: no lock, since nobody else comes here; after the
-//                    thread has ended, whoever drains the loop's late jobs, one at a time
+// The parts of a loop. Each keeps its own state, and says to which thread that belongs:
+//
+//   thread       which thread it is                       any thread
+//   inbox        what comes from other threads; the life  any thread
+//   observation  counters, uptime, who watches            any thread
+//   tasks        the tasks that shutdown waits for        any thread
+//   shutdown     who waits for the end; its steps         any thread; its steps and hooks on the loop
+//   executors    which job runs, and for which executor   the loop's thread
+//   queue        what runs next                           the loop's thread; what comes, any thread
+//   components   timers, handles, requests, network       the loop's thread; the list, any thread under the books
+//   waits        the waits that shutdown ends             the loop's thread; their number, any thread under the books
+//   driver       libuv's loop and its hooks               the loop's thread
+//
+// What belongs to the loop's thread belongs, once that has ended, to whatever runs the loop's late jobs, one at a time.
 //
 // Who keeps the core alive: its thread, `EventLoop`, the task executor, and everything that can send to the loop. The
 // core keeps none of them: it has only a weak reference to its `EventLoop`.
 
-/// The loop behind ``EventLoop``: its queue, its turn, its end. Serial executor of every actor that lives on it.
+/// The loop behind ``EventLoop``: the owner of its parts, and the serial executor of every actor that lives on it.
 @usableFromInline
-@safe final class LoopCore: @unchecked Sendable {  // Holds because of the table above.
+@safe final class LoopCore: @unchecked Sendable {  // Holds because of the table above; `owner` is set before anybody has the loop.
   let name: String
-  /// What deadlines on this loop are compared with. What protects a thread from waiting counts real time.
-  let time: TimeSource
-  let machinery: LoopMachinery
+  let thread = LoopThread()
   let inbox: LoopInbox
-  let tasks = LoopTasks()
-  let ending = LoopEnding()
-  let drainer = LoopDrainer()
-
-  /// Both are set before the loop is handed out, and never changed.
-  weak var owner: EventLoop?
-  private(set) var thread: ThreadIdentity?
-
-  let generation = ProcessGeneration.join()
-  let lifeState = Atomic<UInt8>(0)
-  let currentSlot = ThreadSlot.current
-  let isolatingSlot = ThreadSlot.isolating
-  let homecomerSlot = ThreadSlot.homecomer
-
-  /// Unowned, since the executor owns the core. Whoever has a job for it owns it: the loop's thread, or the task.
-  private(set) var taskExecutor: UnownedTaskExecutor?
-
-  let watch: LoopWatch
-  let uptime: LoopUptime
-  /// Guards the lists of handles and timers, which the loop's thread owns and others may want to read.
-  let books = BiasedLock()
-
-  let local = WorkQueue()
-  let counters = LoopCounters()
-  /// Which job runs on the loop's thread, and as what; zero for none.
-  var runningJob: UInt = 0
-  var runningIdentity = JobIdentity.actor
-  /// Whether a task may go on inside the callback that ends its wait. A test switches it off.
-  var runsInline = true
+  let observation: LoopObservation
+  let tasks: LoopTasks
+  let executors: LoopExecutors
+  let queue: LoopQueue
+  let components = LoopComponents()
   let waits: LoopWaits
-  let scopes = WaitScopes()
-  var hooks = ShutdownHooks()
-  var stop: LoopStop?
-  var hasQuiesced = false
-  /// What takes part in it, in the order of its making, and by key.
-  var components: [any LoopComponent] = []
-  let table = ComponentTable()
-  /// A component that other threads may make too, before the loop needs it.
-  let companion = AtomicLazyReference<LoopCompanion>()
-  var idle: UnsafeMutablePointer<uv_idle_t>?
-  var isIdling = false
-  /// Whether it is about to poll, and whether that poll must not wait.
-  var isBeforePoll = false
-  var pollsWithoutWaiting = false
-  /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.
-  var jobsAtLook: Int?
+  let shutdown: LoopShutdown
+  let driver: LoopDriver
+  weak var owner: EventLoop?
 
   init(_ options: EventLoop.Options, _ observer: any LoopObserver) throws(UVError) {
     name = options.name
-    time = options.time.source
-    watch = LoopWatch(observer)
-    waits = LoopWaits(books)
     StandardDescriptor.look()
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()
     defer { for descriptor in taken { Posix.close(descriptor) } }
-    machinery = try LoopMachinery()
+    let machinery = try LoopMachinery()
     do throws(UVError) {
-      uptime = unsafe try LoopUptime(machinery.loop, measuresIdle: options.metrics)
+      observation = LoopObservation(
+        observer, unsafe try LoopUptime(machinery.loop, measuresIdle: options.metrics))
       inbox = LoopInbox(wake: try LoopWake(), spin: options.spin > .zero ? LoopSpin(for: options.spin) : nil)
+      tasks = LoopTasks(inbox)
+      executors = LoopExecutors(thread)
+      queue = LoopQueue(thread, inbox, executors, observation, tasks)
+      waits = LoopWaits(components.books, inbox)
+      shutdown = LoopShutdown(thread, inbox, queue, machinery, components, tasks, waits, observation)
+      driver = try LoopDriver(
+        options.time.source, machinery, thread, inbox, queue, components, waits, shutdown, observation)
     } catch {
       machinery.close()
       throw error
     }
-    do throws(UVError) {
-      try assemble()
-    } catch {
-      machinery.close()
-      throw error
-    }
-  }
-
-  /// Makes the internal handles.
-  private func assemble() throws(UVError) {
-    try inbox.wake.attach(to: machinery)
-    let prepare = unsafe try machinery.open(UV_PREPARE, as: uv_prepare_t.self, "uv_prepare_init", for: self) {
-      unsafe uv_prepare_init($0, $1)
-    }
-    unsafe try check(
-      uv_prepare_start(prepare) { handle in
-        if let this = unsafe handle?.pointee.data {
-          unsafe Unmanaged<LoopCore>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.beforePoll() }
-        }
-      }, "uv_prepare_start")
-
-    let check = unsafe try machinery.open(UV_CHECK, as: uv_check_t.self, "uv_check_init", for: self) {
-      unsafe uv_check_init($0, $1)
-    }
-    unsafe try UVLoop.check(
-      uv_check_start(check) { handle in
-        if let this = unsafe handle?.pointee.data {
-          unsafe Unmanaged<LoopCore>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.afterPoll() }
-        }
-      }, "uv_check_start")
-
-    unsafe idle = try machinery.open(UV_IDLE, as: uv_idle_t.self, "uv_idle_init") { unsafe uv_idle_init($0, $1) }
   }
 
   /// Starts the thread; returns once it runs.
   func start(_ executor: LoopTaskExecutor) throws(UVError) -> ThreadIdentity {
-    unsafe taskExecutor = executor.asUnownedTaskExecutor()
+    executors.begin(self, executor)
     do throws(UVError) {
-      let identity = try LoopThread.start(self, executor)
-      thread = identity
-      return identity
+      return try thread.start(self, executor)
     } catch {
       machinery.close()
       throw error
     }
+  }
+
+  var machinery: LoopMachinery { driver.machinery }
+  /// What deadlines on this loop are compared with. What protects a thread from waiting counts real time.
+  var time: TimeSource { driver.time }
+  var counters: LoopCounters { observation.counters }
+  /// Guards the lists of handles, timers and waits, which the loop's thread owns and others may want to read.
+  var books: BiasedLock { components.books }
+
+  /// Where the loop is in its life.
+  @inline(__always)
+  var life: LoopLife { inbox.life }
+}
+
+// MARK: - Components
+
+extension LoopCore {
+  /// The component with this key, made at its first use. On the loop's thread.
+  @inline(__always)
+  func component<Component: LoopComponent, Failure>(
+    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
+  ) throws(Failure) -> Component {
+    if let found = components.find(key) { return found }
+    return try add(key, make)
+  }
+
+  @inline(never)
+  private func add<Component: LoopComponent, Failure>(
+    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
+  ) throws(Failure) -> Component {
+    let component = try make(self)
+    components.add(component, key)
+    observation.observer.didAdd(component)
+    return component
+  }
+}
+
+// MARK: - What comes
+
+extension LoopCore: SerialExecutor {
+  @usableFromInline func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    if isCurrent {
+      queue.acceptOwn(.job(job, executors.identity(ofEnqueued: job)))
+    } else {
+      requireOwnProcess()
+      queue.accept(.job(job, executors.identity(ofArriving: job)))
+    }
+  }
+
+  @usableFromInline func isIsolatingCurrentContext() -> Bool? { isIsolating }
+
+  @usableFromInline func checkIsolated() {
+    if !isIsolating {
+      fatalError(
+        """
+        UVLoop: this code must run on loop "\(name)", \(threadText), and runs on \(ThreadIdentity.current). Reach the \
+        loop with `await loop.run { loop in … }` or `loop.post { … }`.
+        """)
+    }
+  }
+}
+
+extension LoopCore {
+  /// A closure of a user: refused once shutdown has begun.
+  @inline(__always)
+  func post(_ work: consuming Work) throws(UVError) {
+    if isCurrent {
+      try requireRunning("post")
+      queue.acceptOwn(work)
+    } else {
+      requireOwnProcess()
+      if !queue.post(work) { throw closedError("post") }
+    }
+  }
+
+  /// A message of the library to the loop; see ``LoopQueue/tell(_:)``.
+  @discardableResult
+  func tell(_ body: @escaping () -> Void) -> Bool { queue.tell(body) }
+
+  /// Runs `body` on the loop: now if this is its thread, else as a message. False if the loop has ended, and then
+  /// `body` never runs: the caller resumes whoever waits for it.
+  @discardableResult
+  func onLoop(_ body: @escaping () -> Void) -> Bool {
+    if isCurrent {
+      body()
+      return true
+    }
+    return queue.tell(body)
+  }
+
+  /// Jobs are never refused: somebody awaits them.
+  @inline(__always)
+  func accept(_ work: consuming Work) {
+    if isCurrent {
+      queue.acceptOwn(work)
+    } else {
+      requireOwnProcess()
+      queue.accept(work)
+    }
+  }
+}
+
+extension LoopCore {
+  /// At the start of a task of the loop: from now on its jobs are known by its name.
+  func noteStart(of id: LoopTasks.ID, _ name: String?) {
+    guard isCurrent, observation.interest.contains(.calls), executors.runningJob != 0 else { return }
+    tasks.note(executors.runningJob, of: id)
+    observation.observer.identify(name)
+  }
+}
+
+// MARK: - Where the caller is
+
+extension LoopCore {
+  @inline(__always)
+  var isCurrent: Bool { thread.isCurrent }
+
+  @inline(__always)
+  var isIsolating: Bool { thread.isIsolating }
+
+  @inline(__always)
+  var isOwnProcess: Bool { thread.isOfThisProcess }
+
+  /// Where the state of what belongs to the loop may be read: in its isolation, and anywhere once the loop has ended,
+  /// since nothing changes any more then.
+  @inline(__always)
+  var isReadable: Bool { isIsolating || life.state == .stopped }
+
+  /// Whether the calling task runs as a job of the loop's, and so comes back to its thread from a wait. One that was
+  /// started on the spot, inside another's job, may go on anywhere.
+  @inline(__always)
+  var isAtHome: Bool { isCurrent && executors.runningJob == WaitScope.currentTask }
+
+  /// Whether this loop runs the actor. There are actors that name a loop and run elsewhere: one of another module, which
+  /// keeps the executor with which it was compiled when it is made a `LoopActor` later, and one that has an executor of
+  /// its own. The compiler accepts both.
+  ///
+  /// Generic over `Actor`, so that the actor's own answer is asked for. In code about a `LoopActor` the name means what
+  /// this library would say.
+  @inline(__always)
+  func isExecutor(of actor: some Actor) -> Bool {
+    // Holds because an executor is two words, and the first one is the object's address.
+    unsafe unsafeBitCast(actor.unownedExecutor, to: (UInt, UInt).self).0
+      == UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// For a call that was made for an actor, or in the isolation of one, that names this loop and does not run there.
+  @inline(never)
+  func strangerError(_ actor: any Actor, _ call: String) -> UVError {
+    UVError(
+      .notOnLoop, call: call,
+      """
+      \(type(of: actor)) names loop "\(name)", and does not run there. Declare the conformance with the actor, leave \
+      `unownedExecutor` to LoopActor, and let `loop` always be the same.
+      """)
+  }
+
+  var threadText: String { thread.identity.map(String.init(describing:)) ?? "a thread that has not started" }
+
+  /// Where the current task is, and what it prefers.
+  enum Preference {
+    /// On this loop's thread, without a preference.
+    case none
+    /// On this loop's thread, and it prefers the loop.
+    case loop(LoopTaskExecutor)
+    /// On another thread, or it prefers somebody else.
+    case elsewhere
+  }
+
+  var preference: Preference {
+    guard isCurrent, let executor = owner?.taskExecutor else { return .elsewhere }
+    let preferred = unsafe withUnsafeCurrentTask { unsafe $0?.unownedTaskExecutor }
+    guard let preferred = unsafe preferred else { return .none }
+    return unsafe preferred == executor.asUnownedTaskExecutor() ? .loop(executor) : .elsewhere
+  }
+}
+
+// MARK: - What is refused
+
+extension LoopCore {
+  /// For a wait that was accepted, and that shutdown has ended.
+  func closedWhileWaiting(_ call: String) -> UVError {
+    UVError(.loopClosed, call: call, "Loop \"\(name)\" was shut down while \(call) waited.")
+  }
+
+  /// For a call that came too late.
+  @inline(never)
+  func closedError(_ call: String) -> UVError {
+    UVError(.loopClosed, call: call, "Loop \"\(name)\" has been shut down, or is about to be, and refused \(call).")
+  }
+
+  /// Refuses a call once shutdown has begun.
+  @inline(__always)
+  func requireRunning(_ call: @autoclosure () -> String) throws(UVError) {
+    if !life.acceptsPosts { throw closedError(call()) }
+  }
+
+  /// Guards calls that need no `await` on the loop: throws where the loop has ended, and where an actor of another loop
+  /// calls.
+  func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) {
+    try requireRunning(call())
+    if !isCurrent { throw offLoopError(call(), "Use `await loop.run { loop in … }` or `loop.post { … }`.") }
+  }
+
+  /// For a call that was made off the loop's thread, with what to do instead.
+  func offLoopError(_ call: String, _ instead: String) -> UVError {
+    requireOwnProcess()
+    return UVError(
+      .notOnLoop, call: call,
+      """
+      \(call) must be called on the thread of loop "\(name)", \(threadText), and was called on \
+      \(ThreadIdentity.current). \(instead)
+      """)
+  }
+
+  /// For calls that only unsafe code can make in the wrong place.
+  @inline(__always)
+  func requireCurrent(_ what: @autoclosure () -> String, instead: @autoclosure () -> String) {
+    if !isCurrent { trapOffLoop(what(), instead()) }
+  }
+
+  /// For what only looks; see ``isReadable``.
+  @inline(__always)
+  func requireReadable(_ what: @autoclosure () -> String) {
+    if !isReadable { trapOffLoop(what(), LoopCore.wayOntoLoop) }
+  }
+
+  /// What to do instead of a call off the loop.
+  static var wayOntoLoop: String { "Use `loop.post { … }` or `await loop.run { loop in … }` there." }
+
+  /// In place of a state that may not be read here.
+  static var unreadState: String { "asked off its loop" }
+
+  func trapOffLoop(_ what: String, _ instead: String) -> Never {
+    fatalError(
+      """
+      UVLoop: \(what) was called off its loop. It belongs to loop "\(name)" on \(threadText); the call came from \
+      \(ThreadIdentity.current). \(instead)
+      """)
+  }
+
+  /// Traps in the child of a fork, where the loop's thread does not exist and its epoll set is the parent's.
+  @inline(__always)
+  func requireOwnProcess() {
+    if !isOwnProcess {
+      fatalError(
+        """
+        UVLoop: loop "\(name)" belongs to the parent of this process. After a fork its thread does not exist here, and \
+        touching it would disturb the parent. Make a new EventLoop in the child, or exec.
+        """)
+    }
+  }
+
+  /// A loop's thread must not wait for a loop: its own could never answer, and another's may be waiting for it.
+  func refuseToBlock(_ call: String, instead: String) throws(UVError) {
+    guard let holder = LoopThread.current ?? LoopThread.isolating else { return }
+    let reason =
+      holder === self
+      ? "it would wait for loop \"\(name)\", which runs on this very thread"
+      : "it would wait for loop \"\(name)\" on \(threadText) and stop loop \"\(holder.name)\", which runs here"
+    throw UVError(
+      .wouldDeadlock, call: call,
+      "\(call) was called on \(ThreadIdentity.current): \(reason). Use \(instead) instead.")
   }
 }

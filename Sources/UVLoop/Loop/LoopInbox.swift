@@ -4,7 +4,9 @@ import Synchronization
 // States, all under one lock:
 //   awake    the loop is turning and will take the inbox before it sleeps: adding needs no wake
 //   asleep   the loop is about to block, or blocks, in its poll: the first to add makes it awake and signals once
-//   ended    nobody takes the inbox any more: adding is refused
+//
+// The loop's life changes under the same lock: whether something came before its shutdown or after is decided here, and
+// is the same for everything that was in the queue. Where nothing depends on that order the life is read without it.
 //
 // Why a wake is never lost: an item and the change to *awake* happen under one lock. A poster that finds the loop
 // awake knows that the loop has not yet looked for the last time before it sleeps; one that finds it asleep signals,
@@ -16,15 +18,15 @@ import Synchronization
 // plain strong reference. Whoever does not signal touches nothing after the unlock, and pays for nothing.
 
 /// The only door for other threads into a loop.
-final class LoopInbox: @unchecked Sendable {  // Holds because every stored variable is guarded by `lock`.
+final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards every variable.
   let wake: LoopWake
   /// Nil for a loop that goes to sleep at once.
   let spin: LoopSpin?
   private let lock = Lock()
   private let queue = WorkQueue()
   private var isAwake = true
-  private var isEnded = false
-  private var isAccepting = true
+  /// Written under the lock.
+  private let lifeState = Atomic(LoopLife.accepting)
   private var wakes = 0
   private var posts = 0
 
@@ -56,11 +58,12 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
 
   func add(_ work: consuming Work, _ admission: Admission) -> Answer {
     lock.lock()
-    if isEnded {
+    let life = life
+    if !life.acceptsJobs {
       lock.unlock()
       return .ended(work)
     }
-    if admission == .whileRunning && !isAccepting {
+    if admission == .whileRunning && !life.acceptsPosts {
       lock.unlock()
       return .refused
     }
@@ -80,15 +83,38 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     return .accepted
   }
 
+  /// Where the loop is in its life. It may have gone on when the caller looks at the answer.
+  @inline(__always)
+  var life: LoopLife { lifeState.load(ordering: .acquiring) }
+
+  func changeLife<R>(_ change: (inout LoopLife) -> R) -> R { lock.withLock { moveLife(change) } }
+
+  private func moveLife<R>(_ change: (inout LoopLife) -> R) -> R {
+    var life = lifeState.load(ordering: .relaxed)
+    defer { lifeState.store(life, ordering: .releasing) }
+    return change(&life)
+  }
+
   /// Refuses users' work from now on and queues `last` behind everything accepted. False where that was done before.
   func stopAccepting(then last: consuming Work) -> Bool {
-    let isFirst = lock.withLock {
-      let isFirst = isAccepting
-      isAccepting = false
-      return isFirst
-    }
+    let isFirst = changeLife { $0.stop() }
     if isFirst { _ = add(last, .whileTurning) }
     return isFirst
+  }
+
+  /// Takes a step of the shutdown. After the last one nothing is taken any more: hands out what the loop still had and
+  /// then what is left here, in order and before anything can find that the loop has ended.
+  func step(
+    _ now: LoopLife.Conditions, into local: WorkQueue, _ leftover: (consuming Work) -> Void
+  ) -> LoopLife.Step {
+    lock.lock()
+    defer { lock.unlock() }
+    let step = moveLife { $0.next(now) }
+    if step == .end {
+      local.takeAll(of: queue)
+      while let work = local.popFirst() { leftover(work) }
+    }
+    return step
   }
 
   /// Before the poll, when there is nothing else to do: true if the loop may block, false if work came in, which is
@@ -112,16 +138,6 @@ final class LoopInbox: @unchecked Sendable {  // Holds because every stored vari
     spin?.noteTaken()
     local.takeAll(of: queue)
     lock.unlock()
-  }
-
-  /// Nothing is taken after this. Hands out what the loop still had and then what was left here, in order and before
-  /// anybody can be told that the loop has ended.
-  func end(into local: WorkQueue, _ leftover: (consuming Work) -> Void) {
-    lock.lock()
-    defer { lock.unlock() }
-    isEnded = true
-    local.takeAll(of: queue)
-    while let work = local.popFirst() { leftover(work) }
   }
 
   /// What has not been taken yet.

@@ -1,13 +1,19 @@
 import Synchronization
 
-/// Who watches a loop, and what they want to know. Without anybody all of this is a load and a branch.
+/// What is counted on a loop, and its observer with what that wants to know. Without interest all of this is a load and
+/// a branch.
 ///
 /// An object of its own, so that components reach it without the core, which would be retained for each use.
-final class LoopWatch: Sendable {
+final class LoopObservation: Sendable {
   let observer: any LoopObserver
+  let counters = LoopCounters()
+  let uptime: LoopUptime
   private let bits = Atomic<UInt8>(0)
 
-  init(_ observer: any LoopObserver) { self.observer = observer }
+  init(_ observer: any LoopObserver, _ uptime: LoopUptime) {
+    self.observer = observer
+    self.uptime = uptime
+  }
 
   @inline(__always)
   var interest: LoopInterest { LoopInterest(rawValue: bits.load(ordering: .relaxed)) }
@@ -37,4 +43,32 @@ final class LoopWatch: Sendable {
     body()
     observer.didRun()
   }
+
+  /// Gives work the time at which it came, and where it was posted.
+  @inline(__always)
+  func stamped(_ work: consuming Work) -> Work {
+    interest.contains(.calls) ? stamp(work) : work
+  }
+
+  @inline(never)
+  private func stamp(_ work: consuming Work) -> Work {
+    // A job comes from the runtime, and not from whoever wrote the task.
+    let site = work.job == nil ? siteIfWanted : nil
+    return .stamped(StampedWork(work, since: MonotonicClock.now(), site: site))
+  }
+}
+
+/// Work that carries along when it came, and from where.
+final class StampedWork {
+  private var work: Work?
+  let since: Int64
+  let site: CallSite?
+
+  init(_ work: consuming Work, since: Int64, site: CallSite?) {
+    self.work = consume work
+    self.since = since
+    self.site = site
+  }
+
+  func take() -> Work? { work.take() }
 }

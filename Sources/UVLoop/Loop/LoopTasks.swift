@@ -36,27 +36,28 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   private var lastNumber: UInt64 = 0
   /// What is kept for good after a burst.
   private static let keptCapacity = 4_096
-  private var isClosed = false
-  private var isCancelled = false
+  private let inbox: LoopInbox
+
+  init(_ inbox: LoopInbox) { self.inbox = inbox }
 
   /// Enters a task before it exists; nil once shutdown has begun.
   func enter(_ name: String?, _ kind: Kind) -> ID? {
     lock.withLock {
-      if isClosed { return nil }
+      if !inbox.life.acceptsPosts { return nil }
       lastNumber += 1
       entries[lastNumber] = Entry(name: name, kind: kind, started: MonotonicClock.now())
       return ID(owner: self, number: lastNumber)
     }
   }
 
-  /// Says how to cancel it, and which job it is. Where it has ended already nothing happens; where shutdown came first it
-  /// is cancelled now.
+  /// Says how to cancel it, and which job it is. Where it has ended already nothing happens; where
+  /// shutdown has cancelled the others it is cancelled now.
   func attach(_ id: ID, job: UInt? = nil, cancel: @escaping @Sendable () -> Void) {
     let isLate = lock.withLock {
       if entries[id.number] == nil { return false }
       entries[id.number]?.cancel = cancel
       if let job { note(job, of: id.number) }
-      return isCancelled
+      return inbox.life.hasDrained
     }
     if isLate { cancel() }
   }
@@ -95,9 +96,6 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     return found
   }
 
-  /// Later tasks are refused.
-  func close() { lock.withLock { isClosed = true } }
-
   /// A task that itself asked for the shutdown is not waited for.
   func excuse(_ askers: [ID]) {
     lock.withLock {
@@ -106,10 +104,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   }
 
   func cancelAll() {
-    let cancels = lock.withLock {
-      isCancelled = true
-      return entries.values.compactMap(\.cancel)
-    }
+    let cancels = lock.withLock { entries.values.compactMap(\.cancel) }
     for cancel in cancels { cancel() }
   }
 

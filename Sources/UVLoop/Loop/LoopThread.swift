@@ -1,5 +1,65 @@
-/// Starts the thread of a loop.
-enum LoopThread {
+/// The thread of a loop: which one it is, and whether the caller runs there.
+///
+/// The address of this object is what marks a thread as the loop's.
+@safe final class LoopThread: @unchecked Sendable {  // Holds because both variables are written before anybody has the loop.
+  private let generation = ProcessGeneration.join()
+  private let currentSlot = ThreadSlot.current
+  private let isolatingSlot = ThreadSlot.isolating
+  /// Nil until it has started.
+  private(set) var identity: ThreadIdentity?
+  /// For those whom the core keeps, and the thread, which keeps the core.
+  private unowned(unsafe) var owner: LoopCore?
+
+  // MARK: On any thread
+
+  private var address: UInt { UInt(bitPattern: unsafe Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// On the loop's thread, while the loop is a loop.
+  @inline(__always)
+  var isCurrent: Bool { currentSlot.word == address }
+
+  /// Where the loop's isolation holds: its thread, also while that only lingers, and whatever runs its late jobs.
+  @inline(__always)
+  var isIsolating: Bool { isolatingSlot.word == address }
+
+  /// False in the child of a fork, where the thread does not exist.
+  @inline(__always)
+  var isOfThisProcess: Bool { generation == ProcessGeneration.current }
+
+  /// Marks the calling thread. `false` for both when it stops being one of the loop's.
+  func mark(current isCurrent: Bool, isolating isIsolating: Bool) {
+    currentSlot.word = isCurrent ? address : 0
+    isolatingSlot.word = isIsolating ? address : 0
+  }
+
+  /// Runs `body` in the loop's isolation, on a thread that is not the loop's.
+  func isolating<R>(_ body: () -> R) -> R {
+    // The calling thread may itself be in the middle of a job of another loop that has ended.
+    let outer = isolatingSlot.word
+    mark(current: false, isolating: true)
+    defer { isolatingSlot.word = outer }
+    return body()
+  }
+
+  /// The core, for code that the core keeps, or its thread.
+  var core: LoopCore {
+    guard let owner = unsafe owner else { fatalError("UVLoop: a loop is used before its start.") }
+    return owner
+  }
+
+  /// The core whose loop runs on the calling thread.
+  static var current: LoopCore? { core(by: ThreadSlot.current) }
+
+  /// The core whose jobs the calling thread runs.
+  static var isolating: LoopCore? { core(by: ThreadSlot.isolating) }
+
+  private static func core(by slot: ThreadSlot) -> LoopCore? {
+    guard let this = unsafe UnsafeRawPointer(bitPattern: slot.word) else { return nil }
+    return unsafe Unmanaged<LoopThread>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.core }
+  }
+
+  // MARK: The start
+
   /// What goes to the new thread. It holds the executor too, which the core itself cannot.
   private final class Start: @unchecked Sendable {  // Holds because `latch` guards the identity.
     let core: LoopCore
@@ -13,28 +73,31 @@ enum LoopThread {
     }
   }
 
-  /// Returns once the thread runs and has recorded who it is.
-  static func start(_ core: LoopCore, _ executor: LoopTaskExecutor) throws(UVError) -> ThreadIdentity {
+  /// Starts it, and returns who it is once it runs.
+  func start(_ core: LoopCore, _ executor: LoopTaskExecutor) throws(UVError) -> ThreadIdentity {
+    unsafe owner = core
     let start = Start(core, executor)
-    try DetachedThread.start(named: core.name) { main(start) }
-    return start.latch.withLock {
+    try DetachedThread.start(named: core.name) { LoopThread.main(start) }
+    let identity = start.latch.withLock {
       while true {
         if let identity = start.identity { return identity }
         start.latch.wait()
       }
     }
+    self.identity = identity
+    return identity
   }
 
   private static func main(_ start: Start) {
     let core = start.core
     let executor = start.executor
-    core.mark(current: true, isolating: true)
+    core.thread.mark(current: true, isolating: true)
     start.latch.withLock {
       start.identity = .current
       start.latch.wakeAll()
     }
-    core.turnUntilEnded()
-    core.ending.deliver(core)
+    core.driver.runUntilEnded()
+    core.shutdown.deliver()
     withExtendedLifetime(executor) {}
   }
 }

@@ -143,7 +143,7 @@ extension LoopWait {
     if let last = unsafe lastScope, last.isCurrent {
       scope = last
     } else {
-      guard let current = core.scopes.current else { return false }
+      guard let current = core.waits.scopes.current else { return false }
       scope = current
       unsafe lastScope = current
     }
@@ -322,7 +322,7 @@ extension LoopWait {
       if attempt.exchanged {
         if seen != 0 {
           let job = Work.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)
-          if now { core.runNow(job) } else { core.accept(job) }
+          if now { core.queue.runNow(job) } else { core.accept(job) }
         }
         return true
       }
@@ -336,7 +336,7 @@ extension LoopWait: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     // It goes on as what it was, since it goes back to where it came from.
-    let identity = core.identity(of: job)
+    let identity = core.executors.identity(ofLeaving: job)
     unsafe self.identity = identity
     let attempt = word.compareExchange(expected: 0, desired: job.bits, ordering: .acquiringAndReleasing)
     if !attempt.exchanged { core.accept(.job(job, identity)) }
@@ -349,11 +349,17 @@ extension LoopWait: SerialExecutor {
 /// The waits that a shutdown must end itself: nobody else on the loop lists them. Belongs to the loop's thread.
 final class LoopWaits {
   private let books: BiasedLock
+  private let inbox: LoopInbox
   private var waits: [LoopWait] = []
-  /// Set once shutdown has ended the waits. From then on none begins.
-  private(set) var areReleased = false
+  let scopes = WaitScopes()
 
-  init(_ books: BiasedLock) { self.books = books }
+  init(_ books: BiasedLock, _ inbox: LoopInbox) {
+    self.books = books
+    self.inbox = inbox
+  }
+
+  /// Whether shutdown ends the waits, or has. From then on none begins.
+  var areReleased: Bool { !inbox.life.admitsWaits }
 
   /// How many there are; guarded by the books.
   var count: Int { waits.count }
@@ -376,7 +382,6 @@ final class LoopWaits {
 
   /// Shutdown: every wait ends with `loopClosed`.
   func release() {
-    areReleased = true
     for wait in waits { wait.close() }
   }
 }

@@ -23,18 +23,18 @@ public final class ShutdownHook {
   init(on core: LoopCore, _ body: @escaping () -> Void) {
     self.core = core
     self.body = body
-    core.hooks.append(self)
+    core.shutdown.hooks.append(self)
   }
 
   /// Keeps it from running, and releases its closure now. Once it has run or runs, and twice, it does nothing; another
   /// hook may cancel one that has yet to run.
   public func cancel() {
     // By then every hook has run.
-    if core.life == .stopped { return }
+    if core.life.state == .stopped { return }
     core.requireCurrent(
       "ShutdownHook.cancel", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
     // Released when the list is in order: what it held may call back into it.
-    let body = core.hooks.remove(self)
+    let body = core.shutdown.hooks.remove(self)
     _ = consume body
   }
 }

@@ -48,9 +48,9 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   static func open(on core: LoopCore) -> WaitScope? {
     if !core.isCurrent { return nil }
     let task = currentTask
-    if core.scopes.scope(of: task) != nil { return nil }
+    if core.waits.scopes.scope(of: task) != nil { return nil }
     let scope = WaitScope(core, task)
-    core.scopes.add(scope)
+    core.waits.scopes.add(scope)
     return scope
   }
 
@@ -61,7 +61,7 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   /// The task waits no more in here.
   func close() {
     isOver.store(true, ordering: .releasing)
-    if core.isIsolating { core.scopes.remove(self) } else { core.tell { self.core.scopes.remove(self) } }
+    if core.isIsolating { core.waits.scopes.remove(self) } else { core.tell { self.core.waits.scopes.remove(self) } }
   }
 
   /// The task was cancelled, on any thread. A wait that begins later sees that by itself.

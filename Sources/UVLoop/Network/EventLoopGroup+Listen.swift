@@ -50,7 +50,7 @@ extension EventLoopGroup {
     try Task.checkCancellation()
     try options.validate()
     let addresses = try await addresses(toListenOn: endpoint.place)
-    let loops = loops.filter { $0.core.life == .running }
+    let loops = loops.filter { $0.core.life == .accepting }
     // A listener that has been closed frees its address on its loops, by messages that are older than these.
     for loop in loops { await loop.run { _ in } }
     let sockets = try EventLoopGroup.sockets(endpoint.place, at: addresses, distribution, for: loops.count, options)
@@ -69,10 +69,10 @@ extension EventLoopGroup {
 
   /// Looked up by any of the loops: one may end meanwhile.
   private nonisolated(nonsending) func addresses(toListenOn place: StreamPlace) async throws -> [SocketAddress] {
-    while let loop = loops.first(where: { $0.core.life == .running }) {
+    while let loop = loops.first(where: { $0.core.life == .accepting }) {
       do {
         return try await loop.addresses(toListenOn: place)
-      } catch let error as UVError where error.code == .loopClosed && loop.core.life != .running {}
+      } catch let error as UVError where error.code == .loopClosed && loop.core.life != .accepting {}
     }
     throw EventLoopGroup.closedError("EventLoopGroup.listen")
   }
@@ -115,6 +115,6 @@ extension EventLoopGroup {
 extension EventLoop {
   /// Nil if the loop is about to end.
   fileprivate func part(of listener: GroupListener) -> ListenerCore? {
-    core.isCurrent && core.life == .running ? ListenerCore(of: listener, on: core) : nil
+    core.isCurrent && core.life == .accepting ? ListenerCore(of: listener, on: core) : nil
   }
 }

@@ -214,7 +214,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     if let part = parts.first(where: { $0.loop.isCurrent }) { return (part.loop, true) }
     return try lock.withLock {
       if let end { throw end.named(call) }
-      if let part = live.first(where: { $0.loop.life == .running }) { return (part.loop, false) }
+      if let part = live.first(where: { $0.loop.life == .accepting }) { return (part.loop, false) }
       throw EventLoopGroup.closedError(call)
     }
   }

@@ -71,7 +71,7 @@ import Synchronization
     engines += opened
   }
 
-  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
+  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
 
   var isAwaited: Bool { !waiters.isEmpty }
 
@@ -93,7 +93,7 @@ import Synchronization
   /// Whether to accept now, for somebody who gets it.
   func claim() -> Bool {
     // A loop that is about to end could make no stream of it. Its sockets are closed, or another loop's, in a moment.
-    if loop.life != .running { return false }
+    if loop.life != .accepting { return false }
     return group?.claim(at: self) ?? isWanting
   }
 
@@ -391,7 +391,7 @@ extension ListenerCore {
 
   /// A loop that was told to end is over for the group, also before it comes to say so.
   private func leaveIfStopping() {
-    if loop.isCurrent && loop.life != .running { loop.quiesce() }
+    if loop.isCurrent && loop.life != .accepting { loop.shutdown.quiesce() }
   }
 
   /// Somebody wants connections.

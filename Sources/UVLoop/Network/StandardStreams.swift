@@ -64,7 +64,7 @@ final class StandardStreams: @unchecked Sendable {
           number.noun, over: StandardTransport(number, on: core), on: core, .init(),
           number.wasOpen ? StreamAddresses(of: number.rawValue) : StreamAddresses()))
       // A loop that has ended would never let go of it.
-      if !hasEnded && core.life != .stopped { streams[number] = stream }
+      if !hasEnded && core.life.state != .stopped { streams[number] = stream }
       return stream
     }
   }

@@ -1,6 +1,6 @@
 /// Who reads by callbacks.
 final class StreamCallbacks {
-  private let watch: LoopWatch
+  private let watch: LoopObservation
   private let kind: CallKind
   private let addresses: StreamAddresses
   private let body: (RawSpan) -> Void
@@ -11,10 +11,10 @@ final class StreamCallbacks {
     _ core: LoopCore, _ noun: StaticString, _ addresses: StreamAddresses, _ body: @escaping (RawSpan) -> Void,
     atEnd: @escaping (UVError?) -> Void
   ) {
-    watch = core.watch
+    watch = core.observation
     kind = CallKind(rawValue: noun.description)
     self.addresses = addresses
-    site = core.watch.siteIfWanted
+    site = core.observation.siteIfWanted
     self.body = body
     self.atEnd = atEnd
   }

@@ -47,7 +47,7 @@ import Synchronization
   /// One that was made elsewhere has come to its loop.
   private func join() {
     if isOver { return }
-    if loop.life == .running { loop.network.streams.add(self) } else { closeByLoop() }
+    if loop.life == .accepting { loop.network.streams.add(self) } else { closeByLoop() }
   }
 
   /// The kind and its two ends.
@@ -55,7 +55,7 @@ import Synchronization
 
   func call(_ name: StaticString) -> String { "\(noun).\(name)" }
 
-  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
+  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
 
   // MARK: - The end
 

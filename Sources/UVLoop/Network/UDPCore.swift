@@ -33,7 +33,7 @@ import Synchronization
 
   static func call(_ name: StaticString) -> String { "UDPSocket.\(name)" }
 
-  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life == .stopped }
+  var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
 
   // MARK: - Where it may be used
 

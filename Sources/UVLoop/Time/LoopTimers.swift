@@ -30,11 +30,9 @@ protocol LoopDeadline: AnyObject {
   let time: TimeSource
   /// Of the core, which is retained wherever it is used.
   private let books: BiasedLock
-  private let watch: LoopWatch
+  private let watch: LoopObservation
   private let counters: LoopCounters
-  /// What the core's isolation is made of.
-  private let isolatingSlot: ThreadSlot
-  private let address: UInt
+  private let thread: LoopThread
   /// Nil on real time.
   let testClock: TestClock?
   private let timer: UnsafeMutablePointer<uv_timer_t>
@@ -49,10 +47,9 @@ protocol LoopDeadline: AnyObject {
     loopName = core.name
     time = core.time
     books = core.books
-    watch = core.watch
+    watch = core.observation
     counters = core.counters
-    isolatingSlot = core.isolatingSlot
-    address = core.address
+    thread = core.thread
     testClock = core.time.virtual.map { TestClock($0) }
     unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
@@ -87,7 +84,7 @@ protocol LoopDeadline: AnyObject {
   func contains(_ token: TimerToken) -> Bool { queue.contains(token) }
 
   /// Where a scheduled call may be looked at: in the loop's isolation, and anywhere once nothing changes any more.
-  var isReadable: Bool { isClosed.load(ordering: .acquiring) || isolatingSlot.word == address }
+  var isReadable: Bool { isClosed.load(ordering: .acquiring) || thread.isIsolating }
 
   /// Whether shutdown came before its time did.
   func wasDropped(_ token: TimerToken) -> Bool { queue.wasHandedOut(token) }

@@ -83,7 +83,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
   /// to others for long.
   func beforePoll() -> Bool {
-    if unsafe core.stop != nil && runners > 0 && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
+    if unsafe core.life.hasDrained && runners > 0 && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
     return false
   }
 

@@ -87,18 +87,18 @@ extension Offload: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     unsafe self.job = job
-    unsafe isHomecomer = LoopCore.current?.identity(of: job) == .both
+    unsafe isHomecomer = LoopThread.current?.executors.identity(ofLeaving: job) == .both
     if core.isCurrent {
       submit()
     } else if !core.tell({ self.submit() }) {
       unsafe refusal = .closed
-      core.runLate { self.runJob() }
+      core.queue.runLate { self.runJob() }
     }
   }
 
   /// On the loop's thread, where libuv wants it.
   private nonisolated func submit() {
-    if core.stop != nil { return refuse(.closed) }
+    if core.life.hasDrained { return refuse(.closed) }
     do throws(UVError) {
       // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker may
       // run it to its end, after which nobody does.
@@ -120,7 +120,7 @@ extension Offload: SerialExecutor {
   /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
   /// task may have gone elsewhere.
   nonisolated func leftWorker() {
-    if core.life != .running { core.tell {} }
+    if core.life != .accepting { core.tell {} }
   }
 
   private nonisolated func runJob() {
@@ -132,7 +132,7 @@ extension Offload: SerialExecutor {
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
   private nonisolated func refuse(_ refusal: Refusal) {
     unsafe self.refusal = refusal
-    if !core.tell({ self.runJob() }) { core.runLate { self.runJob() } }
+    if !core.tell({ self.runJob() }) { core.queue.runLate { self.runJob() } }
   }
 }
 

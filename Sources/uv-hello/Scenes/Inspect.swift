@@ -18,7 +18,7 @@ struct Inspect: Scene {
   var measuresLoop: Bool { true }
 
   func play(on loop: EventLoop, _ output: Output) throws {
-    let watch = LoopWatch(loop)
+    let watch = LoopObservation(loop)
     try watch.begin(over: max(.milliseconds(75), stall.duration / 4))
     BusyLoop(loop, stall: stall.duration).begin()
 

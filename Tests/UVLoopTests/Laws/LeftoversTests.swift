@@ -22,7 +22,7 @@ import Testing
     #expect(books.closed == created)
     #expect(books.freed == created)
     #expect(books.open.isEmpty)
-    #expect(core.components.isEmpty)
+    #expect(core.components.all.isEmpty)
     #expect(core.waits.count == 0)
   }
 
@@ -103,7 +103,7 @@ import Testing
         #expect(isQueued)
         // They are let go only when the shutdown already waits.
         PlainThread {
-          while core.life == .running { Posix.yield() }
+          while core.life == .accepting { Posix.yield() }
           workers.open()
         }
       }

@@ -76,7 +76,7 @@ import Testing
         await expectEventually { await kind.isInFlight(on: loop) }
         let shutdown = Task { await loop.shutdown() }
         if kind.isRunByShutdown {
-          await expectEventually { loop.core.life != .running }
+          await expectEventually { loop.core.life != .accepting }
           try await held.release()
           try await task.value
         } else {

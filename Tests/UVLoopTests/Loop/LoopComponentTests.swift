@@ -23,7 +23,7 @@ extension LoopCore {
 @Suite(.sideBySide) struct LoopComponentTests {
   @Test func `a component is made once, at its first use, and takes part in the loop's iterations`() async throws {
     try await onTestLoop { loop, calls in
-      #expect(!loop.core.components.contains { $0 is Recorder })
+      #expect(!loop.core.components.all.contains { $0 is Recorder })
       let recorder = loop.core.recorder
       #expect(loop.core.recorder === recorder)
       try await turn(loop)
@@ -67,9 +67,9 @@ extension LoopCore {
       mayGoOn.waitBlocking()
     }
     try await isHeld.wait()
-    if isAskedOnLoop { try loop.post { loop in loop.core.requestStop(within: nil) } }
+    if isAskedOnLoop { try loop.post { loop in loop.core.shutdown.request(within: nil) } }
     try loop.post { loop in loop.core.recorder.log.append("accepted") }
-    if !isAskedOnLoop { loop.core.requestStop(within: nil) }
+    if !isAskedOnLoop { loop.core.shutdown.request(within: nil) }
     mayGoOn.signal()
     await loop.shutdown()
     #expect(log.value == ["quiesce", "accepted", "the task ends", "release the waits", "a hook"])

@@ -2,16 +2,16 @@ import Testing
 
 @testable import UVLoop
 
-/// The sequence is small enough to be asked everything: each test looks at every state that can be reached, with every
-/// answer that a loop can give there.
-@Suite(.sideBySide) struct StopSequenceTests {
-  private typealias Conditions = StopSequence.Conditions
+/// A life is small enough to be asked everything: each test looks at every phase, with every answer that a loop can give
+/// there.
+@Suite(.sideBySide) struct LoopLifeTests {
+  private typealias Conditions = LoopLife.Conditions
 
   private struct Step {
-    let before: StopSequence
+    let before: LoopLife
     let now: Conditions
-    let action: StopSequence.Action
-    let after: StopSequence
+    let step: LoopLife.Step
+    let after: LoopLife
   }
 
   /// What a loop can find. Where nothing is left on it, nothing is left to wait for either.
@@ -32,151 +32,194 @@ import Testing
     return answers
   }()
 
-  /// All states with all their variables, private ones too.
-  private static func key(_ sequence: StopSequence) -> String { String(reflecting: sequence) }
+  private static let steps: [Step] = LoopLife.allCases.flatMap { steps(from: $0) }
 
-  private static let states: [StopSequence] = {
-    var states = [StopSequence()]
-    var known: Set<String> = [key(StopSequence())]
-    var next = 0
-    while next < states.count {
-      for now in answers {
-        var after = states[next]
-        _ = after.next(now)
-        if known.insert(key(after)).inserted { states.append(after) }
-      }
-      next += 1
-    }
-    return states
-  }()
-
-  private static let steps: [Step] = states.flatMap { before in
+  private static func steps(from before: LoopLife) -> [Step] {
     answers.map { now in
       var after = before
-      let action = after.next(now)
-      return Step(before: before, now: now, action: action, after: after)
+      let step = after.next(now)
+      return Step(before: before, now: now, step: step, after: after)
     }
   }
 
-  private static let order: [StopSequence.Phase] = [.releasingWaits, .awaitingTasks, .closingHandles, .reaping, .ended]
+  /// What can be done to a life, but for its steps.
+  private static let changes: [@Sendable (inout LoopLife) -> Void] = [
+    { _ = $0.stop() }, { _ = $0.quiesce() }, { if $0 == .draining { $0.endDraining() } }, { $0.end() },
+  ]
 
-  private static func place(_ sequence: StopSequence) -> Int { order.firstIndex(of: sequence.phase) ?? -1 }
-
-  private static func steps(from phase: StopSequence.Phase) -> [Step] { steps.filter { $0.before.phase == phase } }
+  // MARK: - The way there
 
   @Test func `every phase can be reached`() {
-    #expect(Set(Self.states.map(\.phase)) == Set(Self.order))
-  }
-
-  @Test func `phases only move forward`() {
-    for step in Self.steps { #expect(Self.place(step.after) >= Self.place(step.before), "\(step)") }
-  }
-
-  @Test func `a phase changes exactly where there is something to do but cancelling`() {
-    for step in Self.steps {
-      let isMove = step.action != .wait && step.action != .expire
-      #expect((step.before.phase != step.after.phase) == isMove, "\(step)")
+    var reached: Set<LoopLife> = [.accepting]
+    var pending: [LoopLife] = [.accepting]
+    while let life = pending.popLast() {
+      // Only what is closing is closed.
+      for (index, change) in Self.changes.enumerated() where index < 3 || life == .leaving {
+        var after = life
+        change(&after)
+        if reached.insert(after).inserted { pending.append(after) }
+      }
+      for step in Self.steps(from: life) where reached.insert(step.after).inserted { pending.append(step.after) }
     }
+    #expect(reached == Set(LoopLife.allCases))
+  }
+
+  @Test func `it only moves forward`() {
+    for step in Self.steps { #expect(step.after >= step.before, "\(step)") }
+    for life in LoopLife.allCases {
+      for change in Self.changes {
+        var after = life
+        change(&after)
+        #expect(after >= life)
+      }
+    }
+  }
+
+  @Test func `it is stopped once, and from accepting only`() {
+    for life in LoopLife.allCases {
+      var after = life
+      let (first, second) = (after.stop(), after.stop())
+      #expect(first == (life == .accepting) && !second)
+      #expect(after == (life == .accepting ? .quiescing : life))
+    }
+  }
+
+  @Test func `it quiesces once, and when it has been stopped only`() {
+    for life in LoopLife.allCases {
+      var after = life
+      let (first, second) = (after.quiesce(), after.quiesce())
+      #expect(first == (life == .quiescing) && !second)
+      #expect(after == (life == .quiescing ? .draining : life))
+    }
+  }
+
+  @Test func `no step is taken before what was accepted has run`() {
+    for life in LoopLife.allCases where !life.hasDrained {
+      for step in Self.steps(from: life) { #expect(step.step == .wait && step.after == life, "\(step)") }
+    }
+  }
+
+  @Test func `a phase changes exactly where there is something to do`() {
+    for step in Self.steps { #expect((step.before != step.after) == (step.step != .wait), "\(step)") }
   }
 
   @Test func `nothing is done twice on any way from the begin to the end`() {
     struct Place: Hashable {
-      let key: String
-      let done: Set<StopSequence.Action>
+      let life: LoopLife
+      let done: Set<LoopLife.Step>
     }
-    var pending: [(StopSequence, Set<StopSequence.Action>)] = [(StopSequence(), [])]
+    var pending = [Place(life: .releasingWaits, done: [])]
     var known: Set<Place> = []
-    while let (sequence, done) = pending.popLast() {
-      if !known.insert(Place(key: Self.key(sequence), done: done)).inserted { continue }
-      for now in Self.answers {
-        var after = sequence
-        let action = after.next(now)
-        if action == .wait {
-          pending.append((after, done))
-        } else {
-          #expect(!done.contains(action), "\(action) for the second time, after \(done)")
-          if !done.contains(action) { pending.append((after, done.union([action]))) }
+    while let place = pending.popLast() {
+      if !known.insert(place).inserted { continue }
+      for step in Self.steps(from: place.life) {
+        if step.step == .wait { continue }
+        #expect(!place.done.contains(step.step), "\(step.step) for the second time, after \(place.done)")
+        if !place.done.contains(step.step) {
+          pending.append(Place(life: step.after, done: place.done.union([step.step])))
         }
       }
     }
-    #expect(known.count > Self.states.count)
+    #expect(known.count > 6)
+  }
+
+  // MARK: - The steps
+
+  @Test func `the waits are released in the first step, whatever the loop finds`() {
+    for step in Self.steps(from: .releasingWaits) {
+      #expect(step.step == .releaseWaits && step.after == .awaitingTasks, "\(step)")
+    }
   }
 
   @Test func `it waits for the loop's tasks, until the time is over and for nothing else`() {
     for step in Self.steps(from: .awaitingTasks) {
       let mustWait = step.now.tasks > 0 && !step.now.isExpired
-      #expect(step.action == (mustWait ? .wait : .closeHandles), "\(step)")
+      #expect(step.step == (mustWait ? .wait : .closeHandles), "\(step)")
     }
   }
 
-  @Test func `the waits are released in the first step, whatever the loop finds`() {
-    for step in Self.steps(from: .releasingWaits) { #expect(step.action == .releaseWaits, "\(step)") }
-  }
-
   @Test func `within its time it waits for handles and calls to end`() {
-    for step in Self.steps(from: .closingHandles) where !step.now.isSettled && !step.now.isExpired {
-      #expect(step.action == .wait, "\(step)")
+    for step in Self.steps(from: .closing) where !step.now.isSettled && !step.now.isExpired {
+      #expect(step.step == .wait, "\(step)")
     }
   }
 
   @Test func `when the time is over it cancels what has not begun, and reports at the next question`() {
     for now in Self.answers where !now.isSettled && now.isExpired {
-      var sequence = StopSequence()
-      var actions: [StopSequence.Action] = []
-      for _ in 0..<5 { actions.append(sequence.next(now)) }
-      #expect(actions == [.releaseWaits, .closeHandles, .expire, .report, .wait], "\(now)")
+      var life = LoopLife.releasingWaits
+      var taken: [LoopLife.Step] = []
+      for _ in 0..<5 { taken.append(life.next(now)) }
+      #expect(taken == [.releaseWaits, .closeHandles, .expire, .report, .wait], "\(now)")
     }
   }
 
   @Test func `it cancels nothing while there is time or nothing to cancel`() {
-    for step in Self.steps where step.action == .expire {
-      #expect(step.before.phase == .closingHandles && step.now.isExpired && !step.now.isSettled, "\(step)")
+    for step in Self.steps where step.step == .expire {
+      #expect(step.before == .closing && step.now.isExpired && !step.now.isSettled, "\(step)")
     }
   }
 
   @Test func `it ends exactly when nothing uses the loop any more`() {
-    for step in Self.steps where step.before.phase == .closingHandles || step.before.phase == .reaping {
+    for step in Self.steps where [.closing, .expired, .lingering].contains(step.before) {
       let isFree = step.now.isEmpty && !step.now.hasForeignHandles
-      #expect((step.action == .end) == isFree, "\(step)")
+      #expect((step.step == .end) == isFree, "\(step)")
     }
   }
 
   @Test func `it ends in no other phase`() {
-    for step in Self.steps where step.action == .end {
-      #expect(step.before.phase == .closingHandles || step.before.phase == .reaping, "\(step)")
+    for step in Self.steps where step.step == .end {
+      #expect([.closing, .expired, .lingering].contains(step.before), "\(step)")
     }
   }
 
-  @Test func `what is settled but still used is reported at once and left to the reaper`() {
-    for step in Self.steps(from: .closingHandles) where step.now.isSettled {
+  @Test func `what is settled but still used is reported at once, and the thread lingers`() {
+    for step in Self.steps(from: .closing) where step.now.isSettled {
       if step.now.isEmpty && !step.now.hasForeignHandles { continue }
-      #expect(step.action == .report && step.after.phase == .reaping, "\(step)")
+      #expect(step.step == .report && step.after == .lingering, "\(step)")
     }
   }
 
-  @Test func `the reaper only waits or ends`() {
-    for step in Self.steps(from: .reaping) { #expect(step.action == .wait || step.action == .end, "\(step)") }
+  @Test func `a thread that lingers only waits or ends`() {
+    for step in Self.steps(from: .lingering) { #expect(step.step == .wait || step.step == .end, "\(step)") }
   }
 
-  @Test func `after the end it only waits`() {
-    for step in Self.steps(from: .ended) { #expect(step.action == .wait, "\(step)") }
-  }
-
-  @Test func `with nothing left it ends from every state within three questions`() {
-    for state in Self.states {
-      var sequence = state
-      for _ in 0..<3 { _ = sequence.next(Conditions()) }
-      #expect(sequence.phase == .ended, "from \(Self.key(state))")
+  @Test func `with nothing left it ends from every step within three questions`() {
+    for start in LoopLife.allCases where start.hasDrained {
+      var life = start
+      for _ in 0..<3 { _ = life.next(Conditions()) }
+      #expect(!life.acceptsJobs, "from \(start)")
     }
   }
 
-  @Test func `with its time over it tells the callers from every state, whatever does not end`() {
-    for state in Self.states {
+  @Test func `with its time over it tells the callers from every step, whatever does not end`() {
+    for start in LoopLife.allCases where start.hasDrained {
       for now in Self.answers where now.isExpired {
-        var sequence = state
-        for _ in 0..<4 { _ = sequence.next(now) }
-        #expect(sequence.phase == .reaping || sequence.phase == .ended, "from \(Self.key(state)) with \(now)")
+        var life = start
+        for _ in 0..<4 { _ = life.next(now) }
+        #expect(life >= .lingering, "from \(start) with \(now)")
       }
     }
+  }
+
+  // MARK: - The questions
+
+  @Test func `each question is answered with yes up to one phase, or from one on`() {
+    func last(_ question: (LoopLife) -> Bool) -> LoopLife? {
+      let yes = LoopLife.allCases.filter(question)
+      #expect(yes == Array(LoopLife.allCases.prefix(yes.count)))
+      return yes.last
+    }
+    #expect(last(\.acceptsPosts) == .accepting)
+    #expect(last { !$0.hasDrained } == .draining)
+    #expect(last(\.admitsWaits) == .releasingWaits)
+    #expect(last(\.acceptsJobs) == .lingering)
+    #expect(LoopLife.allCases.filter(\.takesSteps) == LoopLife.allCases.filter { $0.hasDrained && $0.acceptsJobs })
+  }
+
+  @Test func `users see it as stopped once they are told, and not before`() {
+    #expect(LoopLife.allCases.filter { $0.state == .running } == [.accepting])
+    #expect(LoopLife.allCases.filter { $0.state == .stopped } == [.lingering, .ended])
+    // The one phase between those that are seen as stopped comes from none of them.
+    for step in Self.steps where step.before.state == .stopped { #expect(step.after.state == .stopped, "\(step)") }
   }
 }

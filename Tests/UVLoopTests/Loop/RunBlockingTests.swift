@@ -124,10 +124,10 @@ import Testing
       let caught = Shared<UVError?>(nil)
       let done = Event("the refusal")
       try loop.post { loop in
-        let jobs = loop.core.local.count
+        let jobs = loop.core.queue.count
         let turns = loop.turns
         caught.value = errorOf { try loop.runBlocking { _ in calls.mark("body") } }
-        if loop.core.local.count != jobs || loop.turns != turns { calls.mark("queued") }
+        if loop.core.queue.count != jobs || loop.turns != turns { calls.mark("queued") }
         done.signal()
       }
       try await done.wait()

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(.sideBySide) struct WaitScopeTests {
   /// Whether the calling task has a scope on the loop.
-  private static func hasScope(_ loop: EventLoop) -> Bool { loop.core.scopes.current != nil }
+  private static func hasScope(_ loop: EventLoop) -> Bool { loop.core.waits.scopes.current != nil }
 
   @Test func `a task of the loop, a run that may wait and a limit bring a scope`() async throws {
     try await withTestLoop { loop, calls in
@@ -57,16 +57,16 @@ import Testing
     try await withTestLoop { loop, calls in
       try await withTestLoop("other") { other, _ in
         try await loop.run { loop in
-          let scope = try #require(loop.core.scopes.current)
+          let scope = try #require(loop.core.waits.scopes.current)
           await loop.run { loop in
             await Task.yield()
-            #expect(loop.core.scopes.current === scope)
+            #expect(loop.core.waits.scopes.current === scope)
           }
           await other.run { other in
             await Task.yield()
-            #expect(other.core.scopes.current != nil)
+            #expect(other.core.waits.scopes.current != nil)
           }
-          #expect(loop.core.scopes.current === scope)
+          #expect(loop.core.waits.scopes.current === scope)
         }
       }
     }
@@ -142,14 +142,14 @@ import Testing
         let makerHasGone = Event("the end of the maker")
         do {
           let maker = Self.start(on: loop, opensScope: true) {
-            #expect(loop.core.scopes.current != nil)
+            #expect(loop.core.waits.scopes.current != nil)
             addresses.update { _ = $0.insert(WaitScope.currentTask) }
             heir.value = Task {
               try await makerHasGone.wait()
               for _ in 0..<4 {
                 let task = Self.start(on: loop, opensScope: false) {
                   if addresses.value.contains(WaitScope.currentTask) { recycled.add() }
-                  #expect(loop.core.scopes.current == nil)
+                  #expect(loop.core.waits.scopes.current == nil)
                   // Were the scope taken for this task's, its cancellation would be nobody's.
                   try await loop.sleep(for: .seconds(3_600))
                 }

@@ -17,7 +17,7 @@ import Testing
     setting: StreamSetting
   ) async throws {
     try await onPassingPipe { loop, pipe, other in
-      loop.core.runsInline = setting.isInline
+      loop.core.queue.runsInline = setting.isInline
       let (stream, peer) = try await setting.kind.connect(on: loop)
       try await stream.write("before ")
       try await pipe.send(stream, with: Array("payload".utf8))

@@ -13,7 +13,7 @@ import Testing
       ) async throws -> Void
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = setting.isInline
+      loop.core.queue.runsInline = setting.isInline
       let (first, its) = try await setting.kind.connect(on: loop, seed: 1)
       let (second, others) = try await setting.kind.connect(on: loop, seed: 2)
       defer {
@@ -109,7 +109,7 @@ import Testing
   @Test(arguments: StreamSetting.all)
   func `L-52 nor where one of them is closed by the reader of the other`(setting: StreamSetting) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = setting.isInline
+      loop.core.queue.runsInline = setting.isInline
       for round in 0..<20 {
         let (first, its) = try await setting.kind.connect(on: loop, seed: 1)
         let (second, others) = try await setting.kind.connect(on: loop, seed: 2)
@@ -182,7 +182,7 @@ import Testing
     setting: StreamSetting
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = setting.isInline
+      loop.core.queue.runsInline = setting.isInline
       let streams = Shared<[ByteStream]>([])
       var peers: [PlainSocket] = []
       for _ in 0..<100 {
@@ -245,7 +245,7 @@ import Testing
     isInline: Bool
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = isInline
+      loop.core.queue.runsInline = isInline
       let (lower, peer) = try await StreamKind.tcp.connect(on: loop)
       let counting = CountingTransport(over: lower)
       let stream = ByteStream(over: counting, on: loop)

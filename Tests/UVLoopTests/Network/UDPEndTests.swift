@@ -55,7 +55,7 @@ import Testing
   @Test(arguments: [true, false])
   func `L-31 a receiver may close the socket when it has a datagram`(isInline: Bool) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = isInline
+      loop.core.queue.runsInline = isInline
       let peer = try PlainDatagrams()
       for _ in 0..<20 {
         let socket = try await loop.bindUDP(to: PlainAddress.quiet().address)

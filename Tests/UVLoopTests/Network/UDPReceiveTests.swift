@@ -166,9 +166,9 @@ import Testing
       let code = try await errorCode {
         try await socket.send([0])
         if isReceiving {
-          try await LoopCore.current?.owner?.withTimeout(.milliseconds(100)) { _ = try await socket.receive() }
+          try await LoopThread.current?.owner?.withTimeout(.milliseconds(100)) { _ = try await socket.receive() }
         } else {
-          try await LoopCore.current?.owner?.sleep(for: .milliseconds(5))
+          try await LoopThread.current?.owner?.sleep(for: .milliseconds(5))
         }
       }
       if code == .connectionRefused { return }
@@ -222,7 +222,7 @@ import Testing
   @Test(arguments: [true, false])
   func `L-94 sends and receives in a row cause no wake`(isInline: Bool) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = isInline
+      loop.core.queue.runsInline = isInline
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
       let peer = try PlainDatagrams()
       let echo = PlainThread {

@@ -23,7 +23,7 @@ import Testing
     family: SocketAddress.Family, isInline: Bool
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.runsInline = isInline
+      loop.core.queue.runsInline = isInline
       let socket = try await loop.bindUDP(to: .loopback(port: 0, family: family))
       let peer = try Self.plain(family)
       for text in ["before it receives", "again"] {

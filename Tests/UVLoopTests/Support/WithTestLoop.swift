@@ -22,7 +22,7 @@ func withTestLoop<R>(
 ) async throws -> R {
   let loop = try EventLoop(.init(name: name, time: time, metrics: metrics, debug: debug))
   let handles = await loop.run { loop in
-    if isQueued { loop.core.runsInline = false }
+    if isQueued { loop.core.queue.runsInline = false }
     return Transfer(loop.core.handles)
   }
   let calls = Calls()
