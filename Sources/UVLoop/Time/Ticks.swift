@@ -83,3 +83,24 @@ public struct Ticks: AsyncSequence, Sendable {
     }
   }
 }
+
+/// What happens to ticks that were missed, because the consumer or the loop was busy.
+///
+/// Whichever it is, the first tick after the stall comes at once, with the instant at which it should have come. Take a
+/// period of 100 ms and a consumer that is busy from tick 2, at 200 ms, until 550 ms:
+///
+/// | policy | comes at once | then |
+/// |---|---|---|
+/// | `burst` | 300, 400, 500 | 600, 700 … |
+/// | `delay` | 300 | 650, 750 … |
+/// | `skip` | 300 | 600, 700 … |
+public enum MissedTicks: Sendable, Hashable {
+  /// Every missed tick comes, one after the other without a pause: no tick is ever lost.
+  case burst
+
+  /// One missed tick comes, and the schedule starts anew from there: two ticks are never closer than a period.
+  case delay
+
+  /// One missed tick comes, the others are left out: the schedule stays on its multiples of the period.
+  case skip
+}

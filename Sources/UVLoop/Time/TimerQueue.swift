@@ -27,15 +27,6 @@
 // burst and waits for long keeps all of it until then. Both ways it takes a quarter of the capacity in entries to get
 // there, so that a queue that swings does not pay for it.
 
-/// Names one entry of a ``TimerQueue``; stale once that entry is gone, and then never valid again.
-struct TimerToken: Hashable, Sendable {
-  fileprivate let slot: UInt32
-  fileprivate let generation: UInt32
-
-  /// Names no entry of any queue.
-  static let none = TimerToken(slot: .max, generation: 0)
-}
-
 /// A priority queue of deadlines whose entries can be removed and moved by token, in O(log n).
 ///
 /// A payload is released by whoever gets it: the queue holds none back. It must not be inserted into from a payload's
