@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite(.sideBySide) struct MillisecondsTests {
+@Suite(.sideBySide) struct NanosecondsTests {
   private let attosecond = Duration(secondsComponent: 0, attosecondsComponent: 1)
   /// More seconds than an Int64 holds.
   private let beyond = Duration.seconds(Int64.max) * 10
