@@ -1,9 +1,9 @@
-// The clock that all deadlines are measured with, and what a `Duration` is there: nanoseconds for our heap, whole
-// milliseconds for libuv's timers.
+// Time as a number: the clock that all deadlines are measured with, in nanoseconds of 64 bits, and what a `Duration` is
+// there: nanoseconds for our heap, whole milliseconds for libuv's timers, and text for people.
 //
-// Both round up, because a wait that is cut ends early; both saturate, because a `Duration` reaches 10^20 seconds and
-// "for ever" must not wrap into "at once". The sums are made in attoseconds of 128 bits: `components` traps on a
-// duration of more seconds than an Int64 holds.
+// Spans round up, because a wait that is cut ends early. Spans and sums saturate, because a `Duration` reaches 10^20
+// seconds and "for ever" must not wrap into "at once". A span is converted in attoseconds of 128 bits: `components`
+// traps on a duration of more seconds than an Int64 holds.
 
 internal import CLibUV
 
@@ -16,24 +16,29 @@ enum MonotonicClock {
   /// > libuv: `uv_hrtime`, which may be called on any thread.
   @inline(__always)
   static func now() -> Int64 { Int64(truncatingIfNeeded: uv_hrtime()) }
-}
 
-extension MonotonicClock {
   /// The moment that is `span` from now, no earlier than now; the end of time where it cannot be counted.
   static func now(plus span: Duration) -> Int64 { now().later(by: span) }
+}
+
+extension FixedWidthInteger {
+  /// The sum with something that is not negative: the largest number where it cannot be counted.
+  @inline(__always)
+  func saturatingAdding(_ other: Self) -> Self {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
 }
 
 extension Int64 {
   /// Of a moment in nanoseconds: the one that is `span` later, never an earlier one; the end of time where it cannot be
   /// counted.
   @inline(__always)
-  func later(by span: Duration) -> Int64 { later(byNanoseconds: Swift.max(0, span.saturatingNanoseconds)) }
+  func later(by span: Duration) -> Int64 { saturatingAdding(Swift.max(0, span.saturatingNanoseconds)) }
 
+  /// Of a moment in nanoseconds, not before zero: the first whole millisecond that is not before it.
   @inline(__always)
-  func later(byNanoseconds span: Int64) -> Int64 {
-    let (moment, overflow) = addingReportingOverflow(span)
-    return overflow ? .max : moment
-  }
+  var millisecondsRoundedUp: UInt64 { (UInt64(self) + 999_999) / 1_000_000 }
 }
 
 extension Duration {

@@ -131,8 +131,7 @@ public final class TimerHandle: LoopHandle {
   /// libuv counts from a time that it cached, cut to milliseconds, so that its own sum is early by up to one. Ours is
   /// right whatever the age of that time. It must not be updated here: a pass of timers ends because it stands still.
   private func arm(_ delay: Int64) throws(UVError) {
-    let (sum, overflow) = MonotonicClock.now().addingReportingOverflow(delay)
-    try arm(at: ((overflow ? UInt64(Int64.max) : UInt64(sum)) + 999_999) / 1_000_000)
+    try arm(at: MonotonicClock.now().saturatingAdding(delay).millisecondsRoundedUp)
   }
 
   private func arm(at moment: UInt64) throws(UVError) {
@@ -156,8 +155,7 @@ public final class TimerHandle: LoopHandle {
     let isOnce = unsafe uv_is_active(uvHandle) == 0
     if !isOnce {
       // Armed anew by libuv, before it called, and with the same sum.
-      let (next, overflow) = loopTime.addingReportingOverflow(interval)
-      due.store(overflow ? .max : next, ordering: .relaxed)
+      due.store(loopTime.saturatingAdding(interval), ordering: .relaxed)
     }
     call(once: isOnce)
   }
@@ -213,7 +211,7 @@ public final class TimerHandle: LoopHandle {
 
   override var remaining: Duration? {
     let due = due.load(ordering: .relaxed)
-    let now = UInt64(MonotonicClock.now() + 999_999) / 1_000_000
+    let now = MonotonicClock.now().millisecondsRoundedUp
     return .milliseconds(due > now ? due - now : 0)
   }
 

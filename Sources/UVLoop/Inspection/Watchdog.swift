@@ -61,12 +61,12 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     while ask() {
       let asked = MonotonicClock.now()
       var limit = threshold
-      while !hasAnswer(at: asked.later(byNanoseconds: limit)) {
+      while !hasAnswer(at: asked.saturatingAdding(limit)) {
         if lock.withLock({ hasEnded }) { return }
         tell(since: asked)
-        limit = limit > Int64.max / 2 ? .max : limit * 2
+        limit = limit.saturatingAdding(limit)
       }
-      if rest(until: MonotonicClock.now().later(byNanoseconds: threshold / 2)) { return }
+      if rest(until: MonotonicClock.now().saturatingAdding(threshold / 2)) { return }
     }
   }
 

@@ -81,7 +81,7 @@ struct LineScanner {
   private mutating func scanLine(_ bytes: UnsafeRawBufferPointer) -> Outcome {
     let (lineFeed, carriageReturn) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
     // The longest line and its CRLF.
-    let window = min(bytes.count, Self.sum(limit, 2))
+    let window = min(bytes.count, limit.saturatingAdding(2))
     if let end = unsafe Self.index(of: lineFeed, in: bytes, scanned..<window) {
       let isPair = unsafe end > 0 && bytes[end - 1] == carriageReturn
       let length = isPair ? end - 1 : end
@@ -96,7 +96,7 @@ struct LineScanner {
   /// The search of Knuth, Morris and Pratt, for which no byte has to be looked at again, whatever the delimiter is.
   /// Between two candidates `memchr` is faster.
   private mutating func scanDelimiter(_ delimiter: [UInt8], _ bytes: UnsafeRawBufferPointer) -> Outcome {
-    let window = min(bytes.count, Self.sum(limit, delimiter.count))
+    let window = min(bytes.count, limit.saturatingAdding(delimiter.count))
     while scanned < window && matched < delimiter.count {
       if matched == 0 {
         guard let start = unsafe Self.index(of: delimiter[0], in: bytes, scanned..<window) else {
@@ -151,9 +151,6 @@ struct LineScanner {
     held < body.upperBound
       ? .incomplete(missing: body.upperBound - held) : .complete(body: body, consumed: body.upperBound)
   }
-
-  /// The two together, or the largest number.
-  private static func sum(_ limit: Int, _ count: Int) -> Int { limit > .max - count ? .max : limit + count }
 
   private static func index(of byte: UInt8, in bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int? {
     guard let start = bytes.baseAddress, !range.isEmpty else { return nil }

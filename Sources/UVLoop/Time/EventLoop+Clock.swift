@@ -21,7 +21,7 @@ extension EventLoop {
 
       /// The moment that is `duration` later, or as late as can be counted (292 years).
       public func advanced(by duration: Duration) -> Instant {
-        Instant(nanoseconds: Int64(clamping: Int128(nanoseconds) + duration.nanosecondsRoundedUp))
+        moved(by: duration.nanosecondsRoundedUp)
       }
 
       /// From this moment to the other one; negative if that was before.
@@ -34,7 +34,12 @@ extension EventLoop {
 
       /// The moment that is `duration` earlier, or as early as can be counted.
       public static func - (instant: Instant, duration: Duration) -> Instant {
-        Instant(nanoseconds: Int64(clamping: Int128(instant.nanoseconds) - duration.nanosecondsRoundedUp))
+        instant.moved(by: -duration.nanosecondsRoundedUp)
+      }
+
+      /// Exact, whatever the signs, and then cut to what can be counted.
+      private func moved(by span: Int128) -> Instant {
+        Instant(nanoseconds: Int64(clamping: Int128(nanoseconds) + span))
       }
 
       /// From `earlier` to `later`; negative if they are the other way round.

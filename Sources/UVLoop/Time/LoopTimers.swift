@@ -154,7 +154,7 @@ protocol LoopDeadline: AnyObject {
     // A deadline that is not yet due must not be armed with 0, which would fire without having waited.
     if earliest <= time.now { return true }
     if testClock != nil { return false }
-    let moment = UInt64(earliest) / 1_000_000 + (earliest % 1_000_000 == 0 ? 0 : 1)
+    let moment = earliest.millisecondsRoundedUp
     if moment == armed { return false }
     // The sum is the moment however old libuv's time is.
     let loopTime = unsafe uv_now(core.machinery.loop)

@@ -58,11 +58,3 @@ struct TickSchedule {
     }
   }
 }
-
-extension Int64 {
-  /// The sum with something positive: it can only overflow upwards.
-  fileprivate func saturatingAdding(_ period: Int64) -> Int64 {
-    let (sum, overflow) = addingReportingOverflow(period)
-    return overflow ? .max : sum
-  }
-}

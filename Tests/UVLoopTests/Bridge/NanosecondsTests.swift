@@ -82,4 +82,22 @@ import Testing
       last = now
     }
   }
+
+  @Test func `a sum that cannot be counted is the largest number`() {
+    #expect(Int64(40).saturatingAdding(2) == 42)
+    #expect(Int64.max.saturatingAdding(0) == .max)
+    #expect(Int64.max.saturatingAdding(1) == .max)
+    #expect((Int64.max - 1).saturatingAdding(.max) == .max)
+    #expect(Int64.min.saturatingAdding(.max) == -1)
+    #expect(UInt64.max.saturatingAdding(1) == .max)
+    #expect((UInt64.max - 1).saturatingAdding(1) == .max)
+  }
+
+  @Test func `a moment rounds up to whole milliseconds`() {
+    #expect(Int64(0).millisecondsRoundedUp == 0)
+    #expect(Int64(1).millisecondsRoundedUp == 1)
+    #expect(Int64(1_000_000).millisecondsRoundedUp == 1)
+    #expect(Int64(1_000_001).millisecondsRoundedUp == 2)
+    #expect(Int64.max.millisecondsRoundedUp == 9_223_372_036_855)
+  }
 }
