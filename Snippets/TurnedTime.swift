@@ -1,4 +1,4 @@
-// Time in tests: turned by hand, or jumping as soon as nothing else is left to wait for.
+// Time in tests: advanced by hand, or jumping as soon as nothing else is left to wait for.
 
 import UVLoop
 

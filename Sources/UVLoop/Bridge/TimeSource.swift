@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Where the time comes from that deadlines are compared with: the machine's clock, or a time that is turned.
+/// Where the time comes from that deadlines are compared with: the machine's clock, or a virtual time.
 ///
 /// Everyday code pays for the choice with one load and one branch.
 struct TimeSource: Sendable {

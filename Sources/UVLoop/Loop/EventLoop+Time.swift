@@ -12,22 +12,23 @@ extension EventLoop {
     /// The monotonic clock of the machine.
     public static let real = Time(kind: .real)
 
-    /// A time that stands still until it is turned, by ``EventLoop/advance(by:isolation:)``,
+    /// A time that stands still until it is advanced, by ``EventLoop/advance(by:isolation:)``,
     /// ``EventLoop/advanceToNextDeadline(isolation:)`` or ``EventLoop/runUntilIdle(isolation:)``. For tests.
     ///
-    /// It begins at zero. What is due now needs no turn: a sleep of zero still takes one pass of the loop. Who sleeps
-    /// longer, and is not turned by anybody, sleeps until shutdown.
+    /// It begins at zero. What is due now needs no advance: a sleep of zero still takes one pass of the loop. A longer
+    /// sleep lasts until the time is advanced, or until shutdown.
     ///
-    /// A turn waits for what is on the loop: its queue, descriptors that are ready, its offloaded calls. It sees nothing
-    /// else. A sleeper on the main actor, on Swift's global pool or on another loop is resumed at its moment, and the turn
-    /// does not wait for what it does then. Nor for a task of the loop that comes back from there: one that does not
-    /// prefer the loop (a `Task { }`, unlike `loop.task`, `loop.run` and ``withEventLoop(_:shutdownWithin:_:)``) goes over
-    /// the global pool when a continuation of Swift's resumes it, a `task.value` or an `AsyncStream`.
+    /// An advance waits for what is on the loop: its queue, descriptors that are ready, its offloaded calls. It sees
+    /// nothing else. A sleeper on the main actor, on Swift's global pool or on another loop is resumed at its moment, and
+    /// the advance does not wait for what it does then. Nor does it wait for a task of the loop that comes back from
+    /// there: one that does not prefer the loop (a `Task { }`, unlike `loop.task`, `loop.run` and
+    /// ``withEventLoop(_:shutdownWithin:_:)``) goes over the global pool when a continuation of Swift's resumes it, a
+    /// `task.value` or an `AsyncStream`.
     public static let manual = Time(kind: .manual)
 
     /// A time that jumps to the next deadline as soon as nothing else is left to wait for on the loop. For tests.
     ///
-    /// It begins at zero, and may be turned by hand as well. It stands still while
+    /// It begins at zero, and may be advanced by hand as well. It stands still while
     ///
     /// - a closure or a job waits for the loop;
     /// - an offloaded call waits or runs;

@@ -15,7 +15,7 @@ extension EventLoop {
   public struct Clock: _Concurrency.Clock {
     let core: LoopCore
 
-    /// A moment, in nanoseconds of the monotonic clock since an unknown start, or of a time that is turned since zero.
+    /// A moment, in nanoseconds of the monotonic clock since an unknown start, or of a virtual time since zero.
     public struct Instant: InstantProtocol, CustomStringConvertible {
       let nanoseconds: Int64
 

@@ -1,4 +1,4 @@
-// Turning the time of a loop that was made for a test.
+// Advancing the time of a loop that was made for a test.
 
 extension EventLoop {
   /// Moves the loop's time on by `span`, deadline by deadline, and returns when all that this leads to is done.
@@ -15,8 +15,8 @@ extension EventLoop {
   /// descriptor that is ready, no offloaded call. Then it goes on to the next deadline. So a task of the loop that sleeps
   /// again within the span is woken within the span, at its own moment. At the end the time is exactly `span` later.
   ///
-  /// A loop that is never done ends no turn: a call that schedules itself again with zero delay, a descriptor that is
-  /// always ready. Nor does an offloaded call that waits for the very deadline which the turn would go to.
+  /// The advance does not end on a loop that is never done: with a call that schedules itself again with zero delay, a
+  /// descriptor that is always ready, an offloaded call that waits for the very deadline which is next.
   ///
   /// The loop does not see what runs elsewhere; see ``Time/manual``.
   ///
@@ -26,27 +26,27 @@ extension EventLoop {
   ///   - isolation: The caller's; leave it out.
   /// - Throws: ``UVError/Code/invalidArgument`` for a negative span, and on a loop with real time;
   ///   ``UVError/Code/notOnLoop`` off the loop's thread: `await loop.run { loop in … }` leads there;
-  ///   ``UVError/Code/busy`` while another task turns this clock; ``UVError/Code/loopClosed`` when the loop shuts down,
+  ///   ``UVError/Code/busy`` while another task advances this clock; ``UVError/Code/loopClosed`` when the loop shuts down,
   ///   or has; `CancellationError`. A call that is refused moves nothing.
   /// - Complexity: Two passes of libuv's loop for each deadline, and those that the work there takes.
   ///
   /// > Isolation: On the loop's thread: in its body, its tasks, the actors that live on it. It causes no wake.
   ///
-  /// > Cancellation: Ends the turn where it is; the time that it has come to stays. In a task that is already cancelled
+  /// > Cancellation: Ends the advance where it is; the time that it has come to stays. In a task that is already cancelled
   /// nothing begins.
   public func advance(by span: Duration, isolation: isolated (any Actor)? = #isolation) async throws {
     if span < .zero {
       throw UVError(
         .invalidArgument, call: "advance", "advance(by:) was given \(span.text), and time never goes back.")
     }
-    _ = try await core.turnClock("advance", isolation: isolation) { .to(core.time.now(plus: span)) }
+    _ = try await core.advanceClock("advance", isolation: isolation) { .to(core.time.now(plus: span)) }
   }
 
   /// Moves the loop's time on to the next deadline, and returns when all that this leads to is done.
   ///
   /// What is due or ready now runs first. All calls and sleepers of that one deadline fire, in the order in which they
   /// were submitted, and what they make ready runs, as with ``advance(by:isolation:)``; a deadline that comes up
-  /// meanwhile is left for the next turn, unless it is due at once.
+  /// meanwhile is left for the next advance, unless it is due at once.
   ///
   /// - Parameter isolation: The caller's; leave it out.
   /// - Returns: The moment to which the time has moved; nil, and it stands where it stood, if nothing waits for any.
@@ -54,10 +54,10 @@ extension EventLoop {
   ///
   /// > Isolation: On the loop's thread. It causes no wake.
   ///
-  /// > Cancellation: Ends the turn where it is.
+  /// > Cancellation: Ends the advance where it is.
   @discardableResult
   public func advanceToNextDeadline(isolation: isolated (any Actor)? = #isolation) async throws -> Clock.Instant? {
-    try await core.turnClock("advanceToNextDeadline", isolation: isolation) { .nextDeadline }
+    try await core.advanceClock("advanceToNextDeadline", isolation: isolation) { .nextDeadline }
       .map { Clock.Instant(nanoseconds: $0) }
   }
 
@@ -73,28 +73,28 @@ extension EventLoop {
   ///
   /// > Cancellation: Ends the wait.
   public func runUntilIdle(isolation: isolated (any Actor)? = #isolation) async throws {
-    _ = try await core.turnClock("runUntilIdle", isolation: isolation) { .idle }
+    _ = try await core.advanceClock("runUntilIdle", isolation: isolation) { .idle }
   }
 }
 
 extension LoopCore {
-  /// Turns the virtual time; gives the deadline that a turn to the next one went to.
-  fileprivate func turnClock(
-    _ call: String, isolation: isolated (any Actor)?, _ extent: () -> ClockTurn.Extent
+  /// Advances the virtual time; gives the deadline that an advance to the next one went to.
+  fileprivate func advanceClock(
+    _ call: String, isolation: isolated (any Actor)?, _ extent: () -> ClockAdvance.Extent
   ) async throws -> Int64? {
     try Task.checkCancellation()
     if time.virtual == nil {
       throw UVError(
         .invalidArgument, call: call,
         """
-        Loop "\(name)" runs on real time, which \(call) cannot turn. Make it with EventLoop.Options(time: .manual), or \
+        Loop "\(name)" runs on real time, which \(call) cannot move. Make it with EventLoop.Options(time: .manual), or \
         with .autojump.
         """)
     }
     try requireRunning(call)
-    if !isCurrent { throw offLoopError(call, "Turn the clock on its loop: `try await loop.run { loop in … }`.") }
-    let turn = TestClock.Turn(extent(), call)
-    try await LoopWait(.clockAdvance, on: self, owner: turn).value(call)
-    return turn.reached
+    if !isCurrent { throw offLoopError(call, "Advance the clock on its loop: `try await loop.run { loop in … }`.") }
+    let advance = TestClock.Advance(extent(), call)
+    try await LoopWait(.clockAdvance, on: self, owner: advance).value(call)
+    return advance.reached
   }
 }

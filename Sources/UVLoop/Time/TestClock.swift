@@ -1,21 +1,21 @@
-// still ──begin──▶ turning ──it is where it shall be, cancelled, shutdown──▶ still
+// still ──begin──▶ advancing ──it is where it shall be, cancelled, shutdown──▶ still
 //
-// A loop with a virtual time asks here each time that nothing but time is left to wait for. A turn comes first; where
-// there is none, a time that jumps goes to the next deadline by itself.
+// A loop with a virtual time asks here each time that nothing but time is left to wait for. An advance that somebody has
+// asked for comes first; where there is none, a time that jumps goes to the next deadline by itself.
 
-/// Turns the virtual time of a loop. Belongs to the loop's thread.
+/// Advances the virtual time of a loop. Belongs to the loop's thread.
 final class TestClock {
-  /// One turn, which a task waits for.
-  final class Turn: WaitOwner, @unchecked Sendable {  // Holds because its task reads it when the wait has ended.
-    fileprivate var steps: ClockTurn
+  /// One advance, which a task waits for.
+  final class Advance: WaitOwner, @unchecked Sendable {  // Holds because its task reads it when the wait has ended.
+    fileprivate var steps: ClockAdvance
     private let call: String
 
-    init(_ extent: ClockTurn.Extent, _ call: String) {
-      steps = ClockTurn(extent)
+    init(_ extent: ClockAdvance.Extent, _ call: String) {
+      steps = ClockAdvance(extent)
       self.call = call
     }
 
-    /// The deadline that a turn to the next one went to.
+    /// The deadline that an advance to the next one went to.
     var reached: Int64? { steps.reached }
 
     func begin(_ wait: LoopWait) {
@@ -23,7 +23,7 @@ final class TestClock {
       wait.resume(
         throwing: UVError(
           .busy, call: call,
-          "Another task turns the clock of loop \"\(wait.core.name)\". Await the end of that turn before the next one.")
+          "Another task advances the clock of loop \"\(wait.core.name)\". Await the end of that before you do.")
       )
     }
 
@@ -31,19 +31,19 @@ final class TestClock {
   }
 
   private let time: VirtualTime
-  private var turn: (steps: Turn, wait: LoopWait)?
+  private var current: (advance: Advance, wait: LoopWait)?
 
   init(_ time: VirtualTime) { self.time = time }
 
-  /// False if another turn is under way. One that was cancelled is over, though it is still noted here.
-  private func begin(_ turn: Turn, _ wait: LoopWait) -> Bool {
-    if isTurning { return false }
-    self.turn = (turn, wait)
+  /// False if another advance is under way. One that was cancelled is over, though it is still noted here.
+  private func begin(_ advance: Advance, _ wait: LoopWait) -> Bool {
+    if isAdvancing { return false }
+    current = (advance, wait)
     return true
   }
 
-  /// Whether a turn is under way.
-  var isTurning: Bool { turn.map { $0.wait.end == nil } ?? false }
+  /// Whether an advance is under way.
+  var isAdvancing: Bool { current.map { $0.wait.end == nil } ?? false }
 
   /// Nothing is due or ready. True if that has changed.
   ///
@@ -51,23 +51,23 @@ final class TestClock {
   ///   - earliest: The earliest deadline; nil if none will ever come.
   ///   - isAlone: Whether nothing else on the loop may call back.
   func goOn(earliest: Int64?, isAlone: @autoclosure () -> Bool) -> Bool {
-    if let turn, turn.wait.end == nil {
-      switch turn.steps.steps.next(earliest: earliest) {
+    if let current, current.wait.end == nil {
+      switch current.advance.steps.next(earliest: earliest) {
       case .go(let moment):
         time.move(to: moment)
       case .end(let moment):
         if let moment { time.move(to: moment) }
-        self.turn = nil
-        turn.wait.resume()
+        self.current = nil
+        current.wait.resume()
       }
       return true
     }
-    turn = nil
+    current = nil
     guard time.jumps, let earliest, isAlone() else { return false }
     time.move(to: earliest)
     return true
   }
 
   /// Shutdown.
-  func close() { turn?.wait.close() }
+  func close() { current?.wait.close() }
 }

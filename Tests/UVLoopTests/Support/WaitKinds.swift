@@ -27,7 +27,7 @@ enum Waiting: String, CaseIterable, CustomTestStringConvertible, Sendable {
   ]
 }
 
-/// Waits for one thing, and makes it come. Its loop needs a time that is turned.
+/// Waits for one thing, and makes it come. Its loop needs a virtual time.
 actor WaitStage: LoopActor {
   nonisolated let loop: EventLoop
   nonisolated let waiting: Waiting
@@ -136,7 +136,7 @@ actor WaitStage: LoopActor {
     case .sleep, .tick, .connect: core.timers.count > 0
     case .promise, .signal: core.waits.count > 0
     case .timeLimit: core.timers.count > 0 && core.timers.count + core.waits.count > 1
-    case .clockAdvance: core.timers.testClock?.isTurning == true
+    case .clockAdvance: core.timers.testClock?.isAdvancing == true
     case .readiness: core.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
     case .read: stream?.core.reader.isWaiting == true
     case .write: stream.map { $0.core.writer.waitingSince != nil } == true

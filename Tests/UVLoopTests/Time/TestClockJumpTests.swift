@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test func `E-26 two runs of 100 random sleepers give the same order, and so does a time turned by hand`()
+  @Test func `E-26 two runs of 100 random sleepers give the same order, and so does a time advanced by hand`()
     async throws
   {
     // Coarse, so that many are due at the same time.
@@ -188,7 +188,7 @@ import Testing
     }
   }
 
-  @Test func `E-26 it may be turned by hand too, and jumps on afterwards`() async throws {
+  @Test func `E-26 it may be advanced by hand too, and jumps on afterwards`() async throws {
     try await onTestLoop(time: .autojump) { loop, calls in
       calls.expect("1 s")
       try loop.schedule(after: .seconds(1)) { calls.mark("1 s") }

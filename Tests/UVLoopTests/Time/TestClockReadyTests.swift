@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-/// A time that is turned by hand: what must have run before it goes on.
+/// A time that is advanced by hand: what must have run before it goes on.
 @Suite(.alone) struct TestClockReadyTests {
   @Test func `E-25 what a call makes ready runs before the next deadline: posts, jobs and calls without a delay`()
     async throws

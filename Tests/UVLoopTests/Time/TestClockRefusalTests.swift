@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-/// Turns of a clock that cannot be made.
+/// Advances of a clock that cannot be made.
 @Suite(.sideBySide) struct TestClockRefusalTests {
   typealias Turn = @Sendable (isolated EventLoop) async throws -> Void
 
@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  @Test func `E-27 real time is not turned, and the error names the option`() async throws {
+  @Test func `E-27 real time is not advanced, and the error names the option`() async throws {
     try await onTestLoop { loop, calls in
       for (name, turn) in Self.turns {
         await Self.refusal(of: name, .invalidArgument, saying: "EventLoop.Options(time: .manual)") {
@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  @Test func `E-27 off the loop a turn is refused, and the error says how to get there`() async throws {
+  @Test func `E-27 off the loop an advance is refused, and the error says how to get there`() async throws {
     try await withTestLoop(time: .manual) { loop, calls in
       await Self.refusal(of: "advance", .notOnLoop, saying: "loop.run { loop in … }") {
         try await loop.advance(by: .seconds(1))
@@ -65,7 +65,7 @@ import Testing
     }
   }
 
-  @Test func `E-27 a clock is not turned from another loop`() async throws {
+  @Test func `E-27 a clock is not advanced from another loop`() async throws {
     try await withTestLoop("turned", time: .manual) { turned, _ in
       try await onTestLoop("other", time: .manual) { other, _ in
         await Self.refusal(of: "advance", .notOnLoop, saying: "other") { try await turned.advance(by: .seconds(1)) }
@@ -73,13 +73,15 @@ import Testing
     }
   }
 
-  @Test func `E-27 a second turn at the same time is refused, and the first one is not disturbed`() async throws {
+  @Test func `E-27 a second advance at the same time is refused, and the first one is not disturbed`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       for number in 1...3 { calls.expect("refused \(number)") }
       for (number, turn) in Self.turns.enumerated() {
         try loop.schedule(after: .seconds(number + 1)) {
           loop.task { loop in
-            await Self.refusal(of: turn.name, .busy, saying: "Await the end of that turn") { try await turn.call(loop) }
+            await Self.refusal(of: turn.name, .busy, saying: "Await the end of that before you do") {
+              try await turn.call(loop)
+            }
             calls.mark("refused \(number + 1)")
           }
         }

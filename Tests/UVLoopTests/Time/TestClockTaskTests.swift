@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-/// A time that is turned by hand: the tasks that wait for it, and the end.
+/// A time that is advanced by hand: the tasks that wait for it, and the end.
 @Suite(.sideBySide) struct TestClockTaskTests {
   private actor Elsewhere {
     func sleep(on loop: EventLoop, for span: Duration) async throws -> EventLoop.Clock.Instant {
@@ -56,7 +56,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 an actor of the loop turns the clock, and its other methods go on meanwhile`() async throws {
+  @Test func `E-25 an actor of the loop advances the clock, and its other methods go on meanwhile`() async throws {
     try await withTestLoop(time: .manual) { loop, calls in
       let resident = Resident(on: loop)
       let tasks = (1...3).map { seconds in loop.task { _ in try await resident.rest(for: .seconds(seconds)) } }
@@ -173,7 +173,7 @@ import Testing
     }
   }
 
-  @Test func `E-28 turning the clock causes no wake and no message from another thread`() async throws {
+  @Test func `E-28 advancing the clock causes no wake and no message from another thread`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       let sleepers = (1...100).map { number in
         loop.task { loop in for _ in 0..<10 { try await loop.sleep(for: .milliseconds(number)) } }
@@ -230,7 +230,7 @@ import Testing
       try await begun.wait()
       // Not a task of the loop's: shutdown would cancel it.
       let turning = Task.detached { try await loop.run { loop in try await loop.advance(by: .seconds(1)) } }
-      await expectEventually { await loop.isTurned }
+      await expectEventually { await loop.isAdvancing }
       let ending = Task.detached { await loop.shutdown(within: .seconds(20)) }
       try await expectCode(.loopClosed) { try await turning.value }
       go.signal()
@@ -254,5 +254,5 @@ import Testing
 
 extension EventLoop {
   /// Whether somebody turns the loop's clock.
-  var isTurned: Bool { core.timers.testClock?.isTurning == true }
+  var isAdvancing: Bool { core.timers.testClock?.isAdvancing == true }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-/// A time that is turned by hand: what a turn does.
+/// A time that is advanced by hand: what an advance does.
 @Suite(.sideBySide) struct TestClockTests {
   @Test func `E-25 advancing by 3 ms fires exactly the calls that are due, in order`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
@@ -120,7 +120,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 of a time that is turned at random, read elsewhere, none is before the last`() async throws {
+  @Test func `E-25 of a time that is advanced at random, read elsewhere, none is before the last`() async throws {
     try await withTestLoop(time: .manual) { loop, calls in
       let (isEnding, clock) = (Shared(false), loop.clock)
       let reader = PlainThread {

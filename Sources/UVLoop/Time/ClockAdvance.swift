@@ -1,9 +1,9 @@
-// How a virtual time is turned, deadline by deadline. Pure: the caller moves the time, and asks again each time that
+// How a virtual time advances, deadline by deadline. Pure: the caller moves the time, and asks again each time that
 // nothing but time is left to wait for. Between two questions it fires what has become due, and runs what that makes
-// ready; so what is submitted meanwhile takes part in the turn.
+// ready; so what is submitted meanwhile takes part in the advance.
 
-/// One turn of a virtual time; see the top of the file.
-struct ClockTurn {
+/// One advance of a virtual time; see the top of the file.
+struct ClockAdvance {
   enum Extent {
     /// To a moment, and to every deadline on the way there.
     case to(Int64)
@@ -16,12 +16,12 @@ struct ClockTurn {
   enum Action: Equatable {
     /// Move the time there and fire what is due.
     case go(to: Int64)
-    /// The turn is over; the time is to be there, where a moment is given.
+    /// The advance is over; the time is to be there, where a moment is given.
     case end(at: Int64?)
   }
 
   private let extent: Extent
-  /// The deadline that a turn to the next one went to.
+  /// The deadline that an advance to the next one went to.
   private(set) var reached: Int64?
 
   init(_ extent: Extent) { self.extent = extent }
