@@ -56,10 +56,8 @@ enum Socket {
     return (result, ends[0], ends[1])
   }
 
-  /// Takes the next connection that waits at a listening socket; its descriptor or a negative errno.
-  static func accept(_ descriptor: Int32) -> Int32 { unsafe accept(descriptor) { _ in } }
-
-  /// The same, and lends the `sockaddr` of the other end.
+  /// Takes the next connection that waits at a listening socket, and lends the `sockaddr` of the other end; its
+  /// descriptor or a negative errno.
   static func accept(_ descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Void) -> Int32 {
     unsafe withAddress(body) { address, size in
       #if canImport(Darwin)
@@ -119,9 +117,6 @@ enum Socket {
 
   /// Whether the next read would give a byte, 1, or the end, 0, or the negative errno that it would give.
   static func peek(_ descriptor: Int32) -> Int32 { status { peekByte(descriptor) } }
-
-  /// The peer reads the end behind what was written.
-  static func shutdownWriting(_ descriptor: Int32) -> Int32 { status { shutdown(descriptor, Int32(SHUT_WR)) } }
 
   // MARK: Options
 

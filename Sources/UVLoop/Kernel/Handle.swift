@@ -157,9 +157,6 @@ import CLibUV
     closeIfOrphan()
   }
 
-  /// Closes it by a message where this is not the loop's thread. A loop that has ended has closed it.
-  final func closeFromAnywhere() { core.onLoop { self.close(by: .owner) } }
-
   /// What a wrapper's `close` does.
   final func close() {
     if state.isClosed { return }

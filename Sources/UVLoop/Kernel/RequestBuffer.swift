@@ -12,9 +12,4 @@
   }
 
   deinit { unsafe start.deallocate() }
-
-  /// Copies the first bytes out, when libuv has no more to do with them.
-  func bytes(first count: Int) -> [UInt8] {
-    unsafe Array(UnsafeRawBufferPointer(start: start, count: min(count, self.count)))
-  }
 }

@@ -126,16 +126,6 @@ extension SocketAddress {
     try unsafe self.init(unsafeBytes: UnsafeRawBufferPointer(start: address, count: count))
   }
 
-  /// Reads an address that the system has filled in. `count` may be more than the system has room for: Linux reports
-  /// one more for a path without a zero byte at its end.
-  init(_ storage: sockaddr_storage, count: Int) throws(UVError) {
-    var storage = storage
-    let count = min(count, Self.unixOffset + Self.unixCapacity)
-    self = try unsafe Swift.withUnsafeBytes(of: &storage) { (all) throws(UVError) -> SocketAddress in
-      try unsafe SocketAddress(unsafeBytes: UnsafeRawBufferPointer(rebasing: all[..<count]))
-    }
-  }
-
   /// Where the name begins in a `sockaddr_un`, and how many bytes fit.
   private static var unixOffset: Int { MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2 }
   static var unixCapacity: Int { MemoryLayout<sockaddr_un>.size - unixOffset }

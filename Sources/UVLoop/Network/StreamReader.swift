@@ -27,7 +27,7 @@ import Synchronization
   /// The wait of a task that reads again and again.
   private var wait: LoopWait?
   /// Whether it is under way. Nobody else keeps it: while a task goes on in `received` it is renewed for the next read.
-  private var isAwaited: Bool {
+  private(set) var isAwaited: Bool {
     get { awaited.load(ordering: .relaxed) }
     set { awaited.store(newValue, ordering: .relaxed) }
   }
@@ -330,8 +330,6 @@ import Synchronization
   }
 
   // MARK: - The idle limit
-
-  var isWaiting: Bool { isAwaited }
 
   var waitingSince: Int64? {
     let receiver = receiver.flatMap { $0.isAwaited ? $0.since : nil }

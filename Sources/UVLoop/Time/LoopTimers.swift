@@ -57,9 +57,6 @@ protocol LoopDeadline: AnyObject {
     unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
   }
 
-  /// How many entries wait.
-  var count: Int { queue.count }
-
   /// How many there is room for.
   var capacity: Int { queue.capacity }
 

@@ -84,9 +84,6 @@
     unsafe GrowingBlock.free(line)
   }
 
-  /// Whether nothing is pending or in line.
-  var isEmpty: Bool { count == 0 }
-
   /// The earliest deadline, also of an entry that an unfinished pass left in line; `nil` if the queue is empty.
   var earliest: Int64? {
     let pending = heapCount > 0 ? unsafe heap[0].deadline : nil
@@ -124,14 +121,6 @@
       push(node)
     }
     return true
-  }
-
-  /// The deadline as it was given; `nil` for a stale token.
-  func deadline(of token: TimerToken) -> Int64? {
-    guard isCurrent(token) else { return nil }
-    let position = unsafe slots[Int(token.slot)].position
-    if position < Position.inLine { return unsafe heap[Int(position)].deadline }
-    return unsafe line[Int(position - Position.inLine)].deadline
   }
 
   /// Begins a pass: puts what is due at `now` in line, behind what a pass that stopped early has left there.

@@ -37,8 +37,7 @@ import Testing
     let socket = Socket.make(AF_INET)
     defer { Posix.close(socket) }
     #expect(Socket.make(-1) == -EAFNOSUPPORT)
-    #expect(Socket.accept(socket) == -EINVAL)
-    #expect(Socket.shutdownWriting(socket) == -ENOTCONN)
+    #expect(unsafe Socket.accept(socket) { _ in } == -EINVAL)
     #expect(Socket.set(socket, SOL_SOCKET, -1, 1) == -ENOPROTOOPT)
     #expect(Socket.get(socket, SOL_SOCKET, -1) == -ENOPROTOOPT)
     let status = unsafe Socket.withPeerAddress(of: socket) { _ in Issue.record("There is no peer.") }
@@ -66,7 +65,7 @@ import Testing
   @Test func `accepting answers EAGAIN where nobody waits`() throws {
     let (listener, client, server) = try connection()
     defer { [listener, client, server].forEach(Posix.close) }
-    #expect(Socket.accept(listener) == -EAGAIN)
+    #expect(unsafe Socket.accept(listener) { _ in } == -EAGAIN)
   }
 
   @Test func `each end's own address is the other's peer`() throws {
@@ -93,7 +92,7 @@ import Testing
     #expect(read(pair.first) == .failure(-EAGAIN))
     #expect(unsafe write(pair.second, [1, 2, 3] as [UInt8], 3) == 3)
     #expect(read(pair.first) == .success([1, 2, 3]))
-    #expect(Socket.shutdownWriting(pair.second) == 0)
+    #expect(shutdown(pair.second, Int32(SHUT_WR)) == 0)
     #expect(read(pair.first) == .success([]))
   }
 
@@ -158,7 +157,7 @@ import Testing
     let status = unsafe bound.withUnsafeBytes { unsafe Socket.connect(client, $0) }
     try #require(status == 0 || status == -EINPROGRESS)
     try #require(becomesReadable(listener))
-    let server = Socket.accept(listener)
+    let server = unsafe Socket.accept(listener) { _ in }
     try #require(server >= 0)
     return (listener, client, server)
   }

@@ -290,7 +290,11 @@ private final class UnixSocket {
       unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getsockname(descriptor, $0, &count) }
     }
     try #require(status == 0)
-    return try SocketAddress(storage, count: Int(count))
+    // Linux counts one byte more than it has room for, for a path without a zero byte at its end.
+    let bytes = unsafe Swift.withUnsafeBytes(of: storage) {
+      unsafe Array($0.prefix(min(Int(count), MemoryLayout<sockaddr_un>.size)))
+    }
+    return try unsafe bytes.withUnsafeBytes { try unsafe SocketAddress(unsafeBytes: $0) }
   }
 }
 

@@ -57,7 +57,7 @@ import Testing
       let end = loop.task { _ in try await stream.finishWriting() }
       try await expectEventually { try errorCode { _ = try stream.enqueue([]) } == .brokenPipe }
       let reading = loop.task { _ in try await stream.read() }
-      await expectEventually { stream.core.reader.isWaiting }
+      await expectEventually { stream.core.reader.isAwaited }
       transport.bringEnd()
       #expect(try await reading.value == nil)
       let closings = (0..<2).map { _ in loop.task { _ in await stream.closeGracefully(within: Self.never) } }
@@ -94,7 +94,7 @@ import Testing
   @Test func `L-68 a reader beside it gets its bytes`() async throws {
     try await onScriptedStream { loop, stream, transport in
       let reading = loop.task { _ in try await stream.read(upTo: 2) }
-      await expectEventually { stream.core.reader.isWaiting }
+      await expectEventually { stream.core.reader.isAwaited }
       let closing = loop.task { _ in await stream.closeGracefully(within: Self.never) }
       await expectEventually { transport.isFinishing }
       transport.endFinish()

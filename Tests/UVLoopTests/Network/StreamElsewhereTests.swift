@@ -118,12 +118,12 @@ import Testing
   {
     try await onTestStream(StreamSetting(kind: .tcp, isInline: true)) { loop, stream, peer in
       let line = Self.startAtOnce { try await stream.readLine() }
-      await expectEventually { stream.core.reader.isWaiting }
+      await expectEventually { stream.core.reader.isAwaited }
       for byte in Array("cba".utf8) {
         let isWaiting = Shared(false)
         try stream.unread([byte])
         // Behind the task, which finds no end of the line and waits again.
-        try loop.post { isWaiting.value = stream.core.reader.isWaiting }
+        try loop.post { isWaiting.value = stream.core.reader.isAwaited }
         try await turn(loop)
         #expect(isWaiting.value)
       }

@@ -24,7 +24,7 @@ import Testing
         #expect(pattern.firstDifference(in: bytes) == nil)
       }
       let all = loop.task { _ in try await stream.readAll(limit: 5_000_000) }
-      await expectEventually { stream.core.reader.isWaiting }
+      await expectEventually { stream.core.reader.isAwaited }
       try stream.unread(pattern.bytes(count: 5_000_000))
       transport.bringEnd()
       #expect(try await all.value.count == 5_000_000)

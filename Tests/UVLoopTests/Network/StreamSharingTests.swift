@@ -197,7 +197,7 @@ import Testing
           return bytes
         }
       }
-      await expectEventually { streams.value.allSatisfy { $0.core.reader.isWaiting } }
+      await expectEventually { streams.value.allSatisfy { $0.core.reader.isAwaited } }
       for peer in peers { try peer.sendAll([1]) }
       var whole = 0
       for task in tasks {

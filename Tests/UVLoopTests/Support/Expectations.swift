@@ -10,6 +10,11 @@ func expectEventually(
   #expect(isTrue, comment, sourceLocation: sourceLocation)
 }
 
+extension LoopTimers {
+  /// How many entries wait.
+  var count: Int { pending.count }
+}
+
 extension EventLoop {
   /// How many entries wait in the loop's heap.
   var timers: Int { core.timers.count }

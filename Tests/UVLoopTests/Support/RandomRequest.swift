@@ -21,7 +21,7 @@ extension EventLoop {
         loop, memory.bindMemory(to: uv_random_t.self, capacity: 1), buffer.start, buffer.count, 0
       ) { request, status, _, _ in unsafe PendingRequest.finish(request?.pointee.data, status) }
     }
-    return buffer.bytes(first: count)
+    return unsafe Array(UnsafeRawBufferPointer(start: buffer.start, count: count))
   }
 
   private final class Kept: Sendable {

@@ -138,7 +138,7 @@ actor WaitStage: LoopActor {
     case .timeLimit: core.timers.count > 0 && core.timers.count + core.waits.count > 1
     case .clockAdvance: core.timers.testClock?.isAdvancing == true
     case .readiness: core.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
-    case .read: stream?.core.reader.isWaiting == true
+    case .read: stream?.core.reader.isAwaited == true
     case .write: stream.map { $0.core.writer.waitingSince != nil } == true
     case .accept: core.network.listeners.all.contains { $0.isAwaited }
     case .receive: socket?.core.receiver.hasWaiter == true
