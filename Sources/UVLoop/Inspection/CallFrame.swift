@@ -123,7 +123,7 @@ struct CallFrame {
           base = base.map { ($0.register, offset) }
         case 0x14: rules[try code.unsigned()] = .value(factored(try code.unsigned()))
         case 0x15: rules[try code.unsigned()] = .value(factored(try code.signed()))
-        // Whether the return address is signed, which `StackSnapshot.plain` takes off in any case.
+        // Whether the return address is signed, which `CallStack.plain` takes off in any case.
         case 0x2d: break
         // How much of the arguments is on the stack.
         case 0x2e: _ = try code.unsigned()
