@@ -72,10 +72,14 @@ extension EventLoop {
     _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
   ) async throws -> Transfer<T> {
     let wait = LoopWait(.abandonableCall, on: core)
-    let parcel = Parcel(consume body)
+    // A variable, since a closure keeps what it captured as long as it is there itself: the body is to go when the call
+    // has ended.
+    var body = Optional(consume body)
     // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may come
     // back here, which costs a wake and does nothing.
-    let task = Task.immediate(name: Task.name) { await offload.perform(parcel, leavingResultIn: wait) }
+    let task = Task.immediate(name: Task.name) {
+      if let body = body.take() { await offload.perform(consume body, leavingResultIn: wait) }
+    }
     let isResumed = await wait.isResumed(isolation: isolation) {
       task.cancel()
       offload.cancel()

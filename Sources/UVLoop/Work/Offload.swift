@@ -74,9 +74,9 @@ actor Offload: Occupant {
 
   /// The same for a caller that does not come along, and that may have gone when the result is there. What the body
   /// captured is released before.
-  func perform<T>(_ body: Parcel<() throws -> sending T>, leavingResultIn wait: LoopWait) {
+  func perform<T>(_ body: consuming Transfer<() throws -> sending T>, leavingResultIn wait: LoopWait) {
     let result: Result<Transfer<T>, any Error>
-    do { result = .success(try perform(body.take())) } catch { result = .failure(error) }
+    do { result = .success(try perform(consume body)) } catch { result = .failure(error) }
     wait.resume(carrying: TaskResult(result))
   }
 }
