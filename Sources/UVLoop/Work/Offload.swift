@@ -29,14 +29,11 @@ actor Offload: Occupant {
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
   // Holds for these because the ledger's lock guards them.
-  nonisolated(unsafe) var next: Offload?  // Holds for the reason above.
-  nonisolated(unsafe) var previous: Offload?  // Holds for the reason above.
-  nonisolated(unsafe) var place = Place.outside  // Holds for the reason above.
+  /// The queue in which it waits, and where there; nil if it does not wait.
   nonisolated(unsafe) var queue: OffloadQueue?  // Holds for the reason above.
+  nonisolated(unsafe) var place = 0  // Holds for the reason above.
+  /// When it was queued, and then when it began.
   nonisolated(unsafe) var since: Int64 = 0  // Holds for the reason above.
-
-  /// In which of the ledger's lists it is.
-  enum Place { case outside, queued, running }
 
   // Holds for these because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.

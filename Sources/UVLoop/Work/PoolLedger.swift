@@ -11,27 +11,10 @@ import Synchronization
   import Darwin
 #endif
 
-/// The offloaded calls of one loop that wait. Everything in it is guarded by the ledger's lock.
-final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above.
-  fileprivate let waiting = OffloadList()
-  fileprivate var runners = RunnerCount()
-  /// How many calls have come, for runners that look for the next.
-  let arrivals = Atomic<Int>(0)
-  fileprivate var times = OffloadTimes()
-}
-
-/// How long offloaded calls have waited for a worker, and how long they have run.
-struct OffloadTimes {
-  var isMeasured = false
-  var waits = LatencyHistogram()
-  var runs = LatencyHistogram()
-}
-
 /// The books of the pool: which offloaded calls wait, which run, and who waits for whom.
 final class PoolLedger: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var queues: [OffloadQueue] = []
-  private var running = OffloadList()
 
   static let process = PoolLedger()
 
@@ -42,7 +25,6 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       { PoolLedger.process.lock.lock() }, { PoolLedger.process.lock.unlock() },
       {
         PoolLedger.process.queues = []
-        PoolLedger.process.running = OffloadList()
         PoolLedger.process.lock.unlock()
       })
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
@@ -87,19 +69,16 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
       if offload.isWithdrawn { return .cancelled }
       let size = PoolStart.fixSize()
       if unsafe !offload.chain.isEmpty {
-        let holders = running.filter { !$0.isOver }
+        let holders = queues.flatMap(\.running).filter { !$0.isOver }
         if holders.count >= size && holders.allSatisfy({ isStuck($0, behind: offload) }) {
           throw starvation(offload, holders)
         }
       }
       unsafe offload.since = now
-      unsafe offload.place = .queued
-      unsafe offload.queue = queue
-      queue.waiting.append(offload)
+      queue.append(offload)
       queue.arrivals.add(1, ordering: .releasing)
       let mustSend = queue.runners.mustSend(
-        forWaiting: queue.waiting.count, poolSize: size,
-        finishing: running.count { unsafe $0.queue === queue && $0.isLeaving })
+        forWaiting: queue.count, poolSize: size, finishing: queue.active.count { $0.call?.isLeaving == true })
       return mustSend ? .needsRunner : .willBeTaken
     }
   }
@@ -108,9 +87,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   func keep(_ offload: Offload, in queue: OffloadQueue) -> Bool {
     lock.withLock {
       if offload.isWithdrawn { return false }
-      unsafe offload.place = .queued
-      unsafe offload.queue = queue
-      queue.waiting.append(offload)
+      queue.append(offload)
       return true
     }
   }
@@ -132,13 +109,17 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   }
 
   /// A runner begins: the call that it shall run, or nil if there is none any more.
-  func begin(_ queue: OffloadQueue) -> Offload? {
+  func begin(_ runner: Runner) -> Offload? {
     let now = MonotonicClock.now()
+    let queue = runner.queue
     return lock.withLock {
       queue.runners.begin()
-      let offload = take(from: queue, at: now)
-      if offload == nil { queue.runners.end() }
-      return offload
+      if take(for: runner, at: now) {
+        queue.active.append(runner)
+        return runner.call
+      }
+      queue.runners.end()
+      return nil
     }
   }
 
@@ -153,87 +134,86 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   }
 
   /// A runner has run a call: what it does next.
-  func next(after offload: Offload, of queue: OffloadQueue, at now: Int64, hasHadShare: Bool) -> Next {
-    lock.withLock {
-      running.remove(offload)
-      unsafe offload.place = .outside
+  func next(after offload: Offload, for runner: Runner, at now: Int64, hasHadShare: Bool) -> Next {
+    let queue = runner.queue
+    return lock.withLock {
       if queue.times.isMeasured { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
-      let wantsRelief = hasHadShare && !queue.waiting.isEmpty
+      let wantsRelief = hasHadShare && !queue.isEmpty
       if wantsRelief && queue.runners.mayEndBeforeOthers() {
         queue.runners.end()
+        leave(runner)
         return .none
       }
-      guard let next = take(from: queue, at: now) else {
-        // Who has had its share ends: others may wait for the pool.
-        if hasHadShare {
-          queue.runners.end()
-          return .none
-        }
-        queue.runners.look()
-        return .look(beyond: queue.arrivals.load(ordering: .relaxed))
+      if take(for: runner, at: now), let next = runner.call {
+        return wantsRelief ? .callBeforeRelief(next) : .call(next)
       }
-      return wantsRelief ? .callBeforeRelief(next) : .call(next)
+      // Who has had its share ends: others may wait for the pool.
+      if hasHadShare {
+        queue.runners.end()
+        leave(runner)
+        return .none
+      }
+      queue.runners.look()
+      return .look(beyond: queue.arrivals.load(ordering: .relaxed))
     }
   }
 
   /// A runner has looked: the call that it has found, or nil, and then it has ended.
-  func endLook(_ queue: OffloadQueue) -> Offload? {
+  func endLook(_ runner: Runner) -> Offload? {
     let now = MonotonicClock.now()
     return lock.withLock {
-      let offload = take(from: queue, at: now)
-      queue.runners.endLook(found: offload != nil)
-      return offload
+      let hasFound = take(for: runner, at: now)
+      runner.queue.runners.endLook(found: hasFound)
+      if !hasFound { leave(runner) }
+      return runner.call
     }
   }
 
-  private func take(from queue: OffloadQueue, at now: Int64) -> Offload? {
-    guard let offload = queue.waiting.popFirst() else { return nil }
+  /// Gives a runner the next call; false if none waits, and then it has none.
+  private func take(for runner: Runner, at now: Int64) -> Bool {
+    let queue = runner.queue
+    guard let offload = queue.popFirst() else {
+      runner.call = nil
+      return false
+    }
     if queue.times.isMeasured { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
-    unsafe offload.place = .running
-    running.append(offload)
-    return offload
+    runner.call = offload
+    return true
+  }
+
+  private func leave(_ runner: Runner) {
+    runner.call = nil
+    runner.queue.active.removeAll { $0 === runner }
   }
 
   /// Takes a call out of the queue that it waits in; false if it does not wait.
   func withdraw(_ offload: Offload) -> Bool {
     lock.withLock {
-      if unsafe offload.place != .queued { return false }
-      unsafe offload.place = .outside
-      unsafe offload.queue?.waiting.remove(offload)
+      guard let queue = unsafe offload.queue else { return false }
+      queue.remove(offload)
       return true
     }
   }
 
   /// Takes out all calls that wait.
-  func withdrawAll(_ queue: OffloadQueue) -> [Offload] {
-    lock.withLock {
-      var all: [Offload] = []
-      while let offload = queue.waiting.popFirst() {
-        unsafe offload.place = .outside
-        all.append(offload)
-      }
-      return all
-    }
-  }
+  func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.removeAll() } }
 
   /// Whether one more runner must be sent for what waits, which is then counted.
   func mustSendRunner(to queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.runners.mustSend(forWaiting: queue.waiting.count, poolSize: PoolStart.size ?? 1) }
+    lock.withLock { queue.runners.mustSend(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
   }
 
   /// libuv gave a runner back that had not begun.
   func withdrawRunner(of queue: OffloadQueue) { lock.withLock { queue.runners.withdraw() } }
 
   /// Whether no call of a loop waits.
-  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.waiting.isEmpty } }
+  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.isEmpty } }
 
   /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has gone
   /// home, and so is in the loop's queue if it lives there.
   func isQuiet(_ queue: OffloadQueue) -> Bool {
-    lock.withLock {
-      queue.waiting.isEmpty && running.allSatisfy { unsafe $0.queue !== queue || $0.isAbandoned }
-    }
+    lock.withLock { queue.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
   }
 
   /// Whether nothing of a loop waits or runs that its shutdown waits for: of its runners that libuv has, each runs a call
@@ -242,8 +222,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     lock.withLock {
       // What an abandoned call held is released on the worker, and that may take as long as the call.
       func isExcused(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExcused && !offload.isOver }
-      return queue.waiting.allSatisfy(isExcused)
-        && running.count { unsafe $0.queue === queue && isExcused($0) } == runners
+      return queue.waiting.allSatisfy(isExcused) && queue.running.count(where: isExcused) == runners
     }
   }
 
@@ -251,14 +230,13 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
     return lock.withLock {
-      oldestFirst { unsafe $0.queue === queue }
-        .map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+      oldestFirst([queue]).map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
     }
   }
 
-  /// What runs, by when it began: that is read before the lock is taken, so that the list's order may differ.
-  private func oldestFirst(where isWanted: (Offload) -> Bool) -> [Offload] {
-    running.filter { !$0.isOver && isWanted($0) }.sorted { unsafe $0.since < $1.since }
+  /// What runs, by when it began: that is read before the lock is taken, so that runners may have begun in another order.
+  private func oldestFirst(_ queues: [OffloadQueue]) -> [Offload] {
+    queues.flatMap(\.running).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }
   }
 
   /// From now on.
@@ -267,7 +245,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   /// How much of a loop waits and runs, and how long what has run did both.
   func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
     lock.withLock {
-      (queue.waiting.count, running.count { unsafe $0.queue === queue && !$0.isOver }, queue.times)
+      (queue.count, queue.running.count { !$0.isOver }, queue.times)
     }
   }
 
@@ -275,18 +253,18 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
   func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
     return lock.withLock {
-      queue.waiting.filter { _ in true }.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+      queue.waiting.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
     }
   }
 
   var statistics: ThreadPool.Statistics {
     let now = MonotonicClock.now()
     return lock.withLock {
-      let running = oldestFirst { _ in true }
+      let running = oldestFirst(queues)
       return ThreadPool.Statistics(
-        queued: queues.reduce(0) { $0 + $1.waiting.count }, running: running.count,
+        queued: queues.reduce(0) { $0 + $1.count }, running: running.count,
         jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
-        oldestQueued: queues.compactMap { queue in queue.waiting.first { _ in true }.map { unsafe $0.since } }.min()
+        oldestQueued: queues.compactMap { queue in queue.waiting.first.map { unsafe $0.since } }.min()
           .map { .nanoseconds(max(0, now - $0)) })
     }
   }

@@ -4,8 +4,11 @@ import Synchronization
 /// A request in libuv's pool that runs a loop's offloaded calls; see ``RunnerCount`` for its life.
 ///
 /// The loop's thread makes it, submits it, and gets it back in libuv's callback, to use again.
-@safe final class Runner: PendingRequest, @unchecked Sendable {  // Holds because `queue` alone is used on the worker.
-  private let queue: OffloadQueue
+// Holds because the worker uses `queue` alone, and `call`, which the ledger's lock guards.
+@safe final class Runner: PendingRequest, @unchecked Sendable {
+  let queue: OffloadQueue
+  /// What it runs.
+  var call: Offload?
   // Holds because a runner in flight keeps the loop turning.
   private unowned(unsafe) let work: LoopWork
 
@@ -36,7 +39,7 @@ import Synchronization
   /// On a thread of the pool.
   private func run() {
     let ledger = PoolLedger.process
-    guard var offload = ledger.begin(queue) else { return }
+    guard var offload = ledger.begin(self) else { return }
     let end = MonotonicClock.now() + Runner.shareTime
     var count = 0
     var hasAskedForRelief = false
@@ -45,7 +48,7 @@ import Synchronization
       count += 1
       let now = MonotonicClock.now()
       let next = ledger.next(
-        after: offload, of: queue, at: now, hasHadShare: count >= Runner.shareCount || now > end)
+        after: offload, for: self, at: now, hasHadShare: count >= Runner.shareCount || now > end)
       offload.leftWorker()
       switch next {
       case .call(let next):
@@ -57,7 +60,7 @@ import Synchronization
         offload = next
       case .look(let seen):
         look(beyond: seen)
-        guard let next = ledger.endLook(queue) else { return }
+        guard let next = ledger.endLook(self) else { return }
         offload = next
       case .none:
         return
