@@ -5,8 +5,6 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   let queue = OffloadQueue()
   // Holds because nothing of it is used once the core has ended: calls and runners in flight keep the loop turning.
   private unowned(unsafe) let core: LoopCore
-  /// How many runners are in flight.
-  private var runners = 0
   private var resting: [Runner] = []
   /// Calls that came while the process exits. No runner knows of it.
   private let late = OffloadQueue()
@@ -53,21 +51,12 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   private func sendRunner() {
     let runner = unsafe resting.popLast() ?? Runner(for: self, on: core)
     runner.submit()
-    runners += 1
   }
 
   /// libuv has given it back.
-  func runnerEnded(_ runner: Runner, hasRun: Bool) {
-    runners -= 1
+  func runnerCameBack(_ runner: Runner, hasBegun: Bool) {
     resting.append(runner)
-    if !hasRun { PoolLedger.process.withdrawRunner(of: queue) }
-    sendRunnerIfNeeded()
-  }
-
-  /// On a worker: a runner has had its share, and calls wait.
-  func askForRelief() { unsafe core.tell { self.sendRunnerIfNeeded() } }
-
-  private func sendRunnerIfNeeded() {
+    PoolLedger.process.runnerCameBack(to: queue, hasBegun: hasBegun)
     if !ExitGate.enter() { return }
     defer { ExitGate.leave() }
     if PoolLedger.process.mustSendRunner(to: queue) { sendRunner() }
@@ -75,7 +64,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned. All
   /// runners but those that run such a call must be back: who is told that the loop has ended may end the process.
-  var isSettled: Bool { PoolLedger.process.isSettled(queue, runners: runners) }
+  var isSettled: Bool { PoolLedger.process.isSettled(queue) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
   var isQuiet: Bool { PoolLedger.process.isQuiet(queue) }
@@ -83,7 +72,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
   /// to others for long.
   func beforePoll() -> Bool {
-    if unsafe core.life.hasDrained && runners > 0 && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
+    if unsafe core.life.hasDrained && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
     return false
   }
 

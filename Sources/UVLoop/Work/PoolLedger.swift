@@ -125,8 +125,6 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
 
   enum Next {
     case call(Offload)
-    /// Another call, though the runner has had its share: the loop is to send its relief.
-    case callBeforeRelief(Offload)
     /// To look for calls beyond those that have come.
     case look(beyond: Int)
     /// The runner has ended.
@@ -138,15 +136,8 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     let queue = runner.queue
     return lock.withLock {
       if queue.times.isMeasured { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
-      let wantsRelief = hasHadShare && !queue.isEmpty
-      if wantsRelief && queue.runners.mayEndBeforeOthers() {
-        queue.runners.end()
-        leave(runner)
-        return .none
-      }
-      if take(for: runner, at: now), let next = runner.call {
-        return wantsRelief ? .callBeforeRelief(next) : .call(next)
-      }
+      let mayTake = !hasHadShare || queue.runners.pending == 0
+      if mayTake, take(for: runner, at: now), let next = runner.call { return .call(next) }
       // Who has had its share ends: others may wait for the pool.
       if hasHadShare {
         queue.runners.end()
@@ -204,8 +195,10 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     lock.withLock { queue.runners.mustSend(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
   }
 
-  /// libuv gave a runner back that had not begun.
-  func withdrawRunner(of queue: OffloadQueue) { lock.withLock { queue.runners.withdraw() } }
+  /// libuv has given a runner back.
+  func runnerCameBack(to queue: OffloadQueue, hasBegun: Bool) {
+    lock.withLock { queue.runners.comeBack(hasBegun: hasBegun) }
+  }
 
   /// Whether no call of a loop waits.
   func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.isEmpty } }
@@ -218,11 +211,11 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
 
   /// Whether nothing of a loop waits or runs that its shutdown waits for: of its runners that libuv has, each runs a call
   /// that is not waited for.
-  func isSettled(_ queue: OffloadQueue, runners: Int) -> Bool {
+  func isSettled(_ queue: OffloadQueue) -> Bool {
     lock.withLock {
       // What an abandoned call held is released on the worker, and that may take as long as the call.
       func isExcused(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExcused && !offload.isOver }
-      return queue.waiting.allSatisfy(isExcused) && queue.running.count(where: isExcused) == runners
+      return queue.waiting.allSatisfy(isExcused) && queue.running.count(where: isExcused) == queue.runners.inFlight
     }
   }
 

@@ -42,7 +42,6 @@ import Synchronization
     guard var offload = ledger.begin(self) else { return }
     let end = MonotonicClock.now() + Runner.shareTime
     var count = 0
-    var hasAskedForRelief = false
     while true {
       offload.runOnWorker()
       count += 1
@@ -52,11 +51,6 @@ import Synchronization
       offload.leftWorker()
       switch next {
       case .call(let next):
-        offload = next
-      case .callBeforeRelief(let next):
-        // Nobody else may make the loop look: what ended here may have gone home to somewhere else.
-        if !hasAskedForRelief { unsafe work.askForRelief() }
-        hasAskedForRelief = true
         offload = next
       case .look(let seen):
         look(beyond: seen)
@@ -74,7 +68,7 @@ import Synchronization
     repeat { Posix.yield() } while queue.arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
   }
 
-  override func ended(_ status: Int32) { unsafe work.runnerEnded(self, hasRun: status == 0) }
+  override func ended(_ status: Int32) { unsafe work.runnerCameBack(self, hasBegun: status == 0) }
 
   /// The calls that it runs say what a shutdown waits for.
   override var isAwaited: Bool { false }

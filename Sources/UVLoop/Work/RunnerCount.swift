@@ -3,12 +3,14 @@
 //   pending ──begins──▶ active ──finds nothing──▶ looking ──still nothing──▶ ended
 //                        │  ▲                        │
 //                        │  └───────finds one────────┘
-//                        └──has had its share, and finds nothing or is relieved──▶ ended
+//                        └──has had its share, and another is pending or nothing waits──▶ ended
 //
 // One request a call would be simpler, and cost two locks, two wakes and an allocation more for each. One request for
 // ever would keep files and names from the pool, which they share: so a runner ends after its share, and whatever
-// waited in libuv's queue comes before the next runner. It asks for its relief first, and stays until that is queued,
-// so that calls go on though the loop's thread is busy.
+// waited in libuv's queue comes before the next runner. Where all workers have one and calls wait, the loop keeps one
+// more pending, to follow the first that ends. It counts what libuv has and not what is pending: a runner may begin
+// when nobody tells the loop, but each that ends comes back to it. One that has had its share while none is pending
+// stays, so that calls go on though the loop's thread is busy.
 //
 // It looks for some microseconds, since a loop that offloads short calls would otherwise wake a thread for each. While it
 // looks it lets other threads have its CPU: where that is the loop's, the next calls come just then.
@@ -21,34 +23,26 @@ struct RunnerCount {
   private(set) var active = 0
   /// Looking for one that may come.
   private(set) var looking = 0
-  /// An active one has had its share while calls waited, and none was pending.
-  private(set) var wantsRelief = false
+  /// Given to libuv and not given back. Changes on the loop's thread only.
+  private(set) var inFlight = 0
 
-  /// To be asked when a call has been queued, when a runner has asked for its relief, and when libuv has given one back.
-  /// True if one more must be queued for the calls that wait, and then it is counted.
+  /// To be asked when a call has been queued, and when libuv has given a runner back. True if one more must be queued for
+  /// the calls that wait, and then it is counted.
   ///
   /// - Parameter finishing: How many of the active ones have run their call, and are about to look for the next.
   mutating func mustSend(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
-    // As many as can run side by side, since each call may block; beyond that only a relief.
-    let isNeeded =
-      pending + active + looking < poolSize
-      ? pending + looking < queued && pending + looking + finishing() < queued
-      : wantsRelief && pending == 0 && looking == 0 && queued > 0
-    if isNeeded { pending += 1 }
-    if pending > 0 { wantsRelief = false }
-    return isNeeded
+    // As many as can run side by side, since each call may block, and one that follows.
+    let isAllowed = pending + active + looking < poolSize || inFlight <= poolSize
+    // Those that will take a call anyway.
+    guard isAllowed, pending + looking < queued, pending + looking + finishing() < queued else { return false }
+    pending += 1
+    inFlight += 1
+    return true
   }
 
   mutating func begin() {
     pending -= 1
     active += 1
-  }
-
-  /// A runner has had its share, and calls wait. True if it may end, since another one will come; if not, it must ask the
-  /// loop for one.
-  mutating func mayEndBeforeOthers() -> Bool {
-    if pending == 0 { wantsRelief = true }
-    return pending > 0
   }
 
   /// It finds nothing.
@@ -65,6 +59,9 @@ struct RunnerCount {
 
   mutating func end() { active -= 1 }
 
-  /// It was taken out of libuv's queue.
-  mutating func withdraw() { pending -= 1 }
+  /// libuv has given it back, and has called it or not.
+  mutating func comeBack(hasBegun: Bool) {
+    inFlight -= 1
+    if !hasBegun { pending -= 1 }
+  }
 }

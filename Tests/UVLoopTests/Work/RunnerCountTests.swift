@@ -9,10 +9,10 @@ import Testing
     count.mustSend(forWaiting: queued, poolSize: poolSize, finishing: finishing)
   }
 
-  @Test func `calls that come before any runner has begun get one each, and one more never`() {
+  @Test func `calls that come before any runner has begun get one each, and all of them one that follows`() {
     var count = RunnerCount()
-    let sent = (1...6).map { count.mustSend(forWaiting: $0, poolSize: 4) }
-    #expect(sent == [true, true, true, true, false, false])
+    let sent = (1...7).map { count.mustSend(forWaiting: $0, poolSize: 4) }
+    #expect(sent == [true, true, true, true, true, false, false])
   }
 
   @Test func `a call that a runner on its way will take needs no other`() {
@@ -32,51 +32,52 @@ import Testing
     #expect(count.pending == 1 && count.active == 3)
   }
 
-  @Test func `with all workers busy one more is sent as a relief, and only where it is asked for`() {
+  @Test func `with all workers busy one more is sent, and the next when one has come back`() {
     var count = RunnerCount()
     for _ in 1...2 {
       _ = queue(1, in: &count, poolSize: 2)
       count.begin()
     }
+    #expect(queue(1, in: &count, poolSize: 2))
     #expect(!queue(5, in: &count, poolSize: 2))
-    #expect(!mayEnd(&count))
-    #expect(count.wantsRelief)
+    count.end()
+    count.begin()
+    #expect(!queue(5, in: &count, poolSize: 2))
+    count.comeBack(hasBegun: true)
     #expect(queue(5, in: &count, poolSize: 2))
-    #expect(!count.wantsRelief)
     #expect(!queue(6, in: &count, poolSize: 2))
-    #expect(mayEnd(&count))
   }
 
-  /// A runner has had its share, and calls wait.
-  private func mayEnd(_ count: inout RunnerCount) -> Bool { count.mayEndBeforeOthers() }
-
-  @Test func `a relief that begins after its predecessor was given back can ask for its own`() {
+  @Test func `a runner that comes back before the next has begun is followed by another`() {
     var count = RunnerCount()
     _ = queue(1, in: &count, poolSize: 1)
     count.begin()
-    _ = mayEnd(&count)
     #expect(queue(9, in: &count, poolSize: 1))
     count.end()
-    // The first one is given back before its relief has begun: nobody is sent.
-    #expect(!queue(9, in: &count, poolSize: 1))
-    count.begin()
-    #expect(!mayEnd(&count))
+    count.comeBack(hasBegun: true)
     #expect(queue(9, in: &count, poolSize: 1))
-    #expect(mayEnd(&count))
+    count.begin()
+    // The one that runs can end after its share though the loop has not been told that it began.
+    #expect(count.active == 1 && count.pending == 1)
   }
 
-  @Test func `a relief that was asked for when no call waited any more comes with the next call`() {
+  @Test func `one that was taken out of the pool's queue is no more`() {
     var count = RunnerCount()
     _ = queue(1, in: &count, poolSize: 1)
-    count.begin()
-    #expect(!mayEnd(&count))
-    #expect(!queue(0, in: &count, poolSize: 1))
+    count.comeBack(hasBegun: false)
+    #expect(count.pending == 0 && count.inFlight == 0)
     #expect(queue(1, in: &count, poolSize: 1))
-    #expect(mayEnd(&count))
-    count.withdraw()
-    #expect(!mayEnd(&count))
-    count.end()
-    #expect(count.pending == 0 && count.active == 0)
+  }
+
+  @Test func `runners that have ended, and have not come back, hold up no call`() {
+    var count = RunnerCount()
+    for _ in 1...2 {
+      #expect(queue(1, in: &count, poolSize: 1))
+      count.begin()
+      count.end()
+    }
+    #expect(count.inFlight == 2)
+    #expect(queue(1, in: &count, poolSize: 1))
   }
 
   @Test func `a call that a looking runner will find needs no other, and the next one does`() {
@@ -108,14 +109,13 @@ import Testing
     #expect(queue(2, in: &count, poolSize: 4, finishing: 1))
   }
 
-  @Test func `no relief is sent while a runner looks`() {
+  @Test func `with all workers busy a runner that looks needs none that follows for the call that it will find`() {
     var count = RunnerCount()
     for _ in 1...2 {
       _ = queue(1, in: &count, poolSize: 2)
       count.begin()
     }
     count.look()
-    #expect(!mayEnd(&count))
     #expect(!queue(1, in: &count, poolSize: 2))
     count.endLook(found: true)
     #expect(queue(1, in: &count, poolSize: 2))
