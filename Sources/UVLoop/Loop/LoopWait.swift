@@ -42,7 +42,7 @@ protocol WaitOwner: AnyObject, Sendable {
 /// instead. To await ``pass()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and
 /// then gives it to the loop, which runs it as one of its own. If the task is isolated to the loop it goes on at once;
 /// if not it hops to where it belongs.
-@safe actor LoopWait {
+@safe actor LoopWait: ScopedWait {
   /// How a wait has ended.
   enum End: UInt, Sendable {
     /// What was waited for has come.

@@ -3,18 +3,24 @@ import Synchronization
 
 // To hear of a cancellation costs more than the rest of a wait on the loop. A task that waits often hears of it once,
 // in a scope around all that it does, and each wait that begins on the loop says there that it is the one to be ended.
+// So does an offloaded call that comes back to the loop.
 //
 // The scope must be that of the very task that waits. A thread may run one task inside another's job, and so the loop
 // asks the runtime which one calls. A task is known by the address of the runtime's object, which is used again when it
 // has ended. But its scope is over before: as long as it is not, the task lives, and no other has the address.
+
+/// What ends when the task is cancelled that waits for it. Called on the loop's thread.
+protocol ScopedWait: AnyObject, Sendable {
+  func cancel()
+}
 
 /// The cancellation of one task, for its waits on one loop. Belongs to the loop's thread, but for its end.
 final class WaitScope: @unchecked Sendable {  // Holds because of the line above, and `isOver` is atomic.
   fileprivate let core: LoopCore
   fileprivate let task: UInt
   fileprivate let isOver = Atomic(false)
-  /// The wait that a cancellation ends. It is kept by the task that waits at it, and leaves before that goes on.
-  unowned(unsafe) var waiting: LoopWait?
+  /// What a cancellation ends. The task that waits for it keeps it, and it leaves before that task lets go of it.
+  unowned(unsafe) var waiting: (any ScopedWait)?
 
   fileprivate init(_ core: LoopCore, _ task: UInt) {
     self.core = core

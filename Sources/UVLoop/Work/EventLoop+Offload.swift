@@ -38,7 +38,7 @@ extension EventLoop {
   ///   because every worker is held by a call that waits, in `runBlocking`, for the pool. The message names them. What
   ///   a `Task { }` offloads that such a call has started counts as waited for as long as the call blocks; that of a
   ///   `Task.detached` does not.
-  /// - Complexity: O(1), also to take a call out of the queue when it is cancelled.
+  /// - Complexity: O(1) amortized, also to take a call out of the queue when it is cancelled.
   ///
   /// > Isolation: Call it anywhere.
   ///
@@ -51,19 +51,34 @@ extension EventLoop {
     label: String? = nil, onCancel: OffloadCancellation = .wait, isolation: isolated (any Actor)? = #isolation,
     _ body: sending @escaping () throws -> sending T
   ) async throws -> sending T {
-    try Task.checkCancellation()
+    try WaitScope.checkCancellation()
     core.requireOwnProcess()
     try core.requireRunning("offload")
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
     let body = Transfer(consume body)
     if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }
-    let result = try await withTaskCancellationHandler {
+    guard core.isAtHome, let scope = core.scopes.current else {
+      return try await handled(offload, isolation: isolation, consume body).take()
+    }
+    // A task that comes back to the loop hears of its cancellation in its scope. The loop may learn of that late: a
+    // call that begins meanwhile asks whether its task was cancelled.
+    unsafe scope.waiting = offload
+    // On the loop again. Until then the call is kept.
+    defer { withExtendedLifetime(offload) { unsafe scope.waiting = nil } }
+    return try await offload.perform(body).take()
+  }
+
+  /// In a task without a scope.
+  private func handled<T>(
+    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
+  ) async throws -> Transfer<T> {
+    let body = consume body
+    return try await withTaskCancellationHandler {
       _ = isolation
       return try await offload.perform(body)
     } onCancel: {
       offload.cancel()
     }
-    return result.take()
   }
 
   /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and

@@ -10,7 +10,7 @@ import Synchronization
 /// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a runner; the worker then runs the
 /// task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed back as
 /// any result of an actor's method is.
-actor Offload: Occupant {
+actor Offload: Occupant, ScopedWait {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller, until the call begins.
   ///
@@ -22,9 +22,6 @@ actor Offload: Occupant {
   private nonisolated let isCancelled = Atomic<Bool>(false)
   private nonisolated let blocks = Atomic<Int>(0)
   private nonisolated let asksForShutdown = Atomic<Bool>(false)
-
-  /// Why the body does not run.
-  private enum Refusal { case cancelled, closed, refused(UVError) }
 
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
@@ -38,7 +35,8 @@ actor Offload: Occupant {
   // Holds for these because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.
   private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
-  private nonisolated(unsafe) var refusal: Refusal?  // Holds for the reason above.
+  /// Why the body does not run.
+  private nonisolated(unsafe) var refusal: (any Error)?  // Holds for the reason above.
   private nonisolated(unsafe) var isHomecomer = false  // Holds for the reason above.
 
   init(on core: LoopCore, label: String?, isAbandonable: Bool) {
@@ -58,14 +56,11 @@ actor Offload: Occupant {
   /// Both in their wrappers: to open them at the call would be work on the caller's isolation, for which the runtime sees
   /// to it that the task is there, before the call and after it.
   func perform<T>(_ body: Transfer<() throws -> sending T>) throws -> Transfer<T> {
-    switch unsafe refusal {
-    case .cancelled: throw CancellationError()
-    case .closed: throw core.closedError("offload")
-    case .refused(let error): throw error
-    case nil: break
-    }
     // Before the task goes home, so that the books are right when the caller looks.
     defer { hasEnded.store(true, ordering: .releasing) }
+    // It may have been cancelled when its call had left the queue, or when the loop had no time to take it out.
+    try WaitScope.checkCancellation()
+    if let refusal = unsafe refusal { throw refusal }
     return Transfer(try unsafe body.value())
   }
 
@@ -88,22 +83,22 @@ extension Offload: SerialExecutor {
     if core.isCurrent {
       submit()
     } else if !core.tell({ self.submit() }) {
-      unsafe refusal = .closed
+      unsafe refusal = core.closedError("offload")
       core.queue.runLate { self.runJob() }
     }
   }
 
   /// On the loop's thread, where libuv wants it.
   private nonisolated func submit() {
-    if core.life.hasDrained { return refuse(.closed) }
+    if core.life.hasDrained { return refuse(core.closedError("offload")) }
     do throws(UVError) {
       // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker may
       // run it to its end, after which nobody does.
       if try core.work.add(self) { return }
     } catch {
-      return refuse(.refused(error))
+      return refuse(error)
     }
-    refuse(.cancelled)
+    refuse(CancellationError())
   }
 
   nonisolated func runOnWorker() {
@@ -127,7 +122,7 @@ extension Offload: SerialExecutor {
   }
 
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
-  private nonisolated func refuse(_ refusal: Refusal) {
+  private nonisolated func refuse(_ refusal: any Error) {
     unsafe self.refusal = refusal
     if !core.tell({ self.runJob() }) { core.queue.runLate { self.runJob() } }
   }
@@ -144,11 +139,11 @@ extension Offload {
 
   /// Takes it out of the queue if it has not begun.
   private nonisolated func withdraw() {
-    if PoolLedger.process.withdraw(self) { refuse(.cancelled) }
+    if PoolLedger.process.withdraw(self) { refuse(CancellationError()) }
   }
 
   /// It was taken out of the queue by a shutdown whose time was over.
-  nonisolated func refuseWithdrawn() { refuse(isCancelled.load(ordering: .acquiring) ? .cancelled : .closed) }
+  nonisolated func refuseWithdrawn() { refuse(core.closedError("offload")) }
 
   nonisolated func block() { blocks.add(1, ordering: .acquiringAndReleasing) }
 

@@ -50,6 +50,63 @@ import Testing
     }
   }
 
+  @Test(arguments: [true, false])
+  func `C-07 cancelled in the queue it never runs though its loop has no time to take it out`(hasScope: Bool)
+    async throws
+  {
+    await #expect(processExitsWith: .success) { [hasScope] in
+      try await withTestLoop { loop, calls in
+        calls.expect("body", 0)
+        let workers = try await HeldWorkers(4, on: loop)
+        let task =
+          hasScope
+          ? loop.task { loop in try await loop.offload { calls.mark("body") } }
+          : Task { try await loop.offload { calls.mark("body") } }
+        #expect(await eventually { ThreadPool.statistics.queued == 1 })
+        let isHeld = Event("the loop is held")
+        let mayGoOn = Event("the loop may go on")
+        try loop.post {
+          isHeld.signal()
+          mayGoOn.waitBlocking()
+        }
+        try await isHeld.wait()
+        task.cancel()
+        workers.open()
+        #expect(await eventually { ThreadPool.statistics.queued == 0 && ThreadPool.statistics.running == 0 })
+        mayGoOn.signal()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        try await workers.release()
+      }
+    }
+  }
+
+  @Test func `C-11 in tasks of the loop calls cancelled about when they begin ran or were cancelled, never both`()
+    async throws
+  {
+    try await withTestLoop { loop, _ in
+      let (finished, cancelled) = (Counter(), Counter())
+      for round in 0..<2_000 {
+        let (ran, isDone) = (Counter(), Shared(false))
+        let task = loop.task { loop in
+          // A second call, since the first one's place in the scope must be free again.
+          for _ in 0..<2 { try await loop.offload { _ = ran.add() } }
+          isDone.value = true
+        }
+        spin(for: .nanoseconds(round % 100 * 300))
+        task.cancel()
+        switch await task.result {
+        case .success:
+          finished.add()
+          #expect(ran.value == 2 && isDone.value)
+        case .failure(let error):
+          cancelled.add()
+          #expect(error is CancellationError && !isDone.value)
+        }
+      }
+      #expect(finished.value + cancelled.value == 2_000)
+    }
+  }
+
   // MARK: C-08, C-10
 
   @Test func `C-08 cancelled while it runs the caller waits and gets the result`() async throws {
