@@ -75,7 +75,9 @@ extension EventLoop {
     let uptime = core.observation.uptime
     let (wakes, posts) = core.inbox.counts
     let pool =
-      monitor.offloadQueue.map { PoolLedger.process.summary(of: $0) } ?? (queued: 0, running: 0, times: OffloadTimes())
+      monitor.offloadQueue.map { OffloadScheduler.process.summary(of: $0) } ?? (
+        queued: 0, running: 0, times: OffloadTimes()
+      )
     return LoopMetrics(
       elapsed: .nanoseconds(uptime.elapsed), turns: core.counters.turns.value, polls: core.counters.polls.value,
       jobs: core.counters.jobs.value, posts: posts, wakes: wakes, timersFired: core.counters.timers.value,

@@ -113,7 +113,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     if lock.withLock({
       offloads = queue; return meter != nil
     }) {
-      PoolLedger.process.measureTimes(of: queue)
+      OffloadScheduler.process.measureTimes(of: queue)
     }
   }
 

@@ -80,8 +80,10 @@ extension LoopSnapshot {
 
     // The pool has a lock of its own.
     let offloads = monitor.offloadQueue
-    offloadsQueued = offloads.map { PoolLedger.process.waiting($0).map { Offload(label: $0.label, age: $1) } } ?? []
-    offloadsRunning = offloads.map { PoolLedger.process.running($0).map { Offload(label: $0.label, age: $1) } } ?? []
+    offloadsQueued =
+      offloads.map { OffloadScheduler.process.waiting($0).map { Offload(label: $0.label, age: $1) } } ?? []
+    offloadsRunning =
+      offloads.map { OffloadScheduler.process.running($0).map { Offload(label: $0.label, age: $1) } } ?? []
     pool = ThreadPool.statistics
     foreignHandles = lists.foreignHandles
     foreignRequests = lists.foreignRequests

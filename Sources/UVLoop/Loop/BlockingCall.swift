@@ -2,10 +2,10 @@
 final class BlockingCall<R>: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var outcome: Result<Transfer<R>, any Error>?
-  private var holder: (any Occupant)?
+  private var holder: (any PoolHolder)?
 
   /// Says that `holder`, of the calling thread, is going to wait for the outcome.
-  func block(_ holder: any Occupant) {
+  func block(_ holder: any PoolHolder) {
     lock.withLock {
       if outcome != nil { return }
       self.holder = holder

@@ -58,13 +58,13 @@ enum ExitGate {
       looks += 1
       if looks < 100 { Posix.yield() } else { usleep(50) }
     }
-    if ThreadSlot.occupant.word == 0 { Occupants.occupy(with: ExitingThread.instance) }
+    if ThreadSlot.poolHolder.word == 0 { PoolHolders.hold(as: ExitingThread.instance) }
   }
 }
 
 /// Holds the thread that exits. What was registered with `atexit` before the first loop runs after us, and may wait for
 /// a loop: what it waits for must be refused where it would wait for the end of the process.
-private final class ExitingThread: Occupant {
+private final class ExitingThread: PoolHolder {
   static let instance = ExitingThread()
 
   var isOver: Bool { false }

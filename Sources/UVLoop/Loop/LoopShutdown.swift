@@ -42,8 +42,8 @@ import CLibUV
   func request(within limit: Duration?) {
     let core = thread.core
     tasks.excuse(LoopTasks.chain)
-    for holder in Occupants.chain { holder.excuse(from: core) }
-    Occupants.current?.excuse(from: core)
+    for holder in PoolHolders.chain { holder.excuse(from: core) }
+    PoolHolders.current?.excuse(from: core)
     note(limit)
     // Behind everything that was accepted: when this message runs, that has run.
     let isFirst = inbox.stopAccepting(then: .call { self.endDraining() })

@@ -57,7 +57,7 @@ extension EventLoop {
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
     let body = Transfer(consume body)
     if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }
-    guard core.isAtHome, let scope = core.scopes.current else {
+    guard core.isAtHome, let scope = core.waits.scopes.current else {
       return try await handled(offload, isolation: isolation, consume body).take()
     }
     // A task that comes back to the loop hears of its cancellation in its scope. The loop may learn of that late: a

@@ -1,6 +1,6 @@
 /// The offloaded calls of a loop, and the runners that take them to libuv's pool.
 ///
-/// The queue is guarded by the ledger's lock; everything else belongs to the loop's thread.
+/// The queue is guarded by the scheduler's lock; everything else belongs to the loop's thread.
 final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of the line above.
   let queue = OffloadQueue()
   // Holds because nothing of it is used once the core has ended: calls and runners in flight keep the loop turning.
@@ -11,17 +11,17 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   init(_ core: LoopCore) {
     unsafe self.core = core
-    PoolLedger.process.open(queue)
+    OffloadScheduler.process.open(queue)
   }
 
-  deinit { PoolLedger.process.close(queue) }
+  deinit { OffloadScheduler.process.close(queue) }
 
   /// Puts a call in line, and sends for a runner if need be; false if it has been cancelled. Throws where the call could
   /// never begin. From here on the call may be run and freed.
   func add(_ offload: Offload) throws(UVError) -> Bool {
     if !ExitGate.enter() { return try addLate(offload) }
     defer { ExitGate.leave() }
-    switch try PoolLedger.process.enqueue(offload, in: queue) {
+    switch try OffloadScheduler.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
     case .cancelled: return false
     case .needsRunner: sendRunner()
@@ -41,11 +41,11 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
         \(offload.title) cannot begin: the process exits, and waits for whoever offloaded it.
         """)
     }
-    return PoolLedger.process.keep(offload, in: late)
+    return OffloadScheduler.process.keep(offload, in: late)
   }
 
   func releaseWaits() {
-    for offload in PoolLedger.process.withdrawAll(late) { offload.refuseWithdrawn() }
+    for offload in OffloadScheduler.process.withdrawAll(late) { offload.refuseWithdrawn() }
   }
 
   private func sendRunner() {
@@ -56,28 +56,28 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// libuv has given it back.
   func runnerCameBack(_ runner: Runner, hasBegun: Bool) {
     resting.append(runner)
-    PoolLedger.process.runnerCameBack(to: queue, hasBegun: hasBegun)
+    OffloadScheduler.process.runnerCameBack(to: queue, hasBegun: hasBegun)
     if !ExitGate.enter() { return }
     defer { ExitGate.leave() }
-    if PoolLedger.process.mustSendRunner(to: queue) { sendRunner() }
+    if OffloadScheduler.process.mustSendRunner(to: queue) { sendRunner() }
   }
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned. All
   /// runners but those that run such a call must be back: who is told that the loop has ended may end the process.
-  var isSettled: Bool { PoolLedger.process.isSettled(queue) }
+  var isSettled: Bool { OffloadScheduler.process.isSettled(queue) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
-  var isQuiet: Bool { PoolLedger.process.isQuiet(queue) }
+  var isQuiet: Bool { OffloadScheduler.process.isQuiet(queue) }
 
   /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
   /// to others for long.
   func beforePoll() -> Bool {
-    if unsafe core.life.hasDrained && PoolLedger.process.isEmpty(queue) { withdrawRunners() }
+    if unsafe core.life.hasDrained && OffloadScheduler.process.isEmpty(queue) { withdrawRunners() }
     return false
   }
 
   func expire() {
-    for offload in PoolLedger.process.withdrawAll(queue) { offload.refuseWithdrawn() }
+    for offload in OffloadScheduler.process.withdrawAll(queue) { offload.refuseWithdrawn() }
     withdrawRunners()
   }
 
@@ -86,7 +86,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   func report(into report: inout ShutdownReport) {
-    for (offload, age) in PoolLedger.process.running(queue) where !offload.isExcused {
+    for (offload, age) in OffloadScheduler.process.running(queue) where !offload.isExcused {
       report.unfinished.append(.init(kind: .offload, label: offload.label, age: age))
     }
   }

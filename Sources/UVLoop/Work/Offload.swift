@@ -10,13 +10,13 @@ import Synchronization
 /// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a runner; the worker then runs the
 /// task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed back as
 /// any result of an actor's method is.
-actor Offload: Occupant, ScopedWait {
+actor Offload: PoolHolder, ScopedWait {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller, until the call begins.
   ///
-  /// Holds because before it is queued only the loop's thread uses it, while it is queued who has the ledger's lock, and
-  /// afterwards its worker.
-  nonisolated(unsafe) private(set) var chain: [any Occupant]
+  /// Holds because before it is queued only the loop's thread uses it, while it is queued who has the scheduler's lock,
+  /// and afterwards its worker.
+  nonisolated(unsafe) private(set) var chain: [any PoolHolder]
   private nonisolated let core: LoopCore
   private nonisolated let isAbandonable: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
@@ -25,7 +25,7 @@ actor Offload: Occupant, ScopedWait {
 
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
-  // Holds for these because the ledger's lock guards them.
+  // Holds for these because the scheduler's lock guards them.
   /// The queue in which it waits, and where there; nil if it does not wait.
   nonisolated(unsafe) var queue: OffloadQueue?  // Holds for the reason above.
   nonisolated(unsafe) var place = 0  // Holds for the reason above.
@@ -43,7 +43,7 @@ actor Offload: Occupant, ScopedWait {
     self.core = core
     self.label = label
     self.isAbandonable = isAbandonable
-    unsafe chain = Occupants.unended
+    unsafe chain = PoolHolders.unended
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
@@ -105,7 +105,7 @@ extension Offload: SerialExecutor {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
     if unsafe !chain.isEmpty { unsafe chain = [] }
     if unsafe isHomecomer { ThreadSlot.homecomer.word = unsafe job?.bits ?? 0 }
-    Occupants.occupy(with: self) { runJob() }
+    PoolHolders.hold(as: self) { runJob() }
     if unsafe isHomecomer { ThreadSlot.homecomer.word = 0 }
   }
 
@@ -139,7 +139,7 @@ extension Offload {
 
   /// Takes it out of the queue if it has not begun.
   private nonisolated func withdraw() {
-    if PoolLedger.process.withdraw(self) { refuse(CancellationError()) }
+    if OffloadScheduler.process.withdraw(self) { refuse(CancellationError()) }
   }
 
   /// It was taken out of the queue by a shutdown whose time was over.
@@ -166,7 +166,7 @@ extension Offload {
   /// Whether its caller has gone without waiting for its end.
   nonisolated var isAbandoned: Bool { isAbandonable && isCancelled.load(ordering: .acquiring) }
 
-  /// Whether its body has run; its worker may not yet have told the ledger.
+  /// Whether its body has run; its worker may not yet have told the scheduler.
   nonisolated var isOver: Bool { hasEnded.load(ordering: .acquiring) }
 
   /// Whether its worker is about to look for the next call: nothing of the user's runs on it any more. What the body

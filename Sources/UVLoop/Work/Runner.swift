@@ -4,7 +4,7 @@ import Synchronization
 /// A request in libuv's pool that runs a loop's offloaded calls; see ``RunnerCount`` for its life.
 ///
 /// The loop's thread makes it, submits it, and gets it back in libuv's callback, to use again.
-// Holds because the worker uses `queue` alone, and `call`, which the ledger's lock guards.
+// Holds because the worker uses `queue` alone, and `call`, which the scheduler's lock guards.
 @safe final class Runner: PendingRequest, @unchecked Sendable {
   let queue: OffloadQueue
   /// What it runs.
@@ -38,15 +38,15 @@ import Synchronization
 
   /// On a thread of the pool.
   private func run() {
-    let ledger = PoolLedger.process
-    guard var offload = ledger.begin(self) else { return }
+    let scheduler = OffloadScheduler.process
+    guard var offload = scheduler.begin(self) else { return }
     let end = MonotonicClock.now() + Runner.shareTime
     var count = 0
     while true {
       offload.runOnWorker()
       count += 1
       let now = MonotonicClock.now()
-      let next = ledger.next(
+      let next = scheduler.next(
         after: offload, for: self, at: now, hasHadShare: count >= Runner.shareCount || now > end)
       offload.leftWorker()
       switch next {
@@ -54,7 +54,7 @@ import Synchronization
         offload = next
       case .look(let seen):
         look(beyond: seen)
-        guard let next = ledger.endLook(self) else { return }
+        guard let next = scheduler.endLook(self) else { return }
         offload = next
       case .none:
         return

@@ -26,8 +26,8 @@ struct RunnerCount {
   /// Given to libuv and not given back. Changes on the loop's thread only.
   private(set) var inFlight = 0
 
-  /// To be asked when a call has been queued, and when libuv has given a runner back. True if one more must be queued for
-  /// the calls that wait, and then it is counted.
+  /// To be asked when a call has been queued, and when libuv has given a runner back. True if one more must be queued
+  /// for the calls that wait, and then it is counted.
   ///
   /// - Parameter finishing: How many of the active ones have run their call, and are about to look for the next.
   mutating func mustSend(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {

@@ -40,7 +40,7 @@ public enum ThreadPool {
   ///
   /// > libuv: `UV_THREADPOOL_SIZE`, read as libuv reads it: 4 without it, 1 for 0 and for what is no number, at most
   /// 1,024.
-  public static var size: Int { PoolLedger.process.size }
+  public static var size: Int { OffloadScheduler.process.size }
 
   /// Sets how many threads the pool has.
   ///
@@ -53,8 +53,8 @@ public enum ThreadPool {
   ///   offloaded. C code that used the pool before is not noticed, and then this call has no effect.
   ///
   /// > libuv: `UV_THREADPOOL_SIZE`.
-  public static func setSize(_ size: Int) throws(UVError) { try PoolLedger.process.setSize(size) }
+  public static func setSize(_ size: Int) throws(UVError) { try OffloadScheduler.process.setSize(size) }
 
   /// What the pool does now.
-  public static var statistics: Statistics { PoolLedger.process.statistics }
+  public static var statistics: Statistics { OffloadScheduler.process.statistics }
 }

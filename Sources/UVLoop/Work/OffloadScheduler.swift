@@ -11,21 +11,21 @@ import Synchronization
   import Darwin
 #endif
 
-/// The books of the pool: which offloaded calls wait, which run, and who waits for whom.
-final class PoolLedger: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+/// Which offloaded calls of the process wait, which run, and who waits for whom; and what a runner does next.
+final class OffloadScheduler: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var queues: [OffloadQueue] = []
 
-  static let process = PoolLedger()
+  static let process = OffloadScheduler()
 
-  /// In the child of a fork libuv makes a new pool and drops what was queued: so do the books. The lock is taken around
-  /// the fork, since otherwise the child may inherit it locked by a thread that it does not have.
+  /// In the child of a fork libuv makes a new pool and drops what was queued, and so is it here. The lock is taken
+  /// around the fork, since otherwise the child may inherit it locked by a thread that it does not have.
   private init() {
     let status = pthread_atfork(
-      { PoolLedger.process.lock.lock() }, { PoolLedger.process.lock.unlock() },
+      { OffloadScheduler.process.lock.lock() }, { OffloadScheduler.process.lock.unlock() },
       {
-        PoolLedger.process.queues = []
-        PoolLedger.process.lock.unlock()
+        OffloadScheduler.process.queues = []
+        OffloadScheduler.process.lock.unlock()
       })
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
   }
@@ -48,7 +48,7 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
-  /// A loop's queue belongs to the books for as long as the loop may offload.
+  /// A queue is here for as long as its loop may offload.
   func open(_ queue: OffloadQueue) { lock.withLock { queues.append(queue) } }
 
   func close(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
@@ -227,7 +227,8 @@ final class PoolLedger: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
-  /// What runs, by when it began: that is read before the lock is taken, so that runners may have begun in another order.
+  /// What runs, by when it began: that is read before the lock is taken, so that runners may have begun in another
+  /// order.
   private func oldestFirst(_ queues: [OffloadQueue]) -> [Offload] {
     queues.flatMap(\.running).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }
   }
