@@ -105,7 +105,7 @@ final class AnyHandle {
     case is PollHandle: pair?.feed()
     case let signal as SignalHandle: pthread_kill(pthread_self(), signal.signal.rawValue)
     // After a poll means after one that ends.
-    case is CheckHandle: _ = LoopThread.current?.timers.insert({}, at: 0)
+    case is CheckHandle: EventLoop.current?.probe.endNextPoll()
     default: break
     }
   }

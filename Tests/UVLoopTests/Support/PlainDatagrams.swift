@@ -168,8 +168,8 @@ extension UDPSocket {
   }
 
   /// A socket on the loopback whose kernel has no room. On the loop.
-  static func full(on core: LoopCore) throws -> (UDPSocket, FullDatagrams) {
-    let engine = try UDPEngine(on: core, .loopback(port: 0), .init())
+  static func full(on loop: EventLoop) throws -> (UDPSocket, FullDatagrams) {
+    let engine = try loop.probe.udpEngine(at: .loopback(port: 0))
     let transport = FullDatagrams(engine)
     return (UDPSocket(UDPCore(engine, .init(), sendingBy: transport)), transport)
   }

@@ -14,7 +14,7 @@ extension EventLoop {
   ) async throws -> [UInt8] {
     if count < 0 { throw UVError(.invalidArgument, call: "EventLoop.random", "A count of \(count) is not possible.") }
     let buffer = RequestBuffer(count: count)
-    _ = unsafe try await core.request(
+    _ = unsafe try await probe.request(
       .random, UV_RANDOM, "EventLoop.random", keeping: Kept(buffer, witness), unwanted: unwanted
     ) { loop, memory in
       unsafe uv_random(

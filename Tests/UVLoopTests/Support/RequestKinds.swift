@@ -39,23 +39,23 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
       _ = try await loop.connect(to: .loopback(port: listener.port))
     case .send:
       let peer = try PlainDatagrams()
-      let (socket, kernel) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop.core)) }.take()
+      let (socket, kernel) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop)) }.take()
       defer { socket.close() }
       // It refuses what is tried, and takes what libuv has.
       await loop.run { _ in kernel.isPersistent = false }
       try await socket.send([7], to: peer.address.address)
     case .read:
       let stream = await loop.run { loop in
-        ByteStream(over: FileTransport(Posix.openNull(), on: loop.core, "file"), on: loop)
+        ByteStream(over: loop.probe.file(Posix.openNull()), on: loop)
       }
       _ = try await stream.read()
       stream.close()
     // A host that the C library takes for a number, and we do not: nothing of the machine's is needed.
     case .resolve:
       let query = try AddressQuery(host: "127.1", port: 80, service: nil, family: nil, call: "resolve")
-      _ = try await loop.core.addresses(query, "resolve", in: WitnessedAnswer(witness))
+      _ = try await loop.probe.addresses(query, in: WitnessedAnswer(witness))
     case .reverseResolve:
-      _ = try await loop.core.names(.loopback(port: 80), 0, "reverseResolve", in: WitnessedAnswer(witness))
+      _ = try await loop.probe.names(.loopback(port: 80), in: WitnessedAnswer(witness))
     }
   }
 
@@ -87,7 +87,7 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
 
   /// Whether libuv has a request of this kind.
   func isInFlight(on loop: EventLoop) async -> Bool {
-    await loop.run { $0.core.requests.inFlight.contains { $0.kind.rawValue == rawValue } }
+    await loop.run { $0.probe.requests.contains(rawValue) }
   }
 }
 

@@ -10,12 +10,12 @@ import Testing
   private(set) var taken: [UInt8] = []
   private(set) var isFinished = false
   private(set) var isClosed = false
-  private let core: LoopCore
+  private let probe: LoopProbe
   private var sink: (any StreamSink)?
   private var write: (bytes: [UInt8], done: (UVError?) -> Void)?
   private var finish: ((UVError?) -> Void)?
 
-  init(on loop: isolated EventLoop) { core = loop.core }
+  init(on loop: isolated EventLoop) { probe = loop.probe }
 
   /// How many bytes it has of the write that is under way.
   var pending: Int? { write?.bytes.count }
@@ -91,7 +91,7 @@ import Testing
     sink = nil
     let (write, finish) = (write.take(), finish.take())
     // Later, as libuv does.
-    core.tell {
+    probe.tell {
       write?.done(UVError(.canceled, call: "write", "It was closed."))
       finish?(UVError(.canceled, call: "finishWriting", "It was closed."))
     }

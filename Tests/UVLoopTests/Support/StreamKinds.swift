@@ -59,7 +59,7 @@ func onTestStream(
   _ body: @Sendable (_ loop: isolated EventLoop, _ stream: ByteStream, _ peer: PlainSocket) async throws -> Void
 ) async throws {
   try await onTestLoop(sourceLocation: sourceLocation) { loop, _ in
-    loop.core.queue.runsInline = setting.isInline
+    loop.probe.runsInline = setting.isInline
     let (stream, peer) = try await setting.kind.connect(on: loop, options: options, seed: seed)
     defer { stream.close() }
     try await body(loop, stream, peer)

@@ -6,7 +6,7 @@
 /// A layer over another stream, whose transport it uses, and which it closes with itself. Passes everything on as it
 /// is; a kind overrides what it does otherwise. Belongs to the loop's thread.
 class LayeredTransport: StreamTransport, StreamSink {
-  let core: LoopCore
+  fileprivate let probe: LoopProbe
   private let lower: ByteStream
   fileprivate let below: any StreamTransport
   fileprivate private(set) var sink: (any StreamSink)?
@@ -14,7 +14,7 @@ class LayeredTransport: StreamTransport, StreamSink {
 
   init(over lower: ByteStream) {
     self.lower = lower
-    core = lower.core.loop
+    probe = LoopProbe(lower.core.loop)
     below = lower.core.transport
   }
 
@@ -224,7 +224,7 @@ private struct RunningKey {
   private func deliverLater() {
     if isDue { return }
     isDue = true
-    Later.call(on: core, after: Int.random(in: 0..<3, using: &random)) {
+    Later.call(on: probe, after: Int.random(in: 0..<3, using: &random)) {
       self.isDue = false
       self.deliver()
     }
@@ -269,7 +269,7 @@ private struct RunningKey {
     unsafe super.write(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { error in
       if error != nil || count == bytes.count { return done(error) }
       let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[count...])
-      Later.call(on: self.core, after: Int.random(in: 0..<3, using: &self.random)) {
+      Later.call(on: self.probe, after: Int.random(in: 0..<3, using: &self.random)) {
         if self.isClosed { return done(UVError(.canceled, call: "write", "The stream has been closed.")) }
         unsafe self.write(rest, done: done)
       }
@@ -279,21 +279,21 @@ private struct RunningKey {
 
 /// A call in a later iteration of the loop, or at its end.
 private final class Later: LoopDeadline {
-  private let core: LoopCore
+  private let probe: LoopProbe
   private var rounds: Int
   private var body: (() -> Void)?
 
-  private init(_ core: LoopCore, _ rounds: Int, _ body: @escaping () -> Void) {
-    self.core = core
+  private init(_ probe: LoopProbe, _ rounds: Int, _ body: @escaping () -> Void) {
+    self.probe = probe
     self.rounds = rounds
     self.body = body
   }
 
-  static func call(on core: LoopCore, after rounds: Int, _ body: @escaping () -> Void) {
-    Later(core, rounds, body).wait()
+  static func call(on probe: LoopProbe, after rounds: Int, _ body: @escaping () -> Void) {
+    Later(probe, rounds, body).wait()
   }
 
-  private func wait() { _ = core.timers.insert(.limit(self), at: core.time.now) }
+  private func wait() { probe.expire(self) }
 
   func expire() {
     if rounds == 0 { return drop() }

@@ -75,7 +75,7 @@ actor WaitStage: LoopActor {
       addresses = [try silent.address, .loopback(port: answering.port)]
       (self.silent, self.answering) = (silent, answering)
     case .receive, .send:
-      let (socket, sending) = try UDPSocket.full(on: loop.core)
+      let (socket, sending) = try UDPSocket.full(on: loop)
       (self.socket, self.sending) = (socket, sending)
       datagrams = try PlainDatagrams()
     default: break
@@ -98,7 +98,7 @@ actor WaitStage: LoopActor {
     case .read: _ = try await stream?.read()
     case .write: try await stream?.write([1])
     case .accept: _ = try await listener?.accept()
-    case .connect: _ = try await Connecting(loop.core, to: addresses, .init()).stream()
+    case .connect: _ = try await loop.probe.connect(to: addresses)
     case .receive: _ = try await socket?.receive()
     case .send: try await socket?.send([1], to: datagrams?.address.address)
     }
@@ -131,16 +131,16 @@ actor WaitStage: LoopActor {
 
   /// Whether somebody waits. Of what may come before the wait as well, that does not matter.
   var hasBegun: Bool {
-    let core = loop.core
+    let probe = loop.probe
     return switch waiting {
-    case .sleep, .tick, .connect: core.timers.count > 0
-    case .promise, .signal: core.waits.count > 0
-    case .timeLimit: core.timers.count > 0 && core.timers.count + core.waits.count > 1
-    case .clockAdvance: core.timers.testClock?.isAdvancing == true
-    case .readiness: core.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
-    case .read: stream?.core.reader.isAwaited == true
+    case .sleep, .tick, .connect: probe.timers > 0
+    case .promise, .signal: probe.waits > 0
+    case .timeLimit: probe.timers > 0 && probe.timers + probe.waits > 1
+    case .clockAdvance: probe.isAdvancing
+    case .readiness: probe.hasAwaitedHandle
+    case .read: stream?.core.reader.isWaiting == true
     case .write: stream.map { $0.core.writer.waitingSince != nil } == true
-    case .accept: core.network.listeners.all.contains { $0.isAwaited }
+    case .accept: probe.listeners.contains { $0.isAwaited }
     case .receive: socket?.core.receiver.hasWaiter == true
     case .send: sending?.hasDatagram == true
     case .handleClose, .abandonableCall, .offload: true

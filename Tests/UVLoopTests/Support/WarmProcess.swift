@@ -2,15 +2,6 @@ import Testing
 
 @testable import UVLoop
 
-/// A reference to a loop's core that keeps nothing alive.
-struct WeakCore: Sendable {
-  weak let core: LoopCore?
-
-  init(of loop: EventLoop) { core = loop.core }
-
-  var isFreed: Bool { core == nil }
-}
-
 /// Makes what a process keeps once it has had a loop: libuv's signal pipe, its pool, Swift's own threads. Whoever
 /// counts descriptors or threads begins with this, since the first loop's must be gone before the count.
 func warmUpProcess() async throws {

@@ -8,8 +8,8 @@ func withTestGroup<R>(
   _ body: (EventLoopGroup) async throws -> R
 ) async throws -> R {
   let group = try EventLoopGroup(count: count, .init(name: "test", time: time))
-  var handles: [LoopHandles] = []
-  for loop in group.loops { handles.append(await loop.run { loop in Transfer(loop.core.handles) }.take()) }
+  var handles: [HandleCount] = []
+  for loop in group.loops { handles.append(await loop.run { $0.probe.handles }) }
   let result: Result<R, any Error>
   do { result = .success(try await body(group)) } catch { result = .failure(error) }
   let reports = await group.shutdown(within: .seconds(20))
@@ -41,7 +41,7 @@ struct ServedPeer: Sendable {
 func sayLoop(of group: EventLoopGroup) -> @Sendable (isolated EventLoop, ByteStream) async throws -> Void {
   { [loops = group.loops] loop, stream in
     #expect(loop.isCurrent)
-    #expect(stream.core.loop === loop.core)
+    #expect(loop.probe.has(stream))
     try await stream.write([UInt8(loops.firstIndex { $0 === loop } ?? 255)])
     for try await bytes in stream { try await stream.write(bytes) }
   }

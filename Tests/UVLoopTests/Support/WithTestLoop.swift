@@ -22,14 +22,14 @@ func withTestLoop<R>(
 ) async throws -> R {
   let loop = try EventLoop(.init(name: name, time: time, metrics: metrics, debug: debug))
   let handles = await loop.run { loop in
-    if isQueued { loop.core.queue.runsInline = false }
-    return Transfer(loop.core.handles)
+    if isQueued { loop.probe.runsInline = false }
+    return loop.probe.handles
   }
   let calls = Calls()
   let result: Result<R, any Error>
   do { result = .success(try await body(loop, calls)) } catch { result = .failure(error) }
   let report = await loop.shutdown(within: .seconds(20))
-  expectClean(report, handles.take(), sourceLocation)
+  expectClean(report, handles, sourceLocation)
   await expectThreadGone(loop.thread, sourceLocation)
   calls.verify(sourceLocation)
   return try result.get()
@@ -52,7 +52,7 @@ func onTestLoop<R: Sendable>(
 /// may be lost either.
 private let isQueued = unsafe getenv("UVLOOP_QUEUED") != nil
 
-func expectClean(_ report: ShutdownReport, _ handles: LoopHandles, _ location: SourceLocation) {
+func expectClean(_ report: ShutdownReport, _ handles: HandleCount, _ location: SourceLocation) {
   #expect(report.unfinished.isEmpty, "left unfinished: \(report)", sourceLocation: location)
   #expect(report.foreignHandles.isEmpty, "left on the loop: \(report)", sourceLocation: location)
   #expect(handles.created == handles.closed, "handles made and closed differ", sourceLocation: location)
