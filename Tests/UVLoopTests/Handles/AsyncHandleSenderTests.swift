@@ -143,9 +143,9 @@ import Testing
       sender = nil
       #expect(copy?.send() == true)
       try await called.wait(times: 2)
-      #expect(await loop.run { $0.core.handles.open.count } == 1)
+      #expect(await loop.run { $0.probe.handles.open } == 1)
       _ = consume copy
-      #expect(await eventually { await loop.run { $0.core.handles.open.isEmpty } })
+      #expect(await eventually { await loop.run { $0.probe.handles.open == 0 } })
     }
   }
 }

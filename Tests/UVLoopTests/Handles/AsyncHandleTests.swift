@@ -25,13 +25,13 @@ import Testing
       }
       var sender = wake?.sender
       wake = nil
-      #expect(loop.core.handles.closed == 0)
+      #expect(loop.probe.handles.closed == 0)
       #expect(sender?.send() == true)
       try await called.value()
       sender = nil
-      #expect(loop.core.handles.closed == 1)
+      #expect(loop.probe.handles.closed == 1)
       try await turn(loop)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
     }
   }
 
@@ -45,7 +45,7 @@ import Testing
         } as AsyncHandle.Sender?)
       #expect(gone.value == 0)
       try await onPlainThread { sender.value = nil }
-      await expectEventually { await loop.run { $0.core.handles.freed } == 1 }
+      await expectEventually { await loop.run { $0.probe.handles.freed } == 1 }
       #expect(gone.value == 1)
     }
   }

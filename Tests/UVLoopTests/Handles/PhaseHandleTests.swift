@@ -69,9 +69,8 @@ import Testing
         }
       }
       try start()
-      let turns = loop.turns
-      try await loop.sleep(for: .milliseconds(50))
-      #expect(loop.turns - turns <= 5 && calls.value > 0)
+      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(50)) }
+      #expect(turns <= 5 && calls.value > 0)
       prepare.close()
     }
   }
@@ -128,7 +127,7 @@ import Testing
       let idle = try IdleHandle()
       let poll = try PollHandle(descriptor: pair.watched)
       let timer = try TimerHandle()
-      let start = loop.turns
+      let start = loop.probe.turns
       try idle.start { calls.mark("idle") }
       try poll.start(for: .readable) { _ in
         pair.drain()
@@ -143,7 +142,7 @@ import Testing
       }
       while calls.count("timer") < 3 || calls.count("post") < 3 { try await loop.sleep(for: .milliseconds(1)) }
       idle.stop()
-      let turns = loop.turns - start
+      let turns = loop.probe.turns - start
       #expect(calls.count("post") == 3)
       #expect(abs(calls.count("idle") - turns) <= 1)
       for handle in [idle, poll, timer] as [LoopHandle] { handle.close() }
@@ -154,14 +153,12 @@ import Testing
     try await onTestLoop { loop, calls in
       let idle = try IdleHandle()
       try idle.start {}
-      let busy = loop.turns
-      try await loop.sleep(for: .milliseconds(20))
-      #expect(loop.turns - busy > 20)
+      let busy = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
+      #expect(busy > 20)
       idle.stop()
       try await turn(loop)
-      let waiting = loop.turns
-      try await loop.sleep(for: .milliseconds(20))
-      #expect(loop.turns - waiting < 20)
+      let waiting = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
+      #expect(waiting < 20)
     }
   }
 }

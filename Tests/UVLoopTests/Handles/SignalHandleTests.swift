@@ -283,7 +283,7 @@ import Testing
         #expect(error.message.hasSuffix("."))
       }
       #expect(throws: UVError.self) { try loop.signals(.user1, signal) }
-      #expect(loop.core.handles.created == 0)
+      #expect(loop.probe.handles.created == 0)
     }
   }
 

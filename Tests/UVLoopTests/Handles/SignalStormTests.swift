@@ -32,7 +32,7 @@ import Testing
         }
         #expect(calls.count("closing") == 0)
         keeper.close()
-        while loop.core.handles.freed < 1_001 { try await loop.sleep(for: .zero) }
+        while loop.probe.handles.freed < 1_001 { try await loop.sleep(for: .zero) }
       }
     }
   }

@@ -110,7 +110,7 @@ import Testing
     try await onTestLoop { loop, calls in
       calls.expect("fired")
       let fired = try Promise<Void>()
-      let before = loop.core.counters.callbacks.value
+      let before = loop.probe.callbacks
       do {
         let timer = try TimerHandle()
         for delay in 1...10 {
@@ -121,7 +121,7 @@ import Testing
         }
       }
       try await fired.value()
-      #expect(loop.core.counters.callbacks.value - before == 1)
+      #expect(loop.probe.callbacks - before == 1)
     }
   }
 

@@ -13,12 +13,12 @@ import Testing
       for _ in 0..<3 {
         handle.close()
         #expect(handle.isClosed && !handle.isActive)
-        #expect(loop.core.handles.closed == 1)
+        #expect(loop.probe.handles.closed == 1)
       }
       try await turn(loop)
       handle.close()
-      #expect(loop.core.handles.closed == 1)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.closed == 1)
+      #expect(loop.probe.handles.freed == 1)
     }
   }
 
@@ -34,7 +34,7 @@ import Testing
       try expectCode(.handleClosed) { try handle.start() }
       handle.stop()
       #expect(!handle.isActive)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
       #expect(calls.log.isEmpty)
     }
   }
@@ -105,7 +105,7 @@ import Testing
       try handle.provoke()
       while !handle.isClosed { try await loop.sleep(for: .zero) }
       try await turn(loop)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
       cell.value = nil
     }
   }
@@ -122,8 +122,8 @@ import Testing
       }
       try cell.value?.start()
       try cell.value?.provoke()
-      while loop.core.handles.freed == 0 { try await loop.sleep(for: .zero) }
-      #expect(loop.core.handles.closed == 1)
+      while loop.probe.handles.freed == 0 { try await loop.sleep(for: .zero) }
+      #expect(loop.probe.handles.closed == 1)
     }
   }
 
@@ -136,7 +136,7 @@ import Testing
       handle.close()
       try await turn(loop, times: 10)
       #expect(calls.log.isEmpty)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
     }
   }
 
@@ -193,7 +193,7 @@ import Testing
       try handle?.start()
       try handle?.provoke()
       handle = nil
-      #expect(loop.core.handles.closed == 0)
+      #expect(loop.probe.handles.closed == 0)
       try await called.value()
     }
   }
@@ -213,9 +213,9 @@ import Testing
         }
       }
       #expect(observed?.isActive == true)
-      while loop.core.handles.freed == 0 { try await loop.sleep(for: .milliseconds(1)) }
+      while loop.probe.handles.freed == 0 { try await loop.sleep(for: .milliseconds(1)) }
       #expect(observed == nil)
-      #expect(loop.core.handles.closed == 1)
+      #expect(loop.probe.handles.closed == 1)
     }
   }
 
@@ -225,7 +225,7 @@ import Testing
         try TimerHandle().start(after: .milliseconds(1), repeating: .milliseconds(1)) { calls.mark("fired") }
       }
       while calls.count("fired") < 5 { try await loop.sleep(for: .milliseconds(1)) }
-      #expect(loop.core.handles.closed == 0)
+      #expect(loop.probe.handles.closed == 0)
     }
   }
 
@@ -233,10 +233,10 @@ import Testing
     try await onTestLoop { loop, calls in
       calls.expect("fired")
       do { try TimerHandle().start(after: .milliseconds(1)) { calls.mark("fired") } }
-      #expect(loop.core.handles.closed == 0)
-      while loop.core.handles.freed == 0 { try await loop.sleep(for: .milliseconds(1)) }
+      #expect(loop.probe.handles.closed == 0)
+      while loop.probe.handles.freed == 0 { try await loop.sleep(for: .milliseconds(1)) }
       #expect(calls.count("fired") == 1)
-      #expect(loop.core.handles.closed == 1)
+      #expect(loop.probe.handles.closed == 1)
     }
   }
 
@@ -247,12 +247,12 @@ import Testing
     try await onTestLoop { loop, calls in
       let pair = SocketPair()
       var handle: AnyHandle? = try AnyHandle(kind, on: pair) { calls.mark("callback") }
-      #expect(handle != nil && loop.core.handles.closed == 0)
+      #expect(handle != nil && loop.probe.handles.closed == 0)
       handle = nil
-      #expect(loop.core.handles.closed == 1)
-      #expect(loop.core.handles.freed == 0)
+      #expect(loop.probe.handles.closed == 1)
+      #expect(loop.probe.handles.freed == 0)
       try await turn(loop)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
     }
   }
 
@@ -264,9 +264,9 @@ import Testing
       try handle?.start()
       handle?.stop()
       handle = nil
-      #expect(loop.core.handles.closed == 1)
+      #expect(loop.probe.handles.closed == 1)
       try await turn(loop)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
     }
   }
 
@@ -279,9 +279,9 @@ import Testing
           _ = try PollHandle(descriptor: file.descriptor)
         }
       }
-      #expect(loop.core.handles.created == 0)
-      #expect(loop.core.handles.closed == 0)
-      #expect(loop.core.handles.open.isEmpty)
+      #expect(loop.probe.handles.created == 0)
+      #expect(loop.probe.handles.closed == 0)
+      #expect(loop.probe.handles.open == 0)
     }
   }
 }

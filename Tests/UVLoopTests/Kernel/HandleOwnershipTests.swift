@@ -43,11 +43,11 @@ import Testing
       let (gone, pair) = (Counter(), SocketPair())
       let owner = Shared(Owner(on: loop, Witness(gone)) as Owner?)
       try await owner.value?.makeLoose(kind, on: pair)
-      #expect(await loop.run { $0.core.handles.closed } == 0)
+      #expect(await loop.run { $0.probe.handles.closed } == 0)
       try await onPlainThread { owner.value = nil }
       await expectEventually { gone.value == 1 }
-      await expectEventually { await loop.run { $0.core.handles.freed } == 1 }
-      #expect(await loop.run { $0.core.handles.closed } == 1)
+      await expectEventually { await loop.run { $0.probe.handles.freed } == 1 }
+      #expect(await loop.run { $0.probe.handles.closed } == 1)
     }
   }
 
@@ -64,7 +64,7 @@ import Testing
         try await onPlainThread { owners.value = [] }
       }
       await expectEventually { gone.value == 1_000 }
-      await expectEventually { await loop.run { $0.core.handles.freed } == 1_000 }
+      await expectEventually { await loop.run { $0.probe.handles.freed } == 1_000 }
     }
   }
 
@@ -74,7 +74,7 @@ import Testing
       let (gone, pair) = (Counter(), SocketPair())
       let owner = Shared(Owner(on: loop, Witness(gone)) as Owner?)
       try await owner.value?.makeLoose(kind, on: pair)
-      let handles = await loop.run { loop in Transfer(loop.core.handles) }.take()
+      let handles = await loop.run { $0.probe.handles }
       await loop.shutdown()
       #expect(handles.freed == 1)
       owner.value = nil
@@ -156,7 +156,7 @@ import Testing
       #expect(gone.value == 1)
       #expect(observed == nil)
       try await turn(loop)
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
     }
   }
 

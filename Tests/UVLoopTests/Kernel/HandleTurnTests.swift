@@ -8,7 +8,7 @@ import Testing
     async throws
   {
     let loop = try EventLoop(.init(name: "ledger"))
-    let handles = await loop.run { loop in Transfer(loop.core.handles) }.take()
+    let handles = await loop.run { $0.probe.handles }
     try await loop.run { loop in
       for kind in HandleKind.allCases {
         let handle = try AnyHandle(kind) {}
@@ -165,9 +165,9 @@ import Testing
         if choice == 7 && made % 16 == 0 { try await loop.sleep(for: .zero) }
       }
       try await turn(loop)
-      #expect(loop.core.handles.created == 10_000)
-      #expect(loop.core.handles.freed == 10_000)
-      #expect(loop.core.handles.open.isEmpty)
+      #expect(loop.probe.handles.created == 10_000)
+      #expect(loop.probe.handles.freed == 10_000)
+      #expect(loop.probe.handles.open == 0)
     }
   }
 

@@ -12,7 +12,7 @@ import Testing
       #expect(!handle.isClosed)
       handle.close()
       #expect(await handle.closed())
-      #expect(loop.core.handles.freed == 1)
+      #expect(loop.probe.handles.freed == 1)
       #expect(await handle.closed())
     }
   }
@@ -51,6 +51,19 @@ import Testing
       let report = await loop.shutdown()
       #expect(report.unfinished.isEmpty)
       #expect(try await task.value == false)
+    }
+  }
+
+  @Test func `K-19 the library may close a handle from any thread, once`() async throws {
+    try await withTestLoop { loop, calls in
+      let keeper = Keeper(on: loop)
+      try await keeper.make()
+      let engine = try #require(await loop.run { loop in loop.probe.newestHandle.map { Transfer($0) } }).take()
+      // Holds because the thread has ended before anybody else uses it.
+      nonisolated(unsafe) let handle = engine
+      try await onPlainThread { for _ in 0..<2 { unsafe handle.closeFromAnywhere() } }
+      #expect(await keeper.closed() == true)
+      #expect(await loop.run { $0.probe.handles.closed } == 1)
     }
   }
 

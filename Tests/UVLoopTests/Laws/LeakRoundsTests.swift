@@ -62,9 +62,9 @@ import Testing
         _ = try TimerHandle()
         await loop.run { _ in }
       }
-      let handles = loop.core.handles
+      let handles = loop.probe.handles
       #expect(handles.created == 3_000)
-      let isEmpty = await eventually { handles.freed == 3_000 && handles.open.isEmpty }
+      let isEmpty = await eventually { handles.freed == 3_000 && handles.open == 0 }
       #expect(isEmpty)
     }
   }

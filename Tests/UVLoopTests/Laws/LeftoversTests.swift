@@ -10,20 +10,17 @@ import Testing
     created: Int, _ leave: @Sendable (_ loop: isolated EventLoop) async throws -> Void
   ) async throws {
     let loop = try EventLoop()
-    let core = loop.core
-    let handles = await loop.run { loop in Transfer(loop.core.handles) }
+    let handles = await loop.run { $0.probe.handles }
     try await loop.run { loop in try await leave(loop) }
     let report = await loop.shutdown()
     #expect(report.unfinished.isEmpty)
     #expect(report.foreignHandles.isEmpty)
     await expectThreadGone(loop.thread)
-    let books = handles.take()
-    #expect(books.created == created)
-    #expect(books.closed == created)
-    #expect(books.freed == created)
-    #expect(books.open.isEmpty)
-    #expect(core.components.all.isEmpty)
-    #expect(core.waits.count == 0)
+    #expect(handles.created == created)
+    #expect(handles.closed == created)
+    #expect(handles.freed == created)
+    #expect(handles.open == 0)
+    #expect(loop.probe.isEmptied)
   }
 
   @Test func `G-08 a loop without anything closes`() async throws { try await expectClean(created: 0) { _ in } }
@@ -97,13 +94,12 @@ import Testing
       try await LeftoversTests().expectClean(created: 0) { loop in
         let workers = try await HeldWorkers(4, on: loop)
         let owner = loop as EventLoop
-        let core = owner.core
         for _ in 0..<20 { Task { [weak owner] in try await owner?.offload {} } }
         let isQueued = await eventually { ThreadPool.statistics.queued == 20 }
         #expect(isQueued)
         // They are let go only when the shutdown already waits.
         PlainThread {
-          while core.life == .accepting { Posix.yield() }
+          while owner.state == .running { Posix.yield() }
           workers.open()
         }
       }

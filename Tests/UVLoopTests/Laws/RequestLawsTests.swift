@@ -27,7 +27,7 @@ import Testing
   @Test func `G-25 a status below zero is thrown with the call's name`() async throws {
     try await withTestLoop { loop, _ in
       let error = await #expect(throws: UVError.self) {
-        _ = unsafe try await loop.core.request(.random, UV_RANDOM, "EventLoop.test") { _, _ in -22 }
+        _ = unsafe try await loop.probe.request(.random, UV_RANDOM, "EventLoop.test") { _, _ in -22 }
       }
       #expect(error?.code == .invalidArgument && error?.call == "EventLoop.test")
     }
@@ -76,7 +76,7 @@ import Testing
         await expectEventually { await kind.isInFlight(on: loop) }
         let shutdown = Task { await loop.shutdown() }
         if kind.isRunByShutdown {
-          await expectEventually { loop.core.life != .accepting }
+          await expectEventually { loop.state != .running }
           try await held.release()
           try await task.value
         } else {
@@ -143,7 +143,7 @@ import Testing
     try await withTestLoop { loop, _ in
       let (late, gone) = (Event("the late result"), Counter())
       let task = Task {
-        _ = unsafe try await loop.core.request(
+        _ = unsafe try await loop.probe.request(
           .random, UV_WORK, "EventLoop.test", keeping: Witness(gone), unwanted: { _ in late.signal() }
         ) { loop, memory in
           unsafe uv_queue_work(

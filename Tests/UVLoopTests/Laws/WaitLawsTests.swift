@@ -18,7 +18,7 @@ import Testing
       let stage = WaitStage(waiting, on: loop)
       try await stage.prepare()
       // A shutdown would name a call that its caller has abandoned.
-      let queue = waiting == .abandonableCall ? await loop.run { $0.core.work.queue } : nil
+      let queue = waiting == .abandonableCall ? await loop.run { $0.probe.offloads } : nil
       do {
         try await body(loop, stage)
       } catch {
@@ -162,8 +162,8 @@ import Testing
   private func expectNothingLeft(of loop: EventLoop) async {
     await expectEventually {
       await loop.run { loop in
-        loop.core.waits.count == 0 && loop.core.timers.count == 0
-          && !loop.core.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
+        loop.probe.waits == 0 && loop.probe.timers == 0
+          && !loop.probe.hasAwaitedHandle
       }
     }
   }
