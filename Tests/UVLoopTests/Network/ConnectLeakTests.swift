@@ -64,7 +64,7 @@ import Testing
         for _ in 0..<5 {
           let clock = loop.clock
           let start = clock.now
-          let stream = try await Connecting(loop.core, to: addresses, options).stream()
+          let stream = try await loop.probe.connect(to: addresses, options)
           #expect(start.duration(to: clock.now) >= .milliseconds(20))
           #expect(stream.peerAddress == addresses[1])
           stream.close()
@@ -83,15 +83,15 @@ import Testing
         try await warmUp(loop)
         let workers = try await HeldWorkers(4, on: loop)
         let before = Process.loopDescriptors
-        let held = await loop.run { loop in loop.core.requests.inFlight.count }
+        let held = await loop.run { $0.probe.requests.count }
         let error = await #expect(throws: UVError.self) {
           _ = try await loop.connect(to: .tcp("localhost", 1), timeout: .milliseconds(50))
         }
         #expect(error?.code == .timedOut)
         #expect(error?.message.contains("tcp://localhost:1") == true)
-        await expectEventually { await loop.run { loop in loop.core.requests.inFlight.count == held } }
+        await expectEventually { await loop.run { $0.probe.requests.count } == held }
         #expect(Process.loopDescriptors == before)
-        #expect(await loop.timers == 0)
+        #expect(await loop.run { $0.probe.timers } == 0)
         try await workers.release()
         try await expectCode(.connectionRefused) {
           _ = try await loop.connect(to: .tcp("localhost", 1), timeout: .seconds(60))
@@ -135,7 +135,7 @@ import Testing
         }
         #expect(open.isSuperset(of: listeners.map(\.port)))
         await expectEventually { Process.loopDescriptors == before }
-        #expect(await loop.timers == 0)
+        #expect(await loop.run { $0.probe.timers } == 0)
       }
     }
   }

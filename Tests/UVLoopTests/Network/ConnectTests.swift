@@ -34,14 +34,14 @@ import Testing
 
   @Test func `L-04 a refused connect throws connectionRefused once, and names the address`() async throws {
     try await onTestLoop { loop, _ in
-      let handles = loop.core.handles.open.count
+      let handles = loop.probe.handles.open
       let error = await #expect(throws: UVError.self) { _ = try await loop.connect(to: .tcp("127.0.0.1", 1)) }
       #expect(error?.code == .connectionRefused)
       #expect(error?.call == "EventLoop.connect")
       #expect(error?.message.contains("127.0.0.1:1") == true)
       try await turn(loop)
-      #expect(loop.core.handles.open.count == handles)
-      #expect(loop.core.requests.inFlight.count == 0)
+      #expect(loop.probe.handles.open == handles)
+      #expect(loop.probe.requests.isEmpty)
     }
   }
 
@@ -109,20 +109,20 @@ import Testing
       try await onTestLoop(time: .manual) { loop, _ in
         let silent = try SilentListener(on: .ipv4().at127(2))
         let plain = try PlainListener()
-        let handles = loop.core.handles.open.count
-        let connecting = Connecting(loop.core, to: [try silent.address, .loopback(port: plain.port)], .init())
-        let task = loop.task { _ in try await connecting.stream() }
+        let handles = loop.probe.handles.open
+        let addresses = [try silent.address, .loopback(port: plain.port)]
+        let task = loop.task { loop in try await loop.probe.connect(to: addresses) }
         try await loop.advance(by: .milliseconds(249))
-        #expect(loop.core.handles.open.count == handles + 1)
-        #expect(loop.core.requests.inFlight.count == 1)
+        #expect(loop.probe.handles.open == handles + 1)
+        #expect(loop.probe.requests.count == 1)
         try await loop.advance(by: .milliseconds(1))
         let stream = try await task.value
         #expect(stream.peerAddress == .loopback(port: plain.port))
         try await turn(loop)
         // The loser has gone, with its handle, its request and the timer.
-        #expect(loop.core.handles.open.count == handles + 1)
-        #expect(loop.core.requests.inFlight.count == 0)
-        #expect(loop.timers == 0)
+        #expect(loop.probe.handles.open == handles + 1)
+        #expect(loop.probe.requests.isEmpty)
+        #expect(loop.probe.timers == 0)
         let peer = try plain.accept()
         try await stream.write("won")
         #expect(try peer.receive(exactly: 3) == Array("won".utf8))
@@ -136,10 +136,10 @@ import Testing
         // In this order: the silent one, the first of IPv6 at which nobody is, and the other silent one.
         let refused = try SocketAddress.ip("::1", port: 1)
         let addresses = [try silent.address, try silent.address, refused, try plain.address.address]
-        let task = loop.task { loop in try await Connecting(loop.core, to: addresses, .init()).stream() }
+        let task = loop.task { loop in try await loop.probe.connect(to: addresses) }
         try await loop.advance(by: .milliseconds(250))
         try await loop.advance(by: .milliseconds(0))
-        #expect(loop.core.requests.inFlight.count == 2)
+        #expect(loop.probe.requests.count == 2)
         try await loop.advance(by: .milliseconds(250))
         #expect(try await task.value.peerAddress == (try plain.address.address))
       }
@@ -156,7 +156,7 @@ import Testing
           .loopback(port: 1, family: .ipv6), .loopback(port: 1), try .ip("127.0.0.2", port: 2),
         ]
         let error = await #expect(throws: UVError.self) {
-          _ = try await Connecting(loop.core, to: addresses, options).stream()
+          _ = try await loop.probe.connect(to: addresses, options)
         }
         #expect(error?.code == .connectionRefused)
         #expect(error?.call == "EventLoop.connect")
@@ -173,21 +173,21 @@ import Testing
       try await onTestLoop(time: .manual) { loop, _ in
         let silent = try SilentListener()
         let address = try silent.address
-        let handles = loop.core.handles.open.count
+        let handles = loop.probe.handles.open
         let task = loop.task { loop in
           _ = try await loop.connect(to: .address(address), timeout: .milliseconds(100))
         }
         try await loop.advance(by: .milliseconds(99))
-        #expect(loop.core.requests.inFlight.count == 1)
+        #expect(loop.probe.requests.count == 1)
         try await loop.advance(by: .milliseconds(1))
         let error = await #expect(throws: UVError.self) { try await task.value }
         #expect(error?.code == .timedOut)
         #expect(error?.call == "EventLoop.connect")
         #expect(error?.message.contains("\(address)") == true)
         try await turn(loop)
-        #expect(loop.core.handles.open.count == handles)
-        #expect(loop.core.requests.inFlight.count == 0)
-        #expect(loop.timers == 0)
+        #expect(loop.probe.handles.open == handles)
+        #expect(loop.probe.requests.isEmpty)
+        #expect(loop.probe.timers == 0)
       }
     }
   #endif
@@ -201,11 +201,11 @@ import Testing
       #expect(error?.call == "EventLoop.connect")
       let stream = try await loop.connect(to: endpoint, timeout: .seconds(1_000))
       #expect(stream.peerAddress == .loopback(port: plain.port))
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
       try await expectCode(.connectionRefused) {
         _ = try await loop.connect(to: .tcp("127.0.0.1", 1), timeout: .seconds(1_000))
       }
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -215,32 +215,32 @@ import Testing
     try await onTestLoop { loop, _ in
       let silent = try SilentListener()
       let address = try silent.address
-      let handles = loop.core.handles.open.count
+      let handles = loop.probe.handles.open
       let inside = loop.task { loop in _ = try await loop.connect(to: .address(address)) }
       let outside = Task { _ = try await loop.connect(to: .address(address)) }
       let inTime = loop.task { loop in _ = try await loop.connect(to: .address(address), timeout: .seconds(1_000)) }
-      while loop.core.requests.inFlight.count < 3 { try await turn(loop) }
+      while loop.probe.requests.count < 3 { try await turn(loop) }
       for task in [inside, outside, inTime] {
         task.cancel()
         try await expectCancelled { try await task.value }
       }
       try await turn(loop)
-      #expect(loop.core.handles.open.count == handles)
-      #expect(loop.core.requests.inFlight.count == 0)
-      #expect(loop.timers == 0)
+      #expect(loop.probe.handles.open == handles)
+      #expect(loop.probe.requests.isEmpty)
+      #expect(loop.probe.timers == 0)
     }
   }
 
   @Test func `a connect in a cancelled task makes no socket`() async throws {
     try await onTestLoop { loop, _ in
       let plain = try PlainListener()
-      let (created, port) = (loop.core.handles.created, plain.port)
+      let (created, port) = (loop.probe.handles.created, plain.port)
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
         _ = try await loop.connect(to: .loopback(port: port))
       }
       try await expectCancelled { try await task.value }
-      #expect(loop.core.handles.created == created)
+      #expect(loop.probe.handles.created == created)
     }
   }
 
@@ -259,7 +259,7 @@ import Testing
         }
         let outside = Task { try await connect() }
         let inside = loop.task { _ in try await connect() }
-        await expectEventually { await loop.run { loop in loop.core.requests.inFlight.count + loop.timers >= 2 } }
+        await expectEventually { await loop.run { loop in loop.probe.requests.count + loop.probe.timers >= 2 } }
         await loop.shutdown()
         try await expectCode(.loopClosed) { try await outside.value }
         // Its task is the loop's, which cancels it. A queue that is full may have been looked at once more before.

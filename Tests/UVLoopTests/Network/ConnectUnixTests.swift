@@ -55,7 +55,7 @@ import Testing
           let silent = try SilentListener(on: .unix(path))
           let connecting = Task { try await loop.connect(to: .unix(path)) }
           // It has found the queue full, and sleeps.
-          await expectEventually { await loop.timers == 1 }
+          await expectEventually { await loop.run { $0.probe.timers } == 1 }
           #expect(!connecting.isCancelled)
           let first = try silent.acceptOne()
           let stream = try await connecting.value
@@ -78,7 +78,7 @@ import Testing
           try await expectCancelled { try await cancelled.value }
           try await loop.advance(by: .milliseconds(1))
           try await expectCode(.timedOut) { try await limited.value }
-          #expect(loop.timers == 0)
+          #expect(loop.probe.timers == 0)
           // Nobody has come meanwhile.
           _ = try silent.acceptOne()
           let next = try await loop.connect(to: .unix(path))

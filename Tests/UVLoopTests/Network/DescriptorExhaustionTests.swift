@@ -53,9 +53,9 @@ import Testing
         let server = loop.task { _ in for try await stream in listener { streams.update { $0.append(stream) } } }
         // How many were accepted before depends on what else closes or opens one just now: libdispatch does.
         while listener.statistics.backOffs == 0 { try await turn(loop) }
-        let before = (cpu: Process.ownCPUTime, turns: loop.turns)
+        let before = (cpu: Process.ownCPUTime, turns: loop.probe.turns)
         try await loop.sleep(for: .seconds(1))
-        let after = (cpu: Process.ownCPUTime, turns: loop.turns)
+        let after = (cpu: Process.ownCPUTime, turns: loop.probe.turns)
         // 200 calls in 5 s and 2 % of a CPU are allowed. It takes seven calls, after 10, 20, 40 … ms.
         #expect(listener.statistics.backOffs <= 40)
         #expect(after.turns - before.turns <= 100)
@@ -146,9 +146,9 @@ import Testing
         ProcessLimit.descriptors.leave(0)
         let next = loop.task { _ in _ = try await listener.accept() }
         while listener.statistics.backOffs == 0 { try await turn(loop) }
-        #expect(loop.timers == 1)
+        #expect(loop.probe.timers == 1)
         listener.close()
-        #expect(loop.timers == 0)
+        #expect(loop.probe.timers == 0)
         try await expectCode(.handleClosed) { try await next.value }
         stream.close()
         try await turn(loop)

@@ -68,7 +68,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       var streams: [TCPStream] = []
       for _ in peers { streams.append(try await listener.accept()) }
       #expect(Set(streams.map(\.peerAddress)) == Set(peers.map(\.ownAddress)))
-      #expect(streams.allSatisfy { $0.core.loop === group.loops[2].core })
+      #expect(streams.allSatisfy { group.loops[2].probe.has($0) })
       listener.close()
     }
   }
@@ -147,9 +147,9 @@ private typealias Distribution = EventLoopGroup.Distribution
       }
       let peers = try (0..<10).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
       // Half of them are in its inbox, and the others are served.
-      await expectEventually { group.loops[1].core.inbox.waiting >= 5 && listener.statistics.open == 5 }
+      await expectEventually { group.loops[1].probe.untakenPosts >= 5 && listener.statistics.open == 5 }
       if isTaken {
-        await expectEventually { group.loops[1].core.inbox.waiting >= 6 }
+        await expectEventually { group.loops[1].probe.untakenPosts >= 6 }
         gate.signal()
         try await blockedAgain.wait()
       }

@@ -86,12 +86,11 @@ private typealias Distribution = EventLoopGroup.Distribution
       let listener = try await group.listen(on: .loopback(port: 0))
       let server = Task { try await listener.serve(sayLoop(of: group)) }
       let warm = try await servedPeers(2, at: listener.address)
-      await expectEventually { group.loops.allSatisfy(\.isAsleep) }
-      let before = group.loops[1].core.inbox.counts
-      let peers = try await servedPeers(2, at: listener.address)
-      let after = group.loops[1].core.inbox.counts
-      #expect(after.posts - before.posts == 1)
-      #expect(after.wakes - before.wakes == 1)
+      await expectEventually { group.loops.allSatisfy(\.probe.isAsleep) }
+      var peers: [ServedPeer] = []
+      let traffic = try await group.loops[1].probe.traffic { peers = try await servedPeers(2, at: listener.address) }
+      #expect(traffic.posts == 1)
+      #expect(traffic.wakes == 1)
       for peer in warm + peers { peer.socket.close() }
       listener.close()
       try await server.value

@@ -302,7 +302,7 @@ import Testing
 func listenAtBoth(_ loop: isolated EventLoop) throws -> TCPListener {
   let sockets = try ListeningSocket.open(
     all: [.loopback(port: 0), .loopback(port: 0, family: .ipv6)], TCPListener.Options())
-  return TCPListener(try ListenerCore(sockets, on: loop.core, .init()))
+  return TCPListener(try loop.probe.listener(at: sockets))
 }
 
 #if os(Linux)

@@ -68,7 +68,7 @@ import Testing
       #expect(Outcome.failure(error?.code) == CLibrary.addresses(of: host, service: nil, nil))
       #expect(error?.call == "resolve")
       #expect(error?.message.contains("\"\(host)\"") == true)
-      #expect(await loop.run { $0.core.requests.isEmpty })
+      #expect(await loop.run { $0.probe.requests.isEmpty })
     }
   }
 

@@ -108,7 +108,7 @@ import Testing
       try await serving.value
       #expect(server.ends.value == ["cancelled", "cancelled"])
       for peer in peers { #expect(try peer.receiveAll() == []) }
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -123,7 +123,7 @@ import Testing
       for drain in drains { await drain.value }
       try await serving.value
       #expect(server.ends.value == ["end", "end"])
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -166,7 +166,7 @@ import Testing
       await draining.value
       #expect(server.listener.isClosed)
       #expect(server.ends.value == [])
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
       peers[0].close()
       try await serving.value
       // Nobody is left to wait for.
@@ -195,7 +195,7 @@ import Testing
         let serving = onLoop ? loop.task { _ in try await server.run() } : Task { try await server.run() }
         let peers = try await server.peers(2)
         // Both handlers wait for more.
-        await expectEventually { loop.isAsleep }
+        await expectEventually { loop.probe.isAsleep }
         await loop.shutdown()
         if onLoop {
           try await expectCancelled { try await serving.value }
@@ -238,7 +238,7 @@ import Testing
       let peer = try PlainSocket(connectingTo: listener.address.plain)
       await expectEventually { listener.statistics.open == 1 }
       let draining = Task { await listener.drain(within: .seconds(1_000)) }
-      await expectEventually { await loop.timers == 1 }
+      await expectEventually { await loop.run { $0.probe.timers } == 1 }
       await loop.shutdown()
       await draining.value
       try await expectCode(.loopClosed) { try await serving.value }

@@ -146,7 +146,7 @@ private func expectCancelledAtOnce(_ task: Task<Void, any Error>) async throws {
 extension EventLoop {
   /// How many look-ups libuv has, beside the pool's runners.
   fileprivate var lookUps: Int {
-    get async { await run { $0.core.requests.inFlight.count { $0.kind.rawValue != "work" } } }
+    get async { await run { $0.probe.requests.count { $0 != "work" } } }
   }
 }
 

@@ -239,6 +239,6 @@ private final class Passed {
   }
 
   func listen(_ name: String?, on loop: isolated EventLoop) throws -> Listener<ByteStream> {
-    Listener(try ListenerCore(try activation.open(name), on: loop.core, .init()))
+    Listener(try loop.probe.listener(at: try activation.open(name)))
   }
 }

@@ -160,7 +160,7 @@ import Testing
       #expect(!stream.isClosed)
       try await loop.advance(by: .seconds(1))
       await closing.value
-      #expect(stream.isClosed && loop.timers == 0)
+      #expect(stream.isClosed && loop.probe.timers == 0)
     }
   }
 
@@ -174,7 +174,7 @@ import Testing
       await expectEventually { transport.isFinishing }
       closing.cancel()
       await closing.value
-      #expect(stream.isClosed && loop.timers == 0)
+      #expect(stream.isClosed && loop.probe.timers == 0)
     }
   }
 
@@ -199,7 +199,7 @@ import Testing
         stream.close()
         await closing.value
         await stream.closeGracefully(within: Self.never)
-        #expect(loop.timers == 0)
+        #expect(loop.probe.timers == 0)
       }
     }
   }

@@ -99,7 +99,7 @@ import Testing
   ) async throws {
     try await withTestLoop { loop, _ in
       let (stream, peer) = try await loop.run { loop in
-        loop.core.queue.runsInline = setting.isInline
+        loop.probe.runsInline = setting.isInline
         return try await setting.kind.connect(on: loop)
       }
       async let echoed: Void = onPlainThread {

@@ -210,7 +210,7 @@ import Testing
         #expect(try await onPlainThread { try peer.receiveAll() } == Array("bye".utf8))
         await loop.run { _ in }
         #expect(others.allSatisfy { Posix.isOpen($0.0.descriptor) && Posix.isOpen($0.1.descriptor) })
-        #expect(await loop.run { $0.core.network.streams.all.isEmpty })
+        #expect(await loop.run { $0.probe.streams.isEmpty })
       }
     }
   }

@@ -98,7 +98,7 @@ import Testing
       #expect(stream.core.reader.isAwaited)
       stream.timeouts.read = nil
       try await loop.advance(by: .seconds(1_000_000))
-      #expect(stream.core.reader.isAwaited && loop.timers == 0)
+      #expect(stream.core.reader.isWaiting && loop.probe.timers == 0)
       stream.timeouts.read = .seconds(1)
       try await loop.advance(by: .seconds(1))
       try await expectCode(.timedOut) { _ = try await task.value }
@@ -111,7 +111,7 @@ import Testing
     ) { loop, stream, peer in
       try peer.sendAll([0])
       _ = try await stream.read()
-      let before = loop.core.timers.pending.map { [Int64($0.sequence), $0.deadline] }
+      let before = loop.probe.timerList
       // All on one thread: what has been sent is there.
       for number in 0..<100_000 {
         let byte = UInt8(number & 255)
@@ -121,7 +121,7 @@ import Testing
         try await stream.write([byte])
         if try peer.receive(exactly: 1) != [byte] { Issue.record("byte \(number) did not come back") }
       }
-      #expect(loop.core.timers.pending.map { [Int64($0.sequence), $0.deadline] } == before)
+      #expect(loop.probe.timerList == before)
       #expect(before.count == 1)
     }
   }

@@ -8,9 +8,9 @@ import Testing
   private final class Remains: @unchecked Sendable {  // Holds because it is written once, before others read it.
     weak var part: AnyObject?
     weak var whole: AnyObject?
-    weak var loop: LoopCore?
+    var loop: WeakCore?
 
-    var areGone: Bool { part == nil && whole == nil && loop == nil }
+    var areGone: Bool { part == nil && whole == nil && loop?.isFreed != false }
   }
 
   @Test(arguments: StreamSetting.all)
@@ -19,7 +19,7 @@ import Testing
   ) async throws {
     let remains = Remains()
     try await onTestStream(setting) { loop, stream, peer in
-      (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream.core, loop.core)
+      (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream.core, WeakCore(of: loop))
       let line = loop.task { _ in try await stream.readLine() }
       try await turn(loop)
       try peer.sendAll("a\n")
@@ -35,7 +35,7 @@ import Testing
   func `a stream that has been written to is freed when it is closed`(setting: StreamSetting) async throws {
     let remains = Remains()
     try await onTestStream(setting) { loop, stream, peer in
-      (remains.part, remains.whole, remains.loop) = (stream.core.writer, stream.core, loop.core)
+      (remains.part, remains.whole, remains.loop) = (stream.core.writer, stream.core, WeakCore(of: loop))
       let slow = SlowPeer(peer, pace: .full, expecting: Pattern(seed: 1))
       try await stream.write(Pattern(seed: 1).bytes(count: 300_000))
       try await stream.finishWriting()
@@ -48,7 +48,7 @@ import Testing
     let remains = Remains()
     try await onTestLoop { loop, _ in
       let (stream, peer) = try await StreamKind.tcp.connect(on: loop)
-      (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream, loop.core)
+      (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream, WeakCore(of: loop))
       let read = Task.detached { [stream] in try await stream.read() }
       try peer.sendAll("a")
       #expect(try await read.value == [97])
@@ -60,7 +60,7 @@ import Testing
     let remains = Remains()
     try await onTestLoop { loop, _ in
       let listener = try await loop.listen(on: .loopback(port: 0))
-      (remains.part, remains.whole, remains.loop) = (listener.core, listener, loop.core)
+      (remains.part, remains.whole, remains.loop) = (listener.core, listener, WeakCore(of: loop))
       let accepted = loop.task { _ in try await listener.accept() }
       try await turn(loop)
       let stream = try await loop.connect(to: .address(listener.address))

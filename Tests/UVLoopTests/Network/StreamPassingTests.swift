@@ -17,7 +17,7 @@ import Testing
     setting: StreamSetting
   ) async throws {
     try await onPassingPipe { loop, pipe, other in
-      loop.core.queue.runsInline = setting.isInline
+      loop.probe.runsInline = setting.isInline
       let (stream, peer) = try await setting.kind.connect(on: loop)
       try await stream.write("before ")
       try await pipe.send(stream, with: Array("payload".utf8))
@@ -229,7 +229,7 @@ import Testing
         return (peer, Task { try await pipe.send(stream) })
       }
       await expectEventually {
-        await loop.run { loop in loop.core.network.streams.all.contains { $0.writer.queuedBytes == 1 } }
+        await loop.run { loop in loop.probe.streams.contains { $0.writer.queuedBytes == 1 } }
       }
       await loop.shutdown()
       try await expectCode(.loopClosed) { try await sending.value }

@@ -114,7 +114,7 @@ import Testing
       try peer.shutdownWriting()
       #expect(try await stream.readAll(limit: 10) == Array("last".utf8))
       for _ in 0..<3 {
-        let turns = loop.turns
+        let turns = loop.probe.turns
         #expect(try await stream.read() == nil)
         #expect(try await stream.read { $0.byteCount } == nil)
         var buffer: [UInt8] = []
@@ -126,7 +126,7 @@ import Testing
         #expect(try await stream.read(exactly: 0) == [])
         try await expectCode(.endOfFile) { _ = try await stream.read(exactly: 1) }
         try await expectCode(.endOfFile) { _ = try await stream.readInteger(as: UInt16.self) }
-        #expect(loop.turns == turns, "nothing waits")
+        #expect(loop.probe.turns == turns, "nothing waits")
         #expect(!stream.isClosed)
       }
       try await stream.write("still there")

@@ -25,7 +25,7 @@ import Testing
   @Test(arguments: [true, false], Kind.allCases)
   func `L-97 a stream comes whole, of its own kind, with the bytes beside it`(isInline: Bool, kind: Kind) async throws {
     try await onPassingPipe { loop, pipe, other in
-      loop.core.queue.runsInline = isInline
+      loop.probe.runsInline = isInline
       let (near, far) = try Self.connection(kind)
       // Whether it comes before somebody waits or behind that.
       for round in 0..<4 {

@@ -13,7 +13,7 @@ import Testing
       ) async throws -> Void
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.queue.runsInline = setting.isInline
+      loop.probe.runsInline = setting.isInline
       let (first, its) = try await setting.kind.connect(on: loop, seed: 1)
       let (second, others) = try await setting.kind.connect(on: loop, seed: 2)
       defer {
@@ -109,7 +109,7 @@ import Testing
   @Test(arguments: StreamSetting.all)
   func `L-52 nor where one of them is closed by the reader of the other`(setting: StreamSetting) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.queue.runsInline = setting.isInline
+      loop.probe.runsInline = setting.isInline
       for round in 0..<20 {
         let (first, its) = try await setting.kind.connect(on: loop, seed: 1)
         let (second, others) = try await setting.kind.connect(on: loop, seed: 2)
@@ -172,7 +172,7 @@ import Testing
       await expectEventually { calls.value > 0 }
       try await turn(loop, times: 10)
       #expect(calls.value == 1)
-      #expect(loop.core.network.streams.all.count == 1)
+      #expect(loop.probe.streams.count == 1)
       streams.value = []
     }
   }
@@ -182,7 +182,7 @@ import Testing
     setting: StreamSetting
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.queue.runsInline = setting.isInline
+      loop.probe.runsInline = setting.isInline
       let streams = Shared<[ByteStream]>([])
       var peers: [PlainSocket] = []
       for _ in 0..<100 {
@@ -229,9 +229,8 @@ import Testing
       async let sent: Void = onPlainThread { try peer.sendAll(pattern.bytes(count: 1 << 20)) }
       // The loop comes to see that bytes are there, and then no more.
       try await loop.sleep(for: .milliseconds(20))
-      let turns = loop.turns
-      try await loop.sleep(for: .milliseconds(50))
-      #expect(loop.turns - turns < 10)
+      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(50)) }
+      #expect(turns < 10)
       #expect(stream.bytesRead == before)
       #expect(stream.core.reader.count == 0)
       let bytes = try await stream.read(exactly: 1 << 20)
@@ -245,7 +244,7 @@ import Testing
     isInline: Bool
   ) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.queue.runsInline = isInline
+      loop.probe.runsInline = isInline
       let (lower, peer) = try await StreamKind.tcp.connect(on: loop)
       let counting = CountingTransport(over: lower)
       let stream = ByteStream(over: counting, on: loop)
@@ -260,7 +259,7 @@ import Testing
           Issue.record(error)
         }
       }
-      let count = try await wakes(of: loop) { loop in
+      let count = try await loop.probe.wakes {
         for number in 0..<1_000 {
           let bytes = try await stream.read() ?? []
           #expect(bytes == [UInt8(truncatingIfNeeded: number)])

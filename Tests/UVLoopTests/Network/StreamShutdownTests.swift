@@ -45,7 +45,7 @@ import Testing
     var peers: [PlainSocket] = []
     do {
       let loop = try EventLoop(.init(name: "shutdown"))
-      let handles = await loop.run { loop in Transfer(loop.core.handles) }
+      let handles = await loop.run { $0.probe.handles }
       let listener = try PlainListener(backlog: 1_000)
       var calls: [Task<Void, Never>] = []
       for number in 0..<500 {
@@ -95,8 +95,7 @@ import Testing
       isOver.value = true
       try await draining.value
       #expect(report.unfinished.isEmpty && report.foreignHandles.isEmpty, "seed \(seed): \(report)")
-      let books = handles.take()
-      #expect(books.created == books.closed && books.created == books.freed, "seed \(seed)")
+      #expect(handles.created == handles.closed && handles.created == handles.freed, "seed \(seed)")
       await expectThreadGone(loop.thread)
     }
     let (own, others) = ends.value

@@ -55,7 +55,7 @@ import Testing
   @Test(arguments: [true, false])
   func `L-31 a receiver may close the socket when it has a datagram`(isInline: Bool) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.queue.runsInline = isInline
+      loop.probe.runsInline = isInline
       let peer = try PlainDatagrams()
       for _ in 0..<20 {
         let socket = try await loop.bindUDP(to: PlainAddress.quiet().address)
@@ -108,7 +108,7 @@ import Testing
       } else {
         socket = nil
       }
-      await expectEventually { await loop.run { $0.core.handles.open.isEmpty && $0.core.network.sockets.all.isEmpty } }
+      await expectEventually { await loop.run { $0.probe.handles.open == 0 && $0.probe.sockets.isEmpty } }
       #expect(throws: Never.self) { try PlainDatagrams(on: address.plain) }
     }
   }
@@ -175,7 +175,7 @@ import Testing
       let sent = PlainThread {
         // A time that jumps would do so before the loop sleeps.
         let deadline = MonotonicClock.now(plus: .seconds(20))
-        while !(socket.core.receiver.hasWaiter && loop.isAsleep) && MonotonicClock.now() < deadline {}
+        while !(socket.core.receiver.hasWaiter && loop.probe.isAsleep) && MonotonicClock.now() < deadline {}
         try? peer.send([2], to: socket.localAddress.plain)
       }
       let answer = try await loop.withTimeout(.seconds(36_000)) { try await socket.receive() }
@@ -196,7 +196,7 @@ import Testing
       try await onTestLoop { loop, _ in
         let (socket, peer) = try network.inside {
           (
-            UDPSocket(UDPCore(try UDPEngine(on: loop.core, .any(port: 0), .init()), .init())), try PlainDatagrams()
+            UDPSocket(UDPCore(try loop.probe.udpEngine(at: .any(port: 0)), .init())), try PlainDatagrams()
           )
         }
         let address = try peer.address.address
@@ -210,9 +210,8 @@ import Testing
         // It is refused, or lost.
         for _ in 0..<3 { _ = try await errorCode { try await socket.send([2], to: address) } }
         try await turn(loop)
-        let turns = loop.turns
-        try await loop.sleep(for: .milliseconds(20))
-        #expect(loop.turns - turns < 10)
+        let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
+        #expect(turns < 10)
         #expect(socket.core.receiver.hasWaiter)
 
         network.setLoopback(isUp: true)

@@ -121,9 +121,8 @@ import Testing
       try await turn(loop, times: 20)
       #expect(socket.core.receiver.heldCount == capacity)
       // Nor does it look again and again.
-      let turns = loop.turns
-      try await loop.sleep(for: .milliseconds(20))
-      #expect(loop.turns - turns < 10)
+      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
+      #expect(turns < 10)
       var received: [UInt8] = []
       // It goes on when half of them have been taken, and not only when somebody waits.
       while socket.core.receiver.heldCount > capacity / 2 { received += try await socket.receive().bytes }
@@ -166,9 +165,9 @@ import Testing
       let code = try await errorCode {
         try await socket.send([0])
         if isReceiving {
-          try await LoopThread.current?.owner?.withTimeout(.milliseconds(100)) { _ = try await socket.receive() }
+          try await EventLoop.current?.withTimeout(.milliseconds(100)) { _ = try await socket.receive() }
         } else {
-          try await LoopThread.current?.owner?.sleep(for: .milliseconds(5))
+          try await EventLoop.current?.sleep(for: .milliseconds(5))
         }
       }
       if code == .connectionRefused { return }
@@ -222,7 +221,7 @@ import Testing
   @Test(arguments: [true, false])
   func `L-94 sends and receives in a row cause no wake`(isInline: Bool) async throws {
     try await onTestLoop { loop, _ in
-      loop.core.queue.runsInline = isInline
+      loop.probe.runsInline = isInline
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
       let peer = try PlainDatagrams()
       let echo = PlainThread {
@@ -236,7 +235,7 @@ import Testing
         }
       }
       let address = try peer.address.address
-      let count = try await wakes(of: loop) { _ in
+      let count = try await loop.probe.wakes {
         for number in 0..<1_000 {
           let bytes = [UInt8(truncatingIfNeeded: number)]
           try await socket.send(bytes, to: address)
