@@ -109,10 +109,10 @@ import Testing
         // Answered by the outer loop's thread, which is therefore not inside the inner loop's run.
         let before = await outer.run { outer in
           #expect(ThreadIdentity.current == outer.thread)
-          return outer.turns
+          return outer.probe.turns
         }
         try await outer.sleep(for: .milliseconds(1))
-        let after = await outer.run { $0.turns }
+        let after = await outer.run { $0.probe.turns }
         #expect(after > before)
         #expect(inner.isCurrent)
         return inner.thread

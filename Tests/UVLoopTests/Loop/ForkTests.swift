@@ -64,7 +64,7 @@ import Testing
         let ending = try await loop.run { loop in
           try #require(
             Fork.child {
-              if EventLoop.current != nil || loop.isCurrent || loop.core.isIsolating { return 1 }
+              if EventLoop.current != nil || loop.isCurrent || loop.probe.isIsolating { return 1 }
               do throws(UVError) { _ = try EventLoop.running() } catch { return error.code == .notOnLoop ? 0 : 2 }
               return 3
             }

@@ -49,7 +49,7 @@ import Testing
       let partner = Meter(on: loop)
       let caller = Caller(on: loop, partner)
       var strays = 0
-      let wakes = await wakes(of: loop) { _ in strays = await caller.call(times: 1_000) }
+      let wakes = await loop.probe.wakes { strays = await caller.call(times: 1_000) }
       #expect(wakes == 0)
       #expect(strays == 0)
       #expect(await partner.beats == 1_000)

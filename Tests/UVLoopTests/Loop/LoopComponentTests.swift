@@ -16,16 +16,16 @@ private final class Recorder: LoopComponent {
   func close() { log.append("close") }
 }
 
-extension LoopCore {
-  fileprivate var recorder: Recorder { component(Recorder.key) { _ in Recorder() } }
+extension EventLoop {
+  fileprivate var recorder: Recorder { probe.component(Recorder.key) { Recorder() } }
 }
 
 @Suite(.sideBySide) struct LoopComponentTests {
   @Test func `a component is made once, at its first use, and takes part in the loop's iterations`() async throws {
     try await onTestLoop { loop, calls in
-      #expect(!loop.core.components.all.contains { $0 is Recorder })
-      let recorder = loop.core.recorder
-      #expect(loop.core.recorder === recorder)
+      #expect(!loop.probe.components.contains { $0 is Recorder })
+      let recorder = loop.recorder
+      #expect(loop.recorder === recorder)
       try await turn(loop)
       #expect(recorder.didPoll)
     }
@@ -34,9 +34,9 @@ extension LoopCore {
   @Test func `each loop has a component of its own, and drops it at its end`() async throws {
     let gone = Counter()
     try await onTestLoop { loop, _ in
-      let one = ObjectIdentifier(loop.core.recorder)
-      loop.core.recorder.witness = Witness(gone)
-      try await onTestLoop("other") { other, _ in #expect(ObjectIdentifier(other.core.recorder) != one) }
+      let one = ObjectIdentifier(loop.recorder)
+      loop.recorder.witness = Witness(gone)
+      try await onTestLoop("other") { other, _ in #expect(ObjectIdentifier(other.recorder) != one) }
       #expect(gone.value == 0)
     }
     #expect(gone.value == 1)
@@ -49,10 +49,10 @@ extension LoopCore {
     let loop = try EventLoop()
     let log = Shared<[String]>([])
     try await loop.run { loop in
-      let recorder = loop.core.recorder
+      let recorder = loop.recorder
       loop.task { loop in
         try? await loop.sleep(for: .seconds(3_600))
-        loop.core.recorder.log.append("the task ends")
+        loop.recorder.log.append("the task ends")
       }
       try loop.onShutdown {
         recorder.log.append("a hook")
@@ -67,9 +67,9 @@ extension LoopCore {
       mayGoOn.waitBlocking()
     }
     try await isHeld.wait()
-    if isAskedOnLoop { try loop.post { loop in loop.core.shutdown.request(within: nil) } }
-    try loop.post { loop in loop.core.recorder.log.append("accepted") }
-    if !isAskedOnLoop { loop.core.shutdown.request(within: nil) }
+    if isAskedOnLoop { try loop.post { loop in loop.probe.requestStop() } }
+    try loop.post { loop in loop.recorder.log.append("accepted") }
+    if !isAskedOnLoop { loop.probe.requestStop() }
     mayGoOn.signal()
     await loop.shutdown()
     #expect(log.value == ["quiesce", "accepted", "the task ends", "release the waits", "a hook"])

@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// Begins and calls off what a test says.
-private final class Probe: WaitOwner {
+private final class TestOwner: WaitOwner {
   private let begun: @Sendable (LoopWait) -> Void
   private let calledOff: @Sendable () -> Void
 
@@ -16,29 +16,30 @@ private final class Probe: WaitOwner {
   func withdraw(_ wait: LoopWait) { calledOff() }
 }
 
-extension LoopWait {
-  static func probe(
-    on core: LoopCore, begun: @escaping @Sendable (LoopWait) -> Void = { _ in },
-    calledOff: @escaping @Sendable () -> Void = {}
-  ) -> LoopWait { LoopWait(.sleep, on: core, owner: Probe(begun: begun, calledOff: calledOff)) }
+extension EventLoop {
+  /// A wait whose owner does what the test says.
+  nonisolated func testWait(
+    begun: @escaping @Sendable (LoopWait) -> Void = { _ in }, calledOff: @escaping @Sendable () -> Void = {}
+  ) -> LoopWait { probe.wait(owner: TestOwner(begun: begun, calledOff: calledOff)) }
 }
 
 @Suite(.sideBySide) struct LoopWaitTests {
   @Test func `a wait that has ended before lets its task go on at once`() async throws {
     try await onTestLoop { loop, calls in
-      let wait = LoopWait.probe(on: loop.core)
+      let wait = loop.testWait()
       #expect(wait.end == nil)
       #expect(wait.resume(returning: 7))
-      let jobs = loop.core.counters.jobs.value
-      let value = try await wait.value("test")
-      #expect(value == 7)
-      #expect(loop.core.counters.jobs.value == jobs)
+      let jobs = try await loop.probe.jobs {
+        let value = try await wait.value("test")
+        #expect(value == 7)
+      }
+      #expect(jobs == 0)
     }
   }
 
   @Test func `a wait keeps its task until it is resumed`() async throws {
     try await onTestLoop { loop, calls in
-      let wait = LoopWait.probe(on: loop.core) { _ in calls.mark("begun") }
+      let wait = loop.testWait { _ in calls.mark("begun") }
       let task = loop.task { loop in
         let value = try await wait.value("test")
         calls.mark("passed \(value)")
@@ -55,7 +56,7 @@ extension LoopWait {
 
   @Test func `only the first end of a wait counts`() async throws {
     try await onTestLoop { loop, calls in
-      let wait = LoopWait.probe(on: loop.core)
+      let wait = loop.testWait()
       wait.cancel()
       #expect(!wait.resume(returning: 1))
       wait.close()
@@ -70,7 +71,7 @@ extension LoopWait {
     try await onTestLoop { loop, calls in
       calls.expect("called off", 2)
       for end in [LoopWait.End.cancelled, .closed, .resumed] {
-        let wait = LoopWait.probe(on: loop.core, calledOff: { calls.mark("called off") })
+        let wait = loop.testWait(calledOff: { calls.mark("called off") })
         try loop.post {
           switch end {
           case .cancelled: wait.cancel()
@@ -87,7 +88,7 @@ extension LoopWait {
   @Test func `a wait off the loop begins on the loop, and may be cancelled before the loop comes to it`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("begun")
-      let wait = LoopWait.probe(on: loop.core) { wait in
+      let wait = loop.testWait { wait in
         #expect(loop.isCurrent)
         calls.mark("begun")
         wait.resume(returning: 5)
@@ -101,7 +102,7 @@ extension LoopWait {
         mayGoOn.waitBlocking()
       }
       try await isHeld.wait()
-      let cancelled = LoopWait.probe(on: loop.core)
+      let cancelled = loop.testWait()
       let task = Task.detached { try await cancelled.value("test") }
       task.cancel()
       mayGoOn.signal()
@@ -112,15 +113,16 @@ extension LoopWait {
 
   @Test func `D-05 100 waits that are resumed on the loop cause no wake`() async throws {
     try await onTestLoop { loop, calls in
-      let before = loop.core.inbox.counts
-      for round in 0..<100 {
-        let wait = LoopWait.probe(on: loop.core)
-        try loop.post { wait.resume(returning: Int64(round)) }
-        let value = try await wait.value("test")
-        #expect(value == round)
-        #expect(loop.isCurrent)
+      let traffic = try await loop.probe.traffic {
+        for round in 0..<100 {
+          let wait = loop.testWait()
+          try loop.post { wait.resume(returning: Int64(round)) }
+          let value = try await wait.value("test")
+          #expect(value == round)
+          #expect(loop.isCurrent)
+        }
       }
-      #expect(loop.core.inbox.counts == before)
+      #expect(traffic == .none)
     }
   }
 
@@ -128,7 +130,7 @@ extension LoopWait {
     try await withTestLoop { loop, calls in
       let (winners, passed) = (Counter(), Counter())
       for round in 0..<300 {
-        let wait = LoopWait.probe(on: loop.core)
+        let wait = loop.testWait()
         let pass: @Sendable () async -> Void = {
           let value = try? await wait.value("test")
           // A task that is cancelled before it waits does not look at what has come.
@@ -155,7 +157,7 @@ extension LoopWait {
     try await onTestLoop { loop, calls in
       weak var observed: LoopWait?
       do {
-        let wait = LoopWait.probe(on: loop.core)
+        let wait = loop.testWait()
         observed = wait
         #expect(observed?.resume(returning: 1) == true)
       }
@@ -165,10 +167,10 @@ extension LoopWait {
 
   @Test func `an owner that waits again gets the same wait`() async throws {
     try await onTestLoop { loop, calls in
-      let owner = Probe(begun: { $0.resume(returning: $0.argument) }, calledOff: {})
-      let kept = LoopWait.renew(nil, .sleep, on: loop.core, owner: owner, 0)
+      let owner = TestOwner(begun: { $0.resume(returning: $0.argument) }, calledOff: {})
+      let kept = loop.probe.renewed(nil, owner: owner)
       for round in 0..<3 as Range<Int64> {
-        let wait = LoopWait.renew(kept, .sleep, on: loop.core, owner: owner, round)
+        let wait = loop.probe.renewed(kept, owner: owner, round)
         #expect(wait === kept && wait.end == nil)
         let value = try await wait.value("test")
         #expect(value == round)
@@ -178,10 +180,10 @@ extension LoopWait {
 
   @Test func `an owner gets another wait while a task waits at the last one`() async throws {
     try await onTestLoop { loop, calls in
-      let kept = LoopWait(.sleep, on: loop.core, owner: Probe(begun: { _ in }, calledOff: {}))
+      let kept = loop.probe.wait(owner: TestOwner(begun: { _ in }, calledOff: {}))
       let task = loop.task { _ in try await kept.value("test") }
       try await turn(loop)
-      let other = LoopWait.renew(kept, .sleep, on: loop.core, owner: Probe(begun: { _ in }, calledOff: {}), 0)
+      let other = loop.probe.renewed(kept, owner: TestOwner(begun: { _ in }, calledOff: {}))
       #expect(other !== kept && other.end == nil && kept.end == nil)
       kept.resume(returning: 7)
       #expect(try await task.value == 7)
@@ -190,14 +192,14 @@ extension LoopWait {
 
   @Test func `an owner gets another wait when a message that ends the last one may come late`() async throws {
     try await onTestLoop { loop, calls in
-      let owner = Probe(begun: { _ in }, calledOff: {})
-      let kept = LoopWait(.sleep, on: loop.core, owner: owner)
+      let owner = TestOwner(begun: { _ in }, calledOff: {})
+      let kept = loop.probe.wait(owner: owner)
       // A task without a scope, cancelled on another thread: its handler tells the loop.
       let task = Task { try await kept.value("test") }
       try await turn(loop)
       await Task.detached { task.cancel() }.value
       await #expect(throws: CancellationError.self) { try await task.value }
-      #expect(LoopWait.renew(kept, .sleep, on: loop.core, owner: owner, 0) !== kept)
+      #expect(loop.probe.renewed(kept, owner: owner) !== kept)
     }
   }
 }

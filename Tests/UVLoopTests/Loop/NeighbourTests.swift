@@ -62,8 +62,8 @@ import Testing
     let (loop, neighbour) = try await Self.loopWithNeighbour()
     let handles = try await loop.run { loop in
       try TimerHandle().start(after: .seconds(60)) {}
-      return Transfer(loop.core.handles)
-    }.take()
+      return loop.probe.handles
+    }
     let report = await loop.shutdown()
     #expect(report.foreignHandles.count == 1)
     #expect(handles.created == 1 && handles.freed == 1)

@@ -72,8 +72,8 @@ import Testing
           calls.mark("body")
           timer.close()
         }
-        return Transfer(loop.core.handles)
-      }.take()
+        return loop.probe.handles
+      }
       await loop.shutdown()
       #expect(handles.closed == 1 && handles.freed == 1)
     }

@@ -52,7 +52,7 @@ import Testing
         let stall = try await machine.stop()
         #expect(answer.worst - stall < 10_000_000_000, "\(answer.worst) ns, and \(stall) ns elsewhere")
         // It did fall asleep in between, again and again. Where threads got too little CPU for that it does now.
-        while loop.wakes <= 100 { await loop.run { _ in } }
+        while loop.probe.wakes <= 100 { await loop.run { _ in } }
         await loop.shutdown()
       }
     }

@@ -8,8 +8,8 @@ import Testing
     @Test func `B-01 a post from another thread wakes a loop that sleeps without a timer`() async throws {
       try await withTestLoop { loop, calls in
         calls.expect("post")
-        #expect(await eventually { loop.isAsleep })
-        let wakes = loop.wakes
+        #expect(await eventually { loop.probe.isAsleep })
+        let wakes = loop.probe.wakes
         let done = Event("the posted closure")
         let times = try await onPlainThread {
           let ran = Shared<Int64>(0)
@@ -22,7 +22,7 @@ import Testing
           done.waitBlocking()
           return (start: start, ran: ran.value)
         }
-        #expect(loop.wakes == wakes + 1)
+        #expect(loop.probe.wakes == wakes + 1)
         #expect(times.ran - times.start < 500_000_000, "after \(times.ran - times.start) ns")
       }
     }
@@ -141,10 +141,10 @@ import Testing
       try await withTestLoop { loop, calls in
         calls.expect("burst", 10_000)
         for _ in 0..<10_000 { try loop.post { calls.mark("burst") } }
-        let before = await loop.run { ($0.turns, Process.ownCPUTime) }
+        let before = await loop.run { ($0.probe.turns, Process.ownCPUTime) }
         // The second itself is what is looked at.
         try await Task.sleep(for: .seconds(1))
-        let after = await loop.run { ($0.turns, Process.ownCPUTime) }
+        let after = await loop.run { ($0.probe.turns, Process.ownCPUTime) }
         // At most the one turn that ends in the poll from which the second question wakes it.
         #expect(after.0 - before.0 <= 1)
         #expect(after.1 - before.1 < 20_000_000, "\(after.1 - before.1) ns")
@@ -159,7 +159,7 @@ import Testing
 extension EventLoop {
   /// Waits until the loop has made `count` passes, and so has run what was posted before.
   fileprivate func turnsPassed(_ count: Int) async {
-    let target = turns + count
-    while turns < target { try? await sleep(for: .zero) }
+    let target = probe.turns + count
+    while probe.turns < target { try? await sleep(for: .zero) }
   }
 }

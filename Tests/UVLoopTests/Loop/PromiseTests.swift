@@ -8,10 +8,9 @@ import Testing
   @Test func `K-16 a promise resumed from a callback resumes every waiting task with no wake`() async throws {
     try await withTestLoop { loop, calls in
       let actor = Holder(on: loop)
-      let (values, wakes, posts) = try await actor.awaitedByMany(100)
+      let (values, traffic) = try await actor.awaitedByMany(100)
       #expect(values == Array(repeating: 42, count: 100))
-      #expect(wakes == 0)
-      #expect(posts == 0)
+      #expect(traffic == .none)
     }
   }
 
@@ -30,7 +29,7 @@ import Testing
     var waiters: Int? { promise.map { Int($0.description.filter(\.isNumber)) ?? 0 } }
 
     /// Lets many plain tasks wait; what they got, and the wakes and messages that the loop got for it.
-    func awaitedByMany(_ count: Int) async throws -> ([Int], Int, Int) {
+    func awaitedByMany(_ count: Int) async throws -> (values: [Int], traffic: LoopProbe.Traffic) {
       try make()
       let values = Shared<[Int]>([])
       let tasks = (0..<count).map { _ in
@@ -40,13 +39,13 @@ import Testing
         }
       }
       while waiters != count { try await loop.sleep(for: .zero) }
-      let before = loop.core.inbox.counts
-      let timer = try TimerHandle()
-      try timer.start(after: .milliseconds(1)) { self.promise?.resume(returning: 42) }
-      while values.value.count < count { try await loop.sleep(for: .zero) }
-      let after = loop.core.inbox.counts
+      let traffic = try await loop.probe.traffic {
+        let timer = try TimerHandle()
+        try timer.start(after: .milliseconds(1)) { self.promise?.resume(returning: 42) }
+        while values.value.count < count { try await loop.sleep(for: .zero) }
+      }
       for task in tasks { try await task.value }
-      return (values.value, after.wakes - before.wakes, after.posts - before.posts)
+      return (values.value, traffic)
     }
   }
 

@@ -55,7 +55,7 @@ import Testing
     let calls = Calls()
     weak var left: Counter?
     try await withTestLoop { loop, _ in
-      let posts = loop.core.inbox.counts.posts
+      let posts = loop.probe.posts
       let error = await #expect(throws: UVError.self) {
         let captured = Counter()
         left = captured
@@ -67,7 +67,7 @@ import Testing
         }
       }
       #expect(error?.code == .timedOut)
-      #expect(loop.core.inbox.counts.posts == posts)
+      #expect(loop.probe.posts == posts)
       #expect(await eventually { left == nil })
     }
     #expect(calls.count("body") == 0)
@@ -124,10 +124,10 @@ import Testing
       let caught = Shared<UVError?>(nil)
       let done = Event("the refusal")
       try loop.post { loop in
-        let jobs = loop.core.queue.count
-        let turns = loop.turns
+        let jobs = loop.probe.queued
+        let turns = loop.probe.turns
         caught.value = errorOf { try loop.runBlocking { _ in calls.mark("body") } }
-        if loop.core.queue.count != jobs || loop.turns != turns { calls.mark("queued") }
+        if loop.probe.queued != jobs || loop.probe.turns != turns { calls.mark("queued") }
         done.signal()
       }
       try await done.wait()

@@ -47,7 +47,7 @@ import Testing
   @Test func `B-10 run on the loop itself causes no wake`() async throws {
     try await onTestLoop { loop, _ in
       var sum = 0
-      let wakes = await wakes(of: loop) { loop in
+      let wakes = await loop.probe.wakes {
         for number in 1...1_000 { sum += await loop.run { _ in number } }
       }
       #expect(wakes == 0)
@@ -141,7 +141,7 @@ import Testing
   @Test func `B-12 waits that the loop itself ends cause no wake`() async throws {
     try await onTestLoop { loop, _ in
       let meter = Meter(on: loop)
-      let wakes = try await wakes(of: loop) { loop in
+      let wakes = try await loop.probe.wakes {
         try await loop.sleep(for: .zero)
         try await loop.sleep(for: .milliseconds(2))
         let answer = try Promise<Int>()
@@ -167,7 +167,7 @@ import Testing
     try await withTestLoop { loop, _ in
       let task = loop.task { _ in throw Full(level: 9) }
       // The task ends first, and only then is anybody interested.
-      #expect(await eventually { loop.core.tasks.awaitedCount == 0 })
+      #expect(await eventually { loop.probe.awaitedTasks == 0 })
       #expect(await loop.run { $0.isCurrent })
       let error = await #expect(throws: Full.self) { try await task.value }
       #expect(error?.level == 9)

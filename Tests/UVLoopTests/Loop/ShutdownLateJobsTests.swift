@@ -32,7 +32,7 @@ import Testing
     }
 
     func place() -> (isCurrent: Bool, isIsolating: Bool, hasLoop: Bool) {
-      (loop.isCurrent, loop.core.isIsolating, EventLoop.current != nil)
+      (loop.isCurrent, loop.probe.isIsolating, EventLoop.current != nil)
     }
 
     func handleCalls() -> [UVError.Code?] {

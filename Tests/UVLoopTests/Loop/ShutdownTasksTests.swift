@@ -194,9 +194,9 @@ import Testing
         }
         #expect(await eventually { own.state != .running })
         // A clean round trip of the loop: it would have ended by now if it did not wait.
-        let core = own.core
+        let probe = own.probe
         let turned = Event("a turn of the stopping loop")
-        core.tell { core.tell { core.tell { turned.signal() } } }
+        probe.tell { probe.tell { probe.tell { turned.signal() } } }
         try await turned.wait()
         #expect(own.state == .stopping)
         go.signal()
@@ -234,10 +234,10 @@ import Testing
   @Test func `G-06 a loop task whose offloaded call shuts the loop down is waited for by nobody`() async throws {
     try await withTestLoop { loop, _ in
       let report = try await loop.task { loop in
-        let core = loop.core
-        return try await loop.offload { try core.owner?.shutdownBlocking() }
+        let host = loop as EventLoop
+        return try await loop.offload { try host.shutdownBlocking() }
       }.value
-      #expect(report?.unfinished.isEmpty == true)
+      #expect(report.unfinished.isEmpty)
       #expect(loop.state == .stopped)
     }
   }

@@ -99,7 +99,7 @@ import Testing
   @Test func `G-02 a sleeper of one hour gets loopClosed and does not delay the shutdown`() async throws {
     try await withTestLoop { loop, _ in
       let sleeper = Task { try await loop.sleep(for: .seconds(3_600)) }
-      #expect(await eventually { await loop.run { $0.core.timers.count } == 1 })
+      #expect(await eventually { await loop.run { $0.probe.timers } == 1 })
       let report = await loop.shutdown()
       #expect(report.duration < .seconds(1))
       #expect(await codeOfError { try await sleeper.value } == .loopClosed)

@@ -22,13 +22,9 @@ import Testing
     return code.value
   }
 
-  private func timers(of loop: EventLoop) async -> Int { await loop.run { $0.core.timers.count } }
-
-  private func waits(on loop: EventLoop) async -> Int { await loop.run { $0.core.waits.count } }
-
   @Test func `G-04 a sleeper off the loop is released with loopClosed`() async throws {
     try await withTestLoop { loop, _ in
-      let code = try await codeAtShutdown(of: loop, when: { await timers(of: loop) == 1 }) {
+      let code = try await codeAtShutdown(of: loop, when: { await loop.run { $0.probe.timers } == 1 }) {
         try await loop.sleep(for: .seconds(3_600))
       }
       #expect(code == .loopClosed)
@@ -37,7 +33,7 @@ import Testing
 
   @Test func `G-04 a sleeper on the loop is released with loopClosed`() async throws {
     try await withTestLoop { loop, _ in
-      let code = try await codeAtShutdown(of: loop, when: { await timers(of: loop) == 1 }) {
+      let code = try await codeAtShutdown(of: loop, when: { await loop.run { $0.probe.timers } == 1 }) {
         try await loop.run { loop in try await loop.sleep(for: .seconds(3_600)) }
       }
       #expect(code == .loopClosed)
@@ -46,7 +42,7 @@ import Testing
 
   @Test func `G-04 an iterator of ticks is released with loopClosed`() async throws {
     try await withTestLoop { loop, _ in
-      let code = try await codeAtShutdown(of: loop, when: { await timers(of: loop) == 1 }) {
+      let code = try await codeAtShutdown(of: loop, when: { await loop.run { $0.probe.timers } == 1 }) {
         for try await _ in try loop.ticks(every: .seconds(3_600)) {}
       }
       #expect(code == .loopClosed)
@@ -56,7 +52,7 @@ import Testing
   @Test func `G-04 a body under withTimeout is cancelled, and its caller gets loopClosed`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("cancelled")
-      let code = try await codeAtShutdown(of: loop, when: { await timers(of: loop) == 1 }) {
+      let code = try await codeAtShutdown(of: loop, when: { await loop.run { $0.probe.timers } == 1 }) {
         try await loop.withTimeout(.seconds(3_600)) {
           do { try await Task.sleep(for: .seconds(3_600)) } catch {
             calls.mark("cancelled")
@@ -82,7 +78,7 @@ import Testing
           }
         }
       }
-      #expect(await eventually { await waits(on: loop) == 3 })
+      #expect(await eventually { await loop.run { $0.probe.waits } == 3 })
       await loop.shutdown()
       for task in tasks { await task.value }
     }
@@ -91,7 +87,7 @@ import Testing
   @Test func `G-04 a thread in runBlocking is released with loopClosed, and its body is cancelled`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("cancelled")
-      let code = try await codeAtShutdown(of: loop, when: { await timers(of: loop) == 1 }) {
+      let code = try await codeAtShutdown(of: loop, when: { await loop.run { $0.probe.timers } == 1 }) {
         try await onPlainThread {
           try loop.runBlocking { loop in
             do { try await loop.sleep(for: .seconds(3_600)) } catch {

@@ -40,7 +40,7 @@ import Testing
       let begun = Event("the begin of the call")
       let go = Event("the call may end")
       var loop: EventLoop? = try EventLoop()
-      weak let core = loop?.core
+      let core = try WeakCore(of: #require(loop))
       let thread = try #require(loop?.thread)
       let call = Task { [loop] in
         try await loop?.offload {
@@ -52,11 +52,11 @@ import Testing
       await loop?.shutdown(within: .milliseconds(1))
       loop = nil
       #expect(Process.threads.contains(thread.kernelID))
-      #expect(core != nil)
+      #expect(!core.isFreed)
       go.signal()
       try await call.value
       await expectThreadGone(thread)
-      let isFreed = await eventually { core == nil }
+      let isFreed = await eventually { core.isFreed }
       #expect(isFreed)
       let isClosed = await eventually { Process.loopDescriptors.isSubset(of: descriptors) }
       #expect(isClosed)

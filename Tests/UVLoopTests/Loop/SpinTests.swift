@@ -17,17 +17,18 @@ import Testing
       let loop = try EventLoop(.init(name: "looking", spin: .milliseconds(10)))
       CPUs.keep(loop.thread.kernelID, on: CPUs.allowed[0])
       let (answer, done) = (Answer(), Event("the last round"))
-      let before = loop.core.inbox.counts.wakes
-      PlainThread {
-        CPUs.keep(0, on: CPUs.allowed[1])
-        for round in 1...1_000 {
-          do { try loop.post { answer.round.store(round, ordering: .releasing) } } catch { return }
-          while answer.round.load(ordering: .acquiring) != round {}
+      let wakes = try await loop.probe.wakes {
+        PlainThread {
+          CPUs.keep(0, on: CPUs.allowed[1])
+          for round in 1...1_000 {
+            do { try loop.post { answer.round.store(round, ordering: .releasing) } } catch { return }
+            while answer.round.load(ordering: .acquiring) != round {}
+          }
+          done.signal()
         }
-        done.signal()
+        try await done.wait()
       }
-      try await done.wait()
-      #expect(loop.core.inbox.counts.wakes - before < 100)
+      #expect(wakes < 100)
       await loop.shutdown()
     }
   }
@@ -81,17 +82,17 @@ import Testing
     let loop = try EventLoop(.init(name: "ticking", spin: .milliseconds(10)))
     let looks = try await loop.run { loop in
       // The first one is for the message that brought this here, in the first poll that may wait.
-      while loop.core.inbox.spin?.looks == 0 { try await loop.sleep(for: .milliseconds(1)) }
-      let before = loop.core.inbox.spin?.looks
+      while loop.probe.looks == 0 { try await loop.sleep(for: .milliseconds(1)) }
+      let before = loop.probe.looks
       for _ in 0..<20 { try await loop.sleep(for: .milliseconds(1)) }
-      return (before, loop.core.inbox.spin?.looks)
+      return (before, loop.probe.looks)
     }
     #expect(looks.0 != nil && looks.0 == looks.1)
     await loop.shutdown()
   }
 
   @Test func `a loop without it has nothing to look with`() async throws {
-    try await withTestLoop { loop, _ in #expect(loop.core.inbox.spin == nil) }
+    try await withTestLoop { loop, _ in #expect(loop.probe.looks == nil) }
   }
 
   @Test(arguments: [Duration.nanoseconds(-1), .seconds(-1), .milliseconds(10) + .nanoseconds(1), .seconds(Int64.max)])

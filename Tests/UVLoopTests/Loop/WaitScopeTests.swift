@@ -3,20 +3,17 @@ import Testing
 @testable import UVLoop
 
 @Suite(.sideBySide) struct WaitScopeTests {
-  /// Whether the calling task has a scope on the loop.
-  private static func hasScope(_ loop: EventLoop) -> Bool { loop.core.waits.scopes.current != nil }
-
   @Test func `a task of the loop, a run that may wait and a limit bring a scope`() async throws {
     try await withTestLoop { loop, calls in
-      #expect(await loop.task { loop in Self.hasScope(loop) }.value)
+      #expect(await loop.task { $0.probe.hasScope }.value)
       #expect(
         await loop.run { loop in
           await Task.yield()
-          return Self.hasScope(loop)
+          return loop.probe.hasScope
         })
       let isLimited = try await Task {
         try await loop.run { loop in
-          try await loop.withTimeout(.seconds(60)) { Self.hasScope(loop) }
+          try await loop.withTimeout(.seconds(60)) { loop.probe.hasScope }
         }
       }.value
       #expect(isLimited)
@@ -34,7 +31,7 @@ import Testing
   }
 
   private static func waitForWhatHasCome(on loop: isolated EventLoop, _ witness: consuming Witness) async throws {
-    let wait = LoopWait(.sleep, on: loop.core, owner: WitnessOwner(witness))
+    let wait = loop.probe.wait(owner: WitnessOwner(witness))
     wait.resume()
     try await wait.value("test")
   }
@@ -48,8 +45,8 @@ import Testing
 
   @Test func `a plain task has none, and the synchronous run brings none`() async throws {
     try await withTestLoop { loop, calls in
-      #expect(await loop.run { loop in Self.hasScope(loop) } == false)
-      #expect(await Task { await loop.run { loop in Self.hasScope(loop) } }.value == false)
+      #expect(await loop.run { $0.probe.hasScope } == false)
+      #expect(await Task { await loop.run { $0.probe.hasScope } }.value == false)
     }
   }
 
@@ -57,16 +54,16 @@ import Testing
     try await withTestLoop { loop, calls in
       try await withTestLoop("other") { other, _ in
         try await loop.run { loop in
-          let scope = try #require(loop.core.waits.scopes.current)
+          let scope = try #require(loop.probe.scope)
           await loop.run { loop in
             await Task.yield()
-            #expect(loop.core.waits.scopes.current === scope)
+            #expect(loop.probe.scope === scope)
           }
           await other.run { other in
             await Task.yield()
-            #expect(other.core.waits.scopes.current != nil)
+            #expect(other.probe.hasScope)
           }
-          #expect(loop.core.waits.scopes.current === scope)
+          #expect(loop.probe.scope === scope)
         }
       }
     }
@@ -74,16 +71,16 @@ import Testing
 
   @Test func `what a task starts does not have its scope`() async throws {
     try await onTestLoop { loop, calls in
-      #expect(Self.hasScope(loop))
+      #expect(loop.probe.hasScope)
       await withTaskGroup(of: Void.self) { group in
-        group.addTask { #expect(await loop.run { loop in Self.hasScope(loop) } == false) }
+        group.addTask { #expect(await loop.run { $0.probe.hasScope } == false) }
       }
-      async let child: Void = { #expect(await loop.run { loop in Self.hasScope(loop) } == false) }()
+      async let child: Void = { #expect(await loop.run { $0.probe.hasScope } == false) }()
       await child
       // On the spot, inside the job of the one that starts it.
-      await Task.immediate { #expect(Self.hasScope(loop) == false) }.value
-      await Task { #expect(Self.hasScope(loop) == false) }.value
-      #expect(Self.hasScope(loop))
+      await Task.immediate { #expect(!loop.probe.hasScope) }.value
+      await Task { #expect(!loop.probe.hasScope) }.value
+      #expect(loop.probe.hasScope)
     }
   }
 
@@ -109,10 +106,10 @@ import Testing
         outer.cancel()
         let inner = try await outer.value
         try await turn(loop)
-        #expect(loop.core.timers.count == 1, "the inner task still sleeps")
+        #expect(loop.probe.timers == 1, "the inner task still sleeps")
         inner.cancel()
         await #expect(throws: CancellationError.self) { try await inner.value }
-        #expect(loop.core.timers.count == 0)
+        #expect(loop.probe.timers == 0)
       }
     }
   }
@@ -124,7 +121,7 @@ import Testing
     Task(executorPreference: loop.taskExecutor) {
       if !opensScope { return try await body() }
       var result = Result<Void, any Error>.success(())
-      await WaitScope.run(on: loop.core) {
+      await loop.probe.inScope {
         do { try await body() } catch { result = .failure(error) }
       }
       try result.get()
@@ -142,14 +139,14 @@ import Testing
         let makerHasGone = Event("the end of the maker")
         do {
           let maker = Self.start(on: loop, opensScope: true) {
-            #expect(loop.core.waits.scopes.current != nil)
+            #expect(loop.probe.hasScope)
             addresses.update { _ = $0.insert(WaitScope.currentTask) }
             heir.value = Task {
               try await makerHasGone.wait()
               for _ in 0..<4 {
                 let task = Self.start(on: loop, opensScope: false) {
                   if addresses.value.contains(WaitScope.currentTask) { recycled.add() }
-                  #expect(loop.core.waits.scopes.current == nil)
+                  #expect(!loop.probe.hasScope)
                   // Were the scope taken for this task's, its cancellation would be nobody's.
                   try await loop.sleep(for: .seconds(3_600))
                 }

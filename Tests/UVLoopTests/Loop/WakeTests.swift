@@ -35,36 +35,36 @@ import Testing
     /// often the code was elsewhere afterwards.
     private func rounds(of call: Call) async throws -> [Int] {
       var ticks = try loop.ticks(every: .microseconds(200)).makeAsyncIterator()
-      let before = loop.core.inbox.counts
       var strays = 0
-      for _ in 0..<100 {
-        switch call {
-        case .run: #expect(await loop.run { $0.isCurrent })
-        case .runAsync:
-          #expect(
-            try await loop.run { loop in
-              try await loop.sleep(for: .zero)
-              return loop.isCurrent
-            })
-        case .sleep: try await loop.sleep(for: .zero)
-        case .sleepUntil: try await loop.sleep(until: loop.clock.now.advanced(by: .microseconds(100)))
-        case .tick: #expect(try await ticks.next(isolation: self) != nil)
-        case .timeout: #expect(try await loop.withTimeout(.seconds(60)) { true })
-        case .timeoutWithSleep: try await loop.withTimeout(.seconds(60)) { try await loop.sleep(for: .zero) }
-        case .actorMethod: #expect(await neighbour.touch() > 0)
-        case .promise:
-          let promise = try Promise<Int>()
-          promise.resume(returning: 1)
-          #expect(try await promise.value() == 1)
-        case .promiseLater:
-          let promise = try Promise<Int>()
-          try loop.schedule(after: .zero) { promise.resume(returning: 1) }
-          #expect(try await promise.value() == 1)
+      let traffic = try await loop.probe.traffic {
+        for _ in 0..<100 {
+          switch call {
+          case .run: #expect(await loop.run { $0.isCurrent })
+          case .runAsync:
+            #expect(
+              try await loop.run { loop in
+                try await loop.sleep(for: .zero)
+                return loop.isCurrent
+              })
+          case .sleep: try await loop.sleep(for: .zero)
+          case .sleepUntil: try await loop.sleep(until: loop.clock.now.advanced(by: .microseconds(100)))
+          case .tick: #expect(try await ticks.next(isolation: self) != nil)
+          case .timeout: #expect(try await loop.withTimeout(.seconds(60)) { true })
+          case .timeoutWithSleep: try await loop.withTimeout(.seconds(60)) { try await loop.sleep(for: .zero) }
+          case .actorMethod: #expect(await neighbour.touch() > 0)
+          case .promise:
+            let promise = try Promise<Int>()
+            promise.resume(returning: 1)
+            #expect(try await promise.value() == 1)
+          case .promiseLater:
+            let promise = try Promise<Int>()
+            try loop.schedule(after: .zero) { promise.resume(returning: 1) }
+            #expect(try await promise.value() == 1)
+          }
+          if !loop.isCurrent { strays += 1 }
         }
-        if !loop.isCurrent { strays += 1 }
       }
-      let after = loop.core.inbox.counts
-      return [after.wakes - before.wakes, after.posts - before.posts, strays]
+      return [traffic.wakes, traffic.posts, strays]
     }
 
     /// In a task that does not prefer the loop.
@@ -103,12 +103,12 @@ import Testing
   @Test func `D-05 the counters do count: a continuation resumed elsewhere causes wakes`() async throws {
     try await withTestLoop { loop, calls in
       let wakes = await loop.run { loop in
-        await UVLoopTests.wakes(of: loop) { loop in
+        await loop.probe.wakes {
           for _ in 0..<10 {
             await withCheckedContinuation { [loop] waiter in
               PlainThread {
                 // A loop that does not sleep yet needs no wake.
-                while !loop.isAsleep { Posix.yield() }
+                while !loop.probe.isAsleep { Posix.yield() }
                 waiter.resume()
               }
             }
