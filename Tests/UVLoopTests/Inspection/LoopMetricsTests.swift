@@ -171,7 +171,7 @@ import Testing
 
   @Test func `a loop that sleeps is woken once for a burst`() async throws {
     try await withTestLoop { loop, _ in
-      await expectEventually { loop.isAsleep }
+      await expectEventually { loop.probe.isAsleep }
       let before = loop.metrics
       let isDone = Event("done")
       try loop.post { isDone.signal() }

@@ -239,7 +239,7 @@ import Testing
     try await withTestLoop("changing") { loop, _ in
       let (inside, leave) = (Event("inside"), Event("leave"))
       try loop.post {
-        loop.core.books.withOwnership {
+        loop.probe.whileChanging {
           inside.signal()
           leave.waitBlocking()
         }

@@ -62,7 +62,7 @@ import Testing
       let calls = try [50, 10, 30].map { seconds in try loop.schedule(after: .seconds(seconds)) { _ = loop } }
       let sleeper = Task { try await loop.sleep(for: .seconds(100)) }
       let limited = Task { try await loop.withTimeout(.seconds(200)) { try await loop.sleep(for: .seconds(300)) } }
-      await expectEventually { loop.timers == 6 }
+      await expectEventually { loop.probe.timers == 6 }
       let snapshot = loop.snapshot()
       func seconds(_ waits: [LoopSnapshot.Wait]) -> [Int64] {
         waits.map { ($0.dueIn + .seconds(5)).components.seconds / 10 }
@@ -76,7 +76,7 @@ import Testing
       for call in calls { call.cancel() }
       sleeper.cancel()
       limited.cancel()
-      await expectEventually { loop.timers == 0 }
+      await expectEventually { loop.probe.timers == 0 }
       let after = loop.snapshot()
       #expect(after.scheduledCalls.isEmpty && after.sleepers.isEmpty && after.limits.isEmpty)
     }

@@ -23,7 +23,7 @@ import Testing
       try loop.post { block(functions) }
       defer { functions.release() }
       try await functions.began.wait()
-      if isAsleep { await expectEventually { loop.isAsleep } }
+      if isAsleep { await expectEventually { loop.probe.isAsleep } }
       let addresses = try #require(sampler.sample(thread, within: .seconds(10)))
       functions.release()
       await loop.run { _ in thread.close() }
@@ -85,7 +85,7 @@ import Testing
       }
       defer { functions.release() }
       try await functions.began.wait()
-      await expectEventually { loop.isAsleep }
+      await expectEventually { loop.probe.isAsleep }
       let addresses = try #require(sampler.sample(thread, within: .seconds(10)))
       let text = text(Symbolicator.frames(addresses))
       #expect(text.contains("sleepsInUsleep"), "\(text)")
@@ -103,7 +103,7 @@ import Testing
       let task = loop.task { loop in try await functions.blocksAfterAnAwait(on: loop) }
       defer { functions.release() }
       try await functions.began.wait()
-      await expectEventually { loop.isAsleep }
+      await expectEventually { loop.probe.isAsleep }
       let addresses = try #require(sampler.sample(thread, within: .seconds(10)))
       let text = text(Symbolicator.frames(addresses))
       #expect(text.contains("blocksAfterAnAwait"), "\(text)")
@@ -117,7 +117,7 @@ import Testing
     try await withTestLoop { loop, _ in
       let sampler = try StackSampler()
       let thread = await loop.run { _ in SampledThread(takes: sampler.signal) }
-      await expectEventually { loop.isAsleep }
+      await expectEventually { loop.probe.isAsleep }
       let addresses = try #require(sampler.sample(thread, within: .seconds(10)))
       let text = text(Symbolicator.frames(addresses))
       #expect(text.contains("epoll") && text.contains("uv_run"), "\(text)")

@@ -105,10 +105,10 @@ import Testing
     let count = try await undisturbed(below: .milliseconds(100)) {
       let log = Log()
       try await withTestLoop { loop, _ in
-        let before = loop.core.inbox.counts.posts
+        let before = loop.probe.posts
         try loop.startWatchdog(over: .milliseconds(200)) { log.add($0) }
         // Each question is a message to the loop.
-        await expectEventually { loop.core.inbox.counts.posts >= before + 8 }
+        await expectEventually { loop.probe.posts >= before + 8 }
       }
       return log.all.count
     }
@@ -124,10 +124,10 @@ import Testing
           spin(for: .microseconds(100))
           if !isOver.value { try? loop.post { again() } }
         }
-        let before = loop.core.inbox.counts.posts
+        let before = loop.probe.posts
         try loop.startWatchdog(over: .milliseconds(400)) { log.add($0) }
         await loop.run { _ in again() }
-        await expectEventually { loop.core.inbox.counts.posts >= before + 6 }
+        await expectEventually { loop.probe.posts >= before + 6 }
         isOver.value = true
       }
       return log.all.count

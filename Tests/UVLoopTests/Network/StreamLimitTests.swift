@@ -98,7 +98,7 @@ import Testing
       #expect(stream.core.reader.isAwaited)
       stream.timeouts.read = nil
       try await loop.advance(by: .seconds(1_000_000))
-      #expect(stream.core.reader.isWaiting && loop.probe.timers == 0)
+      #expect(stream.core.reader.isAwaited && loop.probe.timers == 0)
       stream.timeouts.read = .seconds(1)
       try await loop.advance(by: .seconds(1))
       try await expectCode(.timedOut) { _ = try await task.value }

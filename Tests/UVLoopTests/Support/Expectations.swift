@@ -10,16 +10,6 @@ func expectEventually(
   #expect(isTrue, comment, sourceLocation: sourceLocation)
 }
 
-extension LoopTimers {
-  /// How many entries wait.
-  var count: Int { pending.count }
-}
-
-extension EventLoop {
-  /// How many entries wait in the loop's heap.
-  var timers: Int { core.timers.count }
-}
-
 /// Fails the test where `body` does not end with `CancellationError`; any other error goes on.
 func expectCancelled(sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> Void) async throws {
   let isCancelled = try await endsCancelled(body)

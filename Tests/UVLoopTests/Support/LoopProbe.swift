@@ -22,13 +22,13 @@ extension EventLoop {
 
 extension LoopProbe {
   /// Whether the loop's thread waits in its poll, since it takes no locks for longer than an instant.
-  var isAsleep: Bool { core.thread.map { Process.isAsleep($0.kernelID) } ?? false }
+  var isAsleep: Bool { core.thread.identity.map { Process.isAsleep($0.kernelID) } ?? false }
 
   /// Whether the calling code is in the loop's isolation: on its thread, or where its late jobs run.
   var isIsolating: Bool { core.isIsolating }
 
   /// Whether libuv's loop is closed.
-  var isClosed: Bool { core.machinery.isClosed }
+  var isClosed: Bool { core.life == .ended }
 
   /// Passes of libuv's loop so far, each with one poll.
   var turns: Int { core.counters.turns.value }
@@ -67,10 +67,10 @@ extension LoopProbe {
   func tell(_ body: @escaping () -> Void) { core.tell(body) }
 
   /// Asks for the end, and does not wait for it.
-  func requestStop() { core.requestStop(within: nil) }
+  func requestStop() { core.shutdown.request(within: nil) }
 
   /// Whether nothing takes part in the loop any more, and nobody waits. For one that has ended.
-  var isEmptied: Bool { core.components.isEmpty && core.waits.count == 0 }
+  var isEmptied: Bool { core.components.all.isEmpty && core.waits.count == 0 }
 }
 
 // MARK: - What comes while something is done
@@ -125,12 +125,12 @@ extension LoopProbe {
 
   /// Whether a task may go on inside the callback that ends its wait, or goes behind what is queued.
   var runsInline: Bool {
-    get { own.runsInline }
-    nonmutating set { own.runsInline = newValue }
+    get { own.queue.runsInline }
+    nonmutating set { own.queue.runsInline = newValue }
   }
 
   /// How much waits in the loop's own queue.
-  var queued: Int { own.local.count }
+  var queued: Int { own.counters.queued.value }
 
   /// The waits that no timer ends and no handle: at a promise or a signal, say.
   var waits: Int { own.waits.count }
@@ -139,10 +139,10 @@ extension LoopProbe {
   var hasScope: Bool { scope != nil }
 
   /// The scope in which the calling task waits.
-  var scope: WaitScope? { own.scopes.current }
+  var scope: WaitScope? { own.waits.scopes.current }
 
   /// The sleeps, scheduled calls and time limits that wait for their time.
-  var timers: Int { own.timers.count }
+  var timers: Int { own.timers.pending.count }
 
   /// How many of them there is room for.
   var timerRoom: Int { own.timers.capacity }
@@ -151,7 +151,7 @@ extension LoopProbe {
   var timerList: [[Int64]] { own.timers.pending.map { [Int64($0.sequence), $0.deadline] } }
 
   /// Whether somebody moves the loop's time, and waits until that is done.
-  var isAdvancing: Bool { own.timers.testClock?.isTurning == true }
+  var isAdvancing: Bool { own.timers.testClock?.isAdvancing == true }
 
   /// The next poll does not wait.
   func endNextPoll() { _ = own.timers.insert({}, at: 0) }
@@ -184,7 +184,7 @@ extension LoopProbe {
   var listeners: [ListenerCore] { own.network.listeners.all }
 
   /// What takes part in the loop's turns and its end.
-  var components: [any LoopComponent] { own.components }
+  var components: [any LoopComponent] { own.components.all }
 
   /// The one with this key, made at its first use.
   func component<Component: LoopComponent>(_ key: ComponentKey<Component>, _ make: () -> Component) -> Component {

@@ -9,8 +9,3 @@ extension Process {
     return stat[end...].dropFirst(2).first == "S"
   }
 }
-
-extension EventLoop {
-  /// Whether the loop's thread waits in its poll, since it takes no locks for longer than an instant.
-  nonisolated var isAsleep: Bool { Process.isAsleep(thread.kernelID) }
-}

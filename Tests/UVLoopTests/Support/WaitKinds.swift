@@ -138,7 +138,7 @@ actor WaitStage: LoopActor {
     case .timeLimit: probe.timers > 0 && probe.timers + probe.waits > 1
     case .clockAdvance: probe.isAdvancing
     case .readiness: probe.hasAwaitedHandle
-    case .read: stream?.core.reader.isWaiting == true
+    case .read: stream?.core.reader.isAwaited == true
     case .write: stream.map { $0.core.writer.waitingSince != nil } == true
     case .accept: probe.listeners.contains { $0.isAwaited }
     case .receive: socket?.core.receiver.hasWaiter == true

@@ -86,10 +86,10 @@ import Testing
     try await withTestLoop { loop, calls in
       let clock = loop.clock
       let task = Task.detached { try await Task.sleep(for: .seconds(3_600), clock: clock) }
-      await expectEventually { await loop.timers == 1 }
+      await expectEventually { await loop.run { $0.probe.timers } == 1 }
       task.cancel()
       try await expectCancelled { try await task.value }
-      await expectEventually { await loop.timers == 0 }
+      await expectEventually { await loop.run { $0.probe.timers } == 0 }
     }
   }
 

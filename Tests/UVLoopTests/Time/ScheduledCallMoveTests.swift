@@ -101,11 +101,11 @@ import Testing
             calls.mark("fired")
           })
       }
-      #expect(loop.core.timers.count == 10_000)
+      #expect(loop.probe.timers == 10_000)
       #expect(gone.value == 0)
       pending.shuffle()
       for call in pending { call.cancel() }
-      #expect(loop.core.timers.count == 0)
+      #expect(loop.probe.timers == 0)
       #expect(gone.value == 10_000)
       #expect(calls.count("fired") == 0)
     }
@@ -123,7 +123,7 @@ import Testing
       spin(for: .milliseconds(3))
       next.cancel()
       #expect(gone.value == 1)
-      #expect(loop.core.timers.count == 1)
+      #expect(loop.probe.timers == 1)
     }
   }
 

@@ -63,20 +63,18 @@ import Testing
   @Test(arguments: [Duration.zero, .seconds(-1), .seconds(Int64.min)])
   func `E-05 a sleep of zero or less waits for a turn of the loop and no longer`(delay: Duration) async throws {
     try await onTestLoop { loop, calls in
-      let turns = loop.turns
       let start = loop.clock.now
-      try await loop.sleep(for: delay)
-      #expect(loop.turns > turns)
+      let turns = try await loop.probe.turns { try await loop.sleep(for: delay) }
+      #expect(turns > 0)
       #expect(start.duration(to: loop.clock.now) < .milliseconds(500))
     }
   }
 
   @Test func `E-05 a sleep until a moment in the past waits for a turn of the loop and no longer`() async throws {
     try await onTestLoop { loop, calls in
-      let turns = loop.turns
       let start = loop.clock.now
-      try await loop.sleep(until: start.advanced(by: .seconds(-5)))
-      #expect(loop.turns > turns)
+      let turns = try await loop.probe.turns { try await loop.sleep(until: start.advanced(by: .seconds(-5))) }
+      #expect(turns > 0)
       #expect(start.duration(to: loop.clock.now) < .milliseconds(500))
     }
   }
@@ -132,22 +130,22 @@ import Testing
   @Test func `E-14 a cancelled sleep throws CancellationError promptly and leaves no entry in the heap`() async throws {
     try await onTestLoop { loop, calls in
       let task = loop.task { loop in try await loop.sleep(for: .seconds(3_600)) }
-      while loop.core.timers.count == 0 { try await loop.sleep(for: .zero) }
+      while loop.probe.timers == 0 { try await loop.sleep(for: .zero) }
       let before = loop.clock.now
       task.cancel()
       try await expectCancelled { try await task.value }
       #expect(before.duration(to: loop.clock.now) < .milliseconds(500))
-      #expect(loop.core.timers.count == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
   @Test func `E-14 a sleep that is cancelled off the loop leaves no entry in the heap`() async throws {
     try await withTestLoop { loop, calls in
       let task = Task.detached { try await loop.sleep(for: .seconds(3_600)) }
-      await expectEventually { await loop.timers == 1 }
+      await expectEventually { await loop.run { $0.probe.timers } == 1 }
       task.cancel()
       try await expectCancelled { try await task.value }
-      await expectEventually { await loop.timers == 0 }
+      await expectEventually { await loop.run { $0.probe.timers } == 0 }
     }
   }
 
@@ -160,8 +158,8 @@ import Testing
         let isCancelled = try await endsCancelled { try await loop.sleep(for: .seconds(3_600)) }
         return (isCancelled, clock.now)
       }
-      await expectEventually { await loop.timers == 1 }
-      await expectEventually { loop.isAsleep }
+      await expectEventually { await loop.run { $0.probe.timers } == 1 }
+      await expectEventually { loop.probe.isAsleep }
       let cancelled = try await onPlainThread {
         let now = clock.now
         task.cancel()
@@ -196,7 +194,7 @@ import Testing
       }
       #expect(expired.value + cancelled.value == 20_000)
       #expect(expired.value > 0 && cancelled.value > 0)
-      await expectEventually { await loop.timers == 0 }
+      await expectEventually { await loop.run { $0.probe.timers } == 0 }
     }
   }
 
@@ -204,10 +202,10 @@ import Testing
     try await onTestLoop { loop, calls in
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        let turns = loop.turns
+        let turns = loop.probe.turns
         let first = try await endsCancelled { try await loop.sleep(for: .seconds(3_600)) }
         let second = try await endsCancelled { try await loop.sleep(for: .zero) }
-        return (first && second, loop.turns - turns, loop.core.timers.count)
+        return (first && second, loop.probe.turns - turns, loop.probe.timers)
       }
       let (isCancelled, turns, timers) = try await task.value
       #expect(isCancelled)

@@ -144,7 +144,7 @@ import Testing
       }
       go.signal()
       try await ended.wait()
-      await expectEventually { await loop.run { loop in loop.core.requests.isEmpty } }
+      await expectEventually { await loop.run { $0.probe.requests.isEmpty } }
     }
   }
 
@@ -163,7 +163,7 @@ import Testing
       try await loop.runUntilIdle()
       #expect(calls.log == ["task", "offloaded", "posted"])
       #expect(loop.clock.now == start)
-      #expect(loop.timers == 1)
+      #expect(loop.probe.timers == 1)
     }
   }
 }

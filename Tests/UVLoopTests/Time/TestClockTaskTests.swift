@@ -43,12 +43,12 @@ import Testing
           return loop.clock.now
         },
       ]
-      await expectEventually { await loop.timers == 3 }
+      await expectEventually { await loop.run { $0.probe.timers } == 3 }
       try await loop.run { loop in
         try await loop.advance(by: .milliseconds(59_999))
-        #expect(loop.timers == 3)
+        #expect(loop.probe.timers == 3)
         try await loop.advance(by: .milliseconds(1))
-        #expect(loop.timers == 0)
+        #expect(loop.probe.timers == 0)
       }
       for task in tasks {
         #expect(try await task.value == EventLoop.Clock.Instant(nanoseconds: 60_000_000_000))
@@ -60,7 +60,7 @@ import Testing
     try await withTestLoop(time: .manual) { loop, calls in
       let resident = Resident(on: loop)
       let tasks = (1...3).map { seconds in loop.task { _ in try await resident.rest(for: .seconds(seconds)) } }
-      await expectEventually { await loop.timers == 3 }
+      await expectEventually { await loop.run { $0.probe.timers } == 3 }
       #expect(try await resident.turn(by: .seconds(2)) == 2)
       #expect(try await resident.turn(by: .seconds(1)) == 3)
       for task in tasks { try await task.value }
@@ -83,7 +83,7 @@ import Testing
       try await task.value
       try await loop.advance(by: .seconds(100))
       #expect(seen.value.count == 3)
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -91,10 +91,10 @@ import Testing
     try await onTestLoop(time: .manual) { loop, calls in
       let task = loop.task { loop in try await loop.sleep(for: .nanoseconds(1)) }
       try await loop.runUntilIdle()
-      #expect(loop.timers == 1)
+      #expect(loop.probe.timers == 1)
       task.cancel()
       try await expectCancelled { try await task.value }
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
       #expect(loop.clock.now == EventLoop.Clock.Instant(nanoseconds: 0))
     }
   }
@@ -134,11 +134,11 @@ import Testing
       try loop.schedule(after: .nanoseconds(1)) { calls.mark("fired") }
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        let turns = loop.turns
-        try await expectCancelled { try await loop.advance(by: .seconds(1)) }
-        try await expectCancelled { try await loop.advanceToNextDeadline() }
-        try await expectCancelled { try await loop.runUntilIdle() }
-        return loop.turns - turns
+        return try await loop.probe.turns {
+          try await expectCancelled { try await loop.advance(by: .seconds(1)) }
+          try await expectCancelled { try await loop.advanceToNextDeadline() }
+          try await expectCancelled { try await loop.runUntilIdle() }
+        }
       }
       #expect(try await task.value == 0)
       #expect(calls.log == [])
@@ -155,9 +155,9 @@ import Testing
       }
       try await loop.advance(by: .seconds(3_600) - .nanoseconds(1))
       #expect(calls.log == ["begins"])
-      #expect(loop.timers == 2)
+      #expect(loop.probe.timers == 2)
       try await loop.advance(by: .nanoseconds(1))
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
       try await expectCode(.timedOut) { try await body.value }
     }
   }
@@ -183,17 +183,16 @@ import Testing
       }
       // The first turn begins the tasks, which came from here.
       try await loop.runUntilIdle()
-      let before = loop.core.inbox.counts
-      for _ in 0..<50 {
-        try await loop.advance(by: .milliseconds(10))
-        #expect(loop.isCurrent)
-        _ = try await loop.advanceToNextDeadline()
-        try await loop.runUntilIdle()
+      let traffic = try await loop.probe.traffic {
+        for _ in 0..<50 {
+          try await loop.advance(by: .milliseconds(10))
+          #expect(loop.isCurrent)
+          _ = try await loop.advanceToNextDeadline()
+          try await loop.runUntilIdle()
+        }
+        try await loop.advance(by: .seconds(1))
       }
-      try await loop.advance(by: .seconds(1))
-      let after = loop.core.inbox.counts
-      #expect(after.wakes == before.wakes)
-      #expect(after.posts == before.posts)
+      #expect(traffic == .none)
       #expect(calls.count("tick") > 200)
       ticking.cancel()
       for task in sleepers { try await task.value }
@@ -209,7 +208,7 @@ import Testing
         Task.detached { try await loop.withTimeout(.seconds(1)) { try await loop.sleep(for: .seconds(2)) } },
         Task.detached { for try await _ in try loop.ticks(every: .seconds(1)) {} },
       ]
-      await expectEventually { await loop.timers == 4 }
+      await expectEventually { await loop.run { $0.probe.timers } == 4 }
       try await loop.run { loop in _ = try loop.schedule(after: .seconds(1)) { calls.mark("fired") } }
       let report = await loop.shutdown(within: .seconds(20))
       #expect(report.droppedCalls == 1)
@@ -230,7 +229,7 @@ import Testing
       try await begun.wait()
       // Not a task of the loop's: shutdown would cancel it.
       let turning = Task.detached { try await loop.run { loop in try await loop.advance(by: .seconds(1)) } }
-      await expectEventually { await loop.isAdvancing }
+      await expectEventually { await loop.run { $0.probe.isAdvancing } }
       let ending = Task.detached { await loop.shutdown(within: .seconds(20)) }
       try await expectCode(.loopClosed) { try await turning.value }
       go.signal()
@@ -250,9 +249,4 @@ import Testing
       #expect(calls.log == ["hook at 0.0 seconds"])
     }
   }
-}
-
-extension EventLoop {
-  /// Whether somebody turns the loop's clock.
-  var isAdvancing: Bool { core.timers.testClock?.isAdvancing == true }
 }

@@ -17,7 +17,7 @@ import Testing
       try await loop.advance(by: .milliseconds(3))
       #expect(calls.log == ["1 ms", "2 ms", "3 ms", "3 ms again"])
       #expect(start.duration(to: loop.clock.now) == .milliseconds(3))
-      #expect(loop.timers == 2)
+      #expect(loop.probe.timers == 2)
     }
   }
 

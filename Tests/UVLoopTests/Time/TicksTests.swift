@@ -101,7 +101,7 @@ import Testing
       try await onPlainThread { task.cancel() }
       try await task.value
       #expect(calls.log.last == "end")
-      #expect(await loop.timers == 0)
+      #expect(await loop.run { $0.probe.timers } == 0)
       let count = calls.count("tick")
       try await loop.sleep(for: .milliseconds(10))
       #expect(calls.count("tick") == count)
@@ -132,9 +132,10 @@ import Testing
     try await onTestLoop { loop, calls in
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        let turns = loop.turns
-        for try await _ in try loop.ticks(every: .milliseconds(1)) { calls.mark("tick") }
-        return (loop.turns - turns, loop.timers)
+        let turns = try await loop.probe.turns {
+          for try await _ in try loop.ticks(every: .milliseconds(1)) { calls.mark("tick") }
+        }
+        return (turns, loop.probe.timers)
       }
       let (turns, timers) = try await task.value
       #expect(turns == 0)

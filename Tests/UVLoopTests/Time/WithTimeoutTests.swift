@@ -26,7 +26,7 @@ import Testing
         return "went on"
       }
       #expect(result == "went on")
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -50,7 +50,7 @@ import Testing
       }
       #expect(outer == .timedOut)
       #expect(calls.log == ["inner was cancelled"])
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -59,10 +59,10 @@ import Testing
       let task = loop.task { loop in
         try await loop.withTimeout(.seconds(60)) { try await loop.sleep(for: .seconds(3_600)) }
       }
-      while loop.timers < 2 { try await loop.sleep(for: .zero) }
+      while loop.probe.timers < 2 { try await loop.sleep(for: .zero) }
       task.cancel()
       try await expectCancelled { try await task.value }
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -138,7 +138,7 @@ import Testing
         }
       }
       #expect(error == Refusal(number: 5))
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -158,7 +158,7 @@ import Testing
       let code = try await errorCode { try await loop.withTimeout(limit) { calls.mark("body") } }
       #expect(code == .timedOut)
       #expect(calls.count("body") == 0)
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -167,7 +167,7 @@ import Testing
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
         let isCancelled = try await endsCancelled { try await loop.withTimeout(.seconds(60)) { calls.mark("body") } }
-        return (isCancelled, loop.timers)
+        return (isCancelled, loop.probe.timers)
       }
       let (isCancelled, timers) = try await task.value
       #expect(isCancelled)
@@ -185,7 +185,7 @@ import Testing
         return Task.isCancelled
       }
       #expect(value == false)
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -193,7 +193,7 @@ import Testing
     try await onTestLoop { loop, calls in
       let plain = try await loop.withTimeout(.seconds(60)) { Plain() }
       #expect(plain.number == 7)
-      #expect(loop.timers == 0)
+      #expect(loop.probe.timers == 0)
     }
   }
 
@@ -213,7 +213,7 @@ import Testing
       MainActor.preconditionIsolated()
       #expect(code == .timedOut)
       #expect(calls.log == ["begins", "ends"])
-      await expectEventually { await loop.timers == 0 }
+      await expectEventually { await loop.run { $0.probe.timers } == 0 }
     }
   }
 
@@ -225,7 +225,7 @@ import Testing
           try await Task.sleep(for: .seconds(3_600))
         }
       }
-      await expectEventually { await loop.timers == 1 }
+      await expectEventually { await loop.run { $0.probe.timers } == 1 }
       await loop.shutdown()
       try await expectCode(.loopClosed) { try await waiting.value }
     }
@@ -252,7 +252,7 @@ import Testing
       }
       #expect(values.value + expiries.value == 5_000)
       #expect(values.value > 0 && expiries.value > 0)
-      await expectEventually { await loop.timers == 0 }
+      await expectEventually { await loop.run { $0.probe.timers } == 0 }
     }
   }
 

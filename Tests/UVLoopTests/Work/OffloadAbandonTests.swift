@@ -11,7 +11,7 @@ import Testing
 
   /// Shutdown does not wait for abandoned calls, and the harness takes none that is left.
   private static func waitUntilNoCallIsLeft(on loop: EventLoop) async {
-    #expect(await eventually { await loop.run { loop in loop.core.requests.isEmpty } })
+    #expect(await eventually { await loop.run { $0.probe.requests.isEmpty } })
   }
 
   @Test func `C-09 a caller that is cancelled while the call runs goes on at once and the call to its end`()
@@ -77,7 +77,7 @@ import Testing
     async throws
   {
     var loop: EventLoop? = try EventLoop()
-    weak let core = loop?.core
+    let core = try WeakCore(of: #require(loop))
     let thread = try #require(loop?.thread)
     let begun = Event("the begin of the call")
     let go = Event("the call may end")
@@ -94,10 +94,10 @@ import Testing
     #expect(report.unfinished.map(\.label) == ["stuck"])
     #expect(loop?.state == .stopped)
     loop = nil
-    #expect(core != nil)
+    #expect(!core.isFreed)
     go.signal()
     await expectThreadGone(thread)
-    #expect(await eventually { core == nil })
+    #expect(await eventually { core.isFreed })
   }
 
   @Test func `C-09 a caller that nobody cancels gets the result or the error where it was`()

@@ -10,14 +10,14 @@ import Testing
   @Test func `C-06 in a cancelled task it throws and sends the loop nothing`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("body", 0)
-      let before = loop.core.inbox.counts.posts
+      let before = loop.probe.posts
       let error = await Task.detached { () -> (any Error)? in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
         do { try await loop.offload { calls.mark("body") } } catch { return error }
         return nil
       }.value
       #expect(error is CancellationError)
-      #expect(loop.core.inbox.counts.posts == before)
+      #expect(loop.probe.posts == before)
     }
   }
 
@@ -249,9 +249,9 @@ import Testing
           go.waitBlocking()
         }
         try await blocked.wait()
-        let before = loop.core.inbox.counts.posts
+        let before = loop.probe.posts
         let task = Task.detached { try await loop.offload { calls.mark("body") } }
-        #expect(await eventually { loop.core.inbox.counts.posts > before })
+        #expect(await eventually { loop.probe.posts > before })
         task.cancel()
         go.signal()
         await #expect(throws: CancellationError.self) { try await task.value }

@@ -172,17 +172,16 @@ import Testing
   @Test func `C-19 called from eight threads it hands nothing to libuv but on the loop's thread`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("body", 8)
-      let core = loop.core
       let blocked = Event("the loop is held")
       let go = Event("the loop may go on")
       let requests = Shared<UInt32?>(nil)
       try loop.post {
         blocked.signal()
         go.waitBlocking()
-        requests.value = unsafe core.machinery.loop.pointee.active_reqs.count
+        requests.value = loop.probe.uvRequests
       }
       try await blocked.wait()
-      let before = core.inbox.counts.posts
+      let before = loop.probe.posts
       let threads = try await withThrowingTaskGroup(of: ThreadIdentity.self) { group in
         for number in 1...8 {
           group.addTask {
@@ -193,7 +192,7 @@ import Testing
             }
           }
         }
-        #expect(await eventually { core.inbox.counts.posts >= before + 8 })
+        #expect(await eventually { loop.probe.posts >= before + 8 })
         go.signal()
         return try await group.reduce(into: Set<ThreadIdentity>()) { $0.insert($1) }
       }

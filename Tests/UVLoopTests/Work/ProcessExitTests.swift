@@ -214,7 +214,7 @@ import Testing
           for _ in 0..<4 { group.addTask { try? await loop.offload { spin(for: .microseconds(5)) } } }
         }
         await loop.shutdown()
-        #expect(loop.core.life == .ended)
+        #expect(loop.probe.isClosed)
       }
     }
   }
