@@ -30,7 +30,8 @@ extension LoopSnapshot {
       tasks = core.tasks.all
       self.now = core.time.now
       // They may keep a loop that has stopped. After its end there is no list to walk through.
-      foreignHandles = isOnLoop ? core.life >= .leaving ? [] : core.shutdown.foreignHandles(includingClosing: true) : nil
+      foreignHandles =
+        isOnLoop ? core.life >= .leaving ? [] : core.shutdown.foreignHandles(includingClosing: true) : nil
       foreignRequests = isOnLoop ? core.life >= .leaving ? 0 : core.shutdown.foreignRequests : nil
       for component in core.components.all {
         switch component {

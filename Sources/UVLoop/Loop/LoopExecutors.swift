@@ -58,7 +58,9 @@ enum JobIdentity {
   func run(_ job: UnownedJob, as identity: JobIdentity) {
     runningJob = job.bits
     runningIdentity = identity
-    guard let serial = unsafe serial, let task = unsafe task else { fatalError("UVLoop: a loop runs before its start.") }
+    guard let serial = unsafe serial, let task = unsafe task else {
+      fatalError("UVLoop: a loop runs before its start.")
+    }
     switch identity {
     case .actor: unsafe job.runSynchronously(on: serial)
     case .task: unsafe job.runSynchronously(on: task)

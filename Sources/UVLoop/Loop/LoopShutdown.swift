@@ -1,7 +1,8 @@
 import CLibUV
 
 /// Ends a loop: takes the steps that ``LoopLife`` decides on, and tells those who wait for the end.
-@safe final class LoopShutdown: @unchecked Sendable {  // Holds because `lock` guards what any thread may use; see the marks.
+// Holds because `lock` guards what any thread may use; see the marks.
+@safe final class LoopShutdown: @unchecked Sendable {
   private let thread: LoopThread
   private let inbox: LoopInbox
   private let queue: LoopQueue

@@ -1,7 +1,8 @@
 /// The thread of a loop: which one it is, and whether the caller runs there.
 ///
 /// The address of this object is what marks a thread as the loop's.
-@safe final class LoopThread: @unchecked Sendable {  // Holds because both variables are written before anybody has the loop.
+// Holds because both variables are written before anybody has the loop.
+@safe final class LoopThread: @unchecked Sendable {
   private let generation = ProcessGeneration.join()
   private let currentSlot = ThreadSlot.current
   private let isolatingSlot = ThreadSlot.isolating

@@ -133,6 +133,7 @@ extension LoopCore {
   /// The same, on any thread. What belongs to the loop's thread is not touched before the loop has used it.
   var networkAnywhere: LoopNetwork {
     // Holds because nothing else is put there.
-    unsafe unsafeDowncast(components.companion.load() ?? components.companion.storeIfNil(LoopNetwork(self)), to: LoopNetwork.self)
+    unsafe unsafeDowncast(
+      components.companion.load() ?? components.companion.storeIfNil(LoopNetwork(self)), to: LoopNetwork.self)
   }
 }

@@ -54,19 +54,6 @@ import Testing
     }
   }
 
-  @Test func `K-19 the library may close a handle from any thread, once`() async throws {
-    try await withTestLoop { loop, calls in
-      let keeper = Keeper(on: loop)
-      try await keeper.make()
-      let engine = try #require(await loop.run { loop in loop.probe.newestHandle.map { Transfer($0) } }).take()
-      // Holds because the thread has ended before anybody else uses it.
-      nonisolated(unsafe) let handle = engine
-      try await onPlainThread { for _ in 0..<2 { unsafe handle.closeFromAnywhere() } }
-      #expect(await keeper.closed() == true)
-      #expect(await loop.run { $0.probe.handles.closed } == 1)
-    }
-  }
-
   private actor Keeper: LoopActor {
     nonisolated let loop: EventLoop
     private var handle: TimerHandle?
