@@ -1,5 +1,7 @@
 import Synchronization
 
+// The file is long because all that others ask of a loop's core stands here.
+//
 // The parts of a loop. Each keeps its own state, and says to which thread that belongs:
 //
 //   thread       which thread it is                       any thread
