@@ -35,7 +35,6 @@ extension EventLoop {
   /// loop are never closed: their owners close them, and a second close would abort the process.
   @discardableResult
   public nonisolated func shutdown(within limit: Duration? = nil) async -> ShutdownReport {
-    core.requireOwnProcess()
     core.shutdown.request(within: limit)
     return await withCheckedContinuation { waiter in
       core.shutdown.whenDelivered { waiter.resume(returning: $0) }

@@ -42,6 +42,7 @@ import CLibUV
   /// Begins the end, as often as anybody likes. The shortest limit counts.
   func request(within limit: Duration?) {
     let core = thread.core
+    core.requireOwnProcess()
     tasks.excuse(LoopTasks.chain)
     for holder in PoolHolders.chain { holder.excuse(from: core) }
     PoolHolders.current?.excuse(from: core)
