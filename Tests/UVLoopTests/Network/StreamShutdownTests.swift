@@ -138,6 +138,8 @@ import Testing
           return isOwn ? loop.task { _ in try await write() } : Task { try await write() }
         }
         await expectEventually { stream.queuedBytes == 600_000 }
+        // What queued the last one waits before the loop does anything else: later it would be refused as a new call.
+        await loop.run { _ in }
         await loop.shutdown()
         for write in writes {
           if isOwn {
