@@ -202,7 +202,7 @@ extension EventLoop {
         .notSupported, call: "snapshotFromOutside",
         "This system has no membarrier, without which a loop's lists cannot be read. Use `await loop.snapshot()`.")
     }
-    let lists = core.books.withAccess(until: MonotonicClock.now(plus: timeout)) {
+    let lists = core.registryLock.withAccess(until: MonotonicClock.now(plus: timeout)) {
       LoopSnapshot.Lists(core, monitor, isOnLoop: false)
     }
     if let lists { return LoopSnapshot(lists, core, monitor) }

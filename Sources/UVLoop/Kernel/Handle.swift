@@ -101,12 +101,12 @@ import CLibUV
   /// Records that a callback may come, for this reason.
   final func activate(_ reason: HandleActivity = .started) {
     if state.activity.contains(reason) { return }
-    _ = core.books.withOwnership { state.activate(reason) }
+    _ = core.registryLock.withOwnership { state.activate(reason) }
   }
 
   /// Records that no callback will come for this reason. Closes the handle if it was the last one, and nobody holds it.
   final func deactivate(_ reason: HandleActivity = .started) {
-    if core.books.withOwnership({ state.deactivate(reason) }) { closeIfOrphan() }
+    if core.registryLock.withOwnership({ state.deactivate(reason) }) { closeIfOrphan() }
   }
 
   // A function is released last, when the handle is in order: what it captured may call back into the handle.
@@ -134,7 +134,7 @@ import CLibUV
     guard let function else { return }
     if isOnce {
       self.function = nil
-      _ = core.books.withOwnership { state.deactivate(.started) }
+      _ = core.registryLock.withOwnership { state.deactivate(.started) }
     }
     core.counters.callbacks.add()
     core.observation.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), function)
@@ -166,7 +166,7 @@ import CLibUV
 
   /// Closes the handle. From now on no callback of it runs. Twice is once.
   final func close(by closer: Closer) {
-    if !core.books.withOwnership({ state.close(by: closer) }) { return }
+    if !core.registryLock.withOwnership({ state.close(by: closer) }) { return }
     let function = function
     self.function = nil
     willClose()
@@ -174,7 +174,7 @@ import CLibUV
     if mustStayOpen {
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
-      core.books.withOwnership { state.finish() }
+      core.registryLock.withOwnership { state.finish() }
       core.handles.leave(self)
       resumeCloseWaiters()
       _ = consume function
@@ -189,7 +189,7 @@ import CLibUV
 
   /// In the close callback: libuv has let go of the memory.
   private final func free() {
-    core.books.withOwnership { state.finish() }
+    core.registryLock.withOwnership { state.finish() }
     willFree()
     // First out of the registry: whoever reads that from outside also reads the memory.
     core.handles.remove(self)

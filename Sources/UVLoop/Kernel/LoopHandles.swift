@@ -24,7 +24,7 @@ import CLibUV
 
   func add(_ handle: Handle) {
     handle.place = open.count
-    unsafe core.books.withOwnership { open.append(handle) }
+    unsafe core.registryLock.withOwnership { open.append(handle) }
     created += 1
   }
 
@@ -32,7 +32,7 @@ import CLibUV
 
   func remove(_ handle: Handle) {
     freed += 1
-    let last = unsafe core.books.withOwnership {
+    let last = unsafe core.registryLock.withOwnership {
       let last = open.removeLast()
       if last !== handle { open[handle.place] = last }
       if open.capacity > LoopHandles.keptCapacity && open.count < open.capacity / 4 { halve() }

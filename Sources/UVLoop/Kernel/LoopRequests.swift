@@ -10,11 +10,11 @@ final class LoopRequests: LoopComponent {
 
   func add(_ request: PendingRequest) {
     request.place = inFlight.count
-    unsafe core.books.withOwnership { inFlight.append(request) }
+    unsafe core.registryLock.withOwnership { inFlight.append(request) }
   }
 
   func remove(_ request: PendingRequest) {
-    let last = unsafe core.books.withOwnership {
+    let last = unsafe core.registryLock.withOwnership {
       let last = inFlight.removeLast()
       if last !== request { inFlight[request.place] = last }
       return last

@@ -17,8 +17,8 @@ private let nextIndex = Atomic(0)
   private static let capacity = 32
   private let slots = UnsafeMutablePointer<AnyObject?>.allocate(capacity: LoopComponents.capacity)
   /// Guards the lists that the loop's thread owns and others may want to read.
-  let books = BiasedLock()
-  /// In the order of their making; guarded by the books.
+  let registryLock = BiasedLock()
+  /// In the order of their making; guarded by the registry lock.
   private(set) var all: [any LoopComponent] = []
 
   /// A component that other threads may make too, before the loop needs it.
@@ -43,13 +43,13 @@ private let nextIndex = Atomic(0)
   func add<Component: LoopComponent>(_ component: Component, _ key: ComponentKey<Component>) {
     precondition(key.index < LoopComponents.capacity, "a loop has at most 32 kinds of components")
     unsafe slots[key.index] = component
-    books.withOwnership { all.append(component) }
+    registryLock.withOwnership { all.append(component) }
   }
 
   /// At the end of the loop. Components may refer to the core, and nothing calls them any more.
   func removeAll() {
     var leaving: [any LoopComponent] = []
-    books.withOwnership { swap(&leaving, &all) }
+    registryLock.withOwnership { swap(&leaving, &all) }
     for index in 0..<LoopComponents.capacity { unsafe slots[index] = nil }
     companion.load()?.loopHasEnded()
   }

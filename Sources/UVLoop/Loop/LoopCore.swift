@@ -11,8 +11,8 @@ import Synchronization
 //   shutdown     who waits for the end; its steps         any thread; its steps and hooks on the loop
 //   executors    which job runs, and for which executor   the loop's thread
 //   queue        what runs next                           the loop's thread; what comes, any thread
-//   components   timers, handles, requests, network       the loop's thread; the list, any thread under the books
-//   waits        the waits that shutdown ends             the loop's thread; their number, any thread under the books
+//   components   timers, handles, requests, network       the loop's thread; the list, any thread under the lock
+//   waits        the waits that shutdown ends             the loop's thread; their number, any thread under the lock
 //   driver       libuv's loop and its hooks               the loop's thread
 //
 // What belongs to the loop's thread belongs, once that has ended, to whatever runs the loop's late jobs, one at a time.
@@ -52,7 +52,7 @@ import Synchronization
       tasks = LoopTasks(inbox)
       executors = LoopExecutors(thread)
       queue = LoopQueue(thread, inbox, executors, observation, tasks)
-      waits = LoopWaits(components.books, inbox)
+      waits = LoopWaits(components.registryLock, inbox)
       shutdown = LoopShutdown(thread, inbox, queue, machinery, components, tasks, waits, observation)
       driver = try LoopDriver(
         options.time.source, machinery, thread, inbox, queue, components, waits, shutdown, observation)
@@ -78,7 +78,7 @@ import Synchronization
   var time: TimeSource { driver.time }
   var counters: LoopCounters { observation.counters }
   /// Guards the lists of handles, timers and waits, which the loop's thread owns and others may want to read.
-  var books: BiasedLock { components.books }
+  var registryLock: BiasedLock { components.registryLock }
 
   /// Where the loop is in its life.
   @inline(__always)

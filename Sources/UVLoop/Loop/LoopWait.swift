@@ -348,31 +348,31 @@ extension LoopWait: SerialExecutor {
 
 /// The waits that a shutdown must end itself: nobody else on the loop lists them. Belongs to the loop's thread.
 final class LoopWaits {
-  private let books: BiasedLock
+  private let registryLock: BiasedLock
   private let inbox: LoopInbox
   private var waits: [LoopWait] = []
   let scopes = WaitScopes()
 
-  init(_ books: BiasedLock, _ inbox: LoopInbox) {
-    self.books = books
+  init(_ registryLock: BiasedLock, _ inbox: LoopInbox) {
+    self.registryLock = registryLock
     self.inbox = inbox
   }
 
   /// Whether shutdown ends the waits, or has. From then on none begins.
   var areReleased: Bool { !inbox.life.admitsWaits }
 
-  /// How many there are; guarded by the books.
+  /// How many there are; guarded by the registry lock.
   var count: Int { waits.count }
 
   func add(_ wait: LoopWait) {
     wait.place = waits.count
-    books.withOwnership { waits.append(wait) }
+    registryLock.withOwnership { waits.append(wait) }
   }
 
   func remove(_ wait: LoopWait) {
     let place = wait.place
     wait.place = -1
-    let last = books.withOwnership {
+    let last = registryLock.withOwnership {
       let last = waits.removeLast()
       if last !== wait { waits[place] = last }
       return last

@@ -24,9 +24,9 @@ import Synchronization
   init(_ core: LoopCore) {
     unsafe self.core = core
     counters = core.counters
-    streams = LoopMembers(core.books)
-    listeners = LoopMembers(core.books)
-    sockets = LoopMembers(core.books)
+    streams = LoopMembers(core.registryLock)
+    listeners = LoopMembers(core.registryLock)
+    sockets = LoopMembers(core.registryLock)
     unsafe block = .allocate(byteCount: LoopNetwork.blockSize, alignment: 4_096)
   }
 
@@ -92,16 +92,16 @@ import Synchronization
   }
 }
 
-/// The open streams of a loop, its listeners, or its sockets. Changed on its thread, under its books.
+/// The open streams of a loop, its listeners, or its sockets. Changed on its thread, under its registry lock.
 final class LoopMembers<Member: LoopMember> {
-  private let books: BiasedLock
+  private let registryLock: BiasedLock
   private(set) var all: [Member] = []
 
-  init(_ books: BiasedLock) { self.books = books }
+  init(_ registryLock: BiasedLock) { self.registryLock = registryLock }
 
   func add(_ member: Member) {
     member.place = all.count
-    books.withOwnership { all.append(member) }
+    registryLock.withOwnership { all.append(member) }
   }
 
   /// Once; a second time nothing happens.
@@ -109,7 +109,7 @@ final class LoopMembers<Member: LoopMember> {
     let place = member.place
     if place < 0 { return }
     member.place = -1
-    let last = books.withOwnership {
+    let last = registryLock.withOwnership {
       let last = all.removeLast()
       if last !== member { all[place] = last }
       return last

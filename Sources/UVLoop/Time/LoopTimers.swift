@@ -29,7 +29,7 @@ protocol LoopDeadline: AnyObject {
   let loopName: String
   let time: TimeSource
   /// Of the core, which is retained wherever it is used.
-  private let books: BiasedLock
+  private let registryLock: BiasedLock
   private let watch: LoopObservation
   private let counters: LoopCounters
   private let thread: LoopThread
@@ -46,7 +46,7 @@ protocol LoopDeadline: AnyObject {
     unsafe self.core = core
     loopName = core.name
     time = core.time
-    books = core.books
+    registryLock = core.registryLock
     watch = core.observation
     counters = core.counters
     thread = core.thread
@@ -61,8 +61,8 @@ protocol LoopDeadline: AnyObject {
   var capacity: Int { queue.capacity }
 
   func insert(_ entry: consuming Entry, at deadline: Int64) -> TimerToken {
-    books.enter()
-    defer { books.leave() }
+    registryLock.enter()
+    defer { registryLock.leave() }
     return queue.insert(consume entry, at: deadline)
   }
 
@@ -74,7 +74,7 @@ protocol LoopDeadline: AnyObject {
   /// True if it was there. What it held is released when the queue is in order: it may call back.
   @discardableResult
   func remove(_ token: TimerToken) -> Bool {
-    let entry = books.withOwnership { queue.remove(token) }
+    let entry = registryLock.withOwnership { queue.remove(token) }
     return entry != nil
   }
 
@@ -87,7 +87,7 @@ protocol LoopDeadline: AnyObject {
   func wasDropped(_ token: TimerToken) -> Bool { queue.wasHandedOut(token) }
 
   func move(_ token: TimerToken, to deadline: Int64) -> Bool {
-    books.withOwnership { queue.move(token, to: deadline) }
+    registryLock.withOwnership { queue.move(token, to: deadline) }
   }
 
   /// What is known of an entry. Theirs is the order of deadline and then of sequence.
@@ -121,8 +121,8 @@ protocol LoopDeadline: AnyObject {
     guard let earliest = queue.earliest else { return }
     let now = time.now
     if earliest > now { return }
-    books.withOwnership { queue.beginPass(at: now) }
-    while let deadline = queue.nextInPass, let entry = books.withOwnership({ queue.popDue() }) {
+    registryLock.withOwnership { queue.beginPass(at: now) }
+    while let deadline = queue.nextInPass, let entry = registryLock.withOwnership({ queue.popDue() }) {
       counters.timers.add()
       switch entry {
       case .call(let body): call(body, deadline, nil)
@@ -131,7 +131,7 @@ protocol LoopDeadline: AnyObject {
       case .limit(let limit): limit.expire()
       }
     }
-    books.withOwnership { queue.endPass() }
+    registryLock.withOwnership { queue.endPass() }
   }
 
   @inline(__always)
@@ -177,7 +177,7 @@ protocol LoopDeadline: AnyObject {
 
   func releaseWaits() {
     testClock?.close()
-    let entries = books.withOwnership { queue.close() }
+    let entries = registryLock.withOwnership { queue.close() }
     isClosed.store(true, ordering: .releasing)
     for entry in entries {
       switch entry {

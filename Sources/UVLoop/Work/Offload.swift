@@ -56,7 +56,7 @@ actor Offload: PoolHolder, ScopedWait {
   /// Both in their wrappers: to open them at the call would be work on the caller's isolation, for which the runtime sees
   /// to it that the task is there, before the call and after it.
   func perform<T>(_ body: Transfer<() throws -> sending T>) throws -> Transfer<T> {
-    // Before the task goes home, so that the books are right when the caller looks.
+    // Before the task goes home, so that the counts are right when the caller looks.
     defer { hasEnded.store(true, ordering: .releasing) }
     // It may have been cancelled when its call had left the queue, or when the loop had no time to take it out.
     try WaitScope.checkCancellation()

@@ -5,7 +5,7 @@ import Testing
 /// Whatever is left on a loop, it closes: `uv_loop_close` returns 0 (anything else stops the process), and every handle
 /// that was made has been closed and freed.
 @Suite(.alone) struct LeftoversTests {
-  /// Shuts down a loop on which `leave` left something, and compares its books.
+  /// Shuts down a loop on which `leave` left something, and compares what was made with what was freed.
   private func expectClean(
     created: Int, _ leave: @Sendable (_ loop: isolated EventLoop) async throws -> Void
   ) async throws {

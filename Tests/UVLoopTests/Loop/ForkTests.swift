@@ -261,7 +261,7 @@ import Testing
     }
   }
 
-  @Test func `G-19 in the child the pool's books are empty and its size can be set anew`() async throws {
+  @Test func `G-19 in the child the pool's counts are zero and its size can be set anew`() async throws {
     await #expect(processExitsWith: .success) {
       try await withTestLoop { loop, _ in
         let workers = try await HeldWorkers(2, on: loop)

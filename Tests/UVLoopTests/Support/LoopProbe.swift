@@ -192,7 +192,7 @@ extension LoopProbe {
   }
 
   /// Runs `body` in the middle of a change of the loop's lists.
-  func whileChanging(_ body: () -> Void) { own.books.withOwnership(body) }
+  func whileChanging(_ body: () -> Void) { own.registryLock.withOwnership(body) }
 }
 
 /// How many handles a loop has made, closed and freed since it began. Answers when the loop has ended, too.
