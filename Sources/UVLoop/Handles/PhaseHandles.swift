@@ -135,7 +135,7 @@ public final class IdleHandle: LoopHandle {
       // called only after the next poll.
       core.driver.pollNextWithoutWaiting()
     case .check: break
-    case .idle: if site != nil { started = unsafe uv_now(core.machinery.loop) }
+    case .idle: if site != nil { started = unsafe uv_now(core.rawLoop.loop) }
     }
   }
 
@@ -163,7 +163,7 @@ public final class IdleHandle: LoopHandle {
   }
 
   private func reportIfLong() {
-    guard let started, let site, unsafe uv_now(core.machinery.loop) - started > 10_000 else { return }
+    guard let started, let site, unsafe uv_now(core.rawLoop.loop) - started > 10_000 else { return }
     self.started = nil
     core.observation.observer.loopNeverWaits(noun, site)
   }

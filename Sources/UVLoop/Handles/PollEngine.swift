@@ -148,7 +148,7 @@ extension HandleActivity {
     }
     if !isFresh { return false }
     isFresh = false
-    refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.machinery.loop))
+    refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.rawLoop.loop))
     if refusal == 0 { return false }
     _ = unsafe uv_poll_stop(uvPoll)
     return true

@@ -110,7 +110,7 @@ public final class TimerHandle: LoopHandle {
   private var uvTimer: UnsafeMutablePointer<uv_timer_t> { unsafe memory.assumingMemoryBound(to: uv_timer_t.self) }
 
   /// Cached, and cut to milliseconds.
-  private var loopTime: UInt64 { unsafe uv_now(core.machinery.loop) }
+  private var loopTime: UInt64 { unsafe uv_now(core.rawLoop.loop) }
 
   func start(after delay: Duration, repeating interval: Duration, _ body: @escaping () -> Void) throws(UVError) {
     try enter("start")

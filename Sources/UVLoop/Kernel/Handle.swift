@@ -42,7 +42,7 @@ import CLibUV
     site = core.observation.siteIfWanted
     unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
     do throws(UVError) {
-      unsafe try check(initialise(core.machinery.loop, memory), "\(noun).init")
+      unsafe try check(initialise(core.rawLoop.loop, memory), "\(noun).init")
     } catch {
       unsafe memory.deallocate()
       throw error

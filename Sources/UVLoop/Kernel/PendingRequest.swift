@@ -49,8 +49,8 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
     unsafe memory.assumingMemoryBound(to: uv_req_t.self).pointee.data = Unmanaged.passUnretained(self).toOpaque()
     let status =
       usesPool
-      ? PoolStart.around { unsafe start(core.machinery.loop, memory) }
-      : unsafe start(core.machinery.loop, memory)
+      ? PoolStart.around { unsafe start(core.rawLoop.loop, memory) }
+      : unsafe start(core.rawLoop.loop, memory)
     if status < 0 { return status }
     isInFlight = true
     since = MonotonicClock.now()

@@ -107,6 +107,6 @@ extension EventLoop {
     if !core.isExecutor(of: isolation) {
       fatalError("UVLoop: \(core.strangerError(isolation, "withUnsafeLoop").message)")
     }
-    return try unsafe body(UnsafeMutableRawPointer(core.machinery.loop))
+    return try unsafe body(UnsafeMutableRawPointer(core.rawLoop.loop))
   }
 }

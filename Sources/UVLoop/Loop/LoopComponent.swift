@@ -25,7 +25,7 @@ protocol LoopComponent: AnyObject {
   var isEmpty: Bool { get }
   /// The time that shutdown was given is over: cancels what has not begun.
   func expire()
-  /// Its own handles on libuv's loop, but for those of the machinery.
+  /// Its own handles on libuv's loop, but for those of the raw loop.
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { get }
   /// How many requests of its own libuv has.
   var uvRequests: Int { get }

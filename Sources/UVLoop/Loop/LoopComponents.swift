@@ -57,7 +57,7 @@ private let nextIndex = Atomic(0)
   /// How many requests of the library's libuv has under way.
   var requests: Int { all.reduce(0) { $0 + $1.uvRequests } }
 
-  /// The library's own handles on libuv's loop, but for those of the machinery.
+  /// The library's own handles on libuv's loop, but for those of the raw loop.
   var uvHandles: Set<UnsafeMutablePointer<uv_handle_t>> { unsafe Set(all.flatMap { unsafe $0.uvHandles }) }
 
   var areSettled: Bool { all.allSatisfy(\.isSettled) }

@@ -44,20 +44,20 @@ import Synchronization
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()
     defer { for descriptor in taken { Posix.close(descriptor) } }
-    let machinery = try LoopMachinery()
+    let rawLoop = try RawLoop()
     do throws(UVError) {
       observation = LoopObservation(
-        observer, unsafe try LoopUptime(machinery.loop, measuresIdle: options.metrics))
+        observer, unsafe try LoopUptime(rawLoop.loop, measuresIdle: options.metrics))
       inbox = LoopInbox(wake: try LoopWake(), spin: options.spin > .zero ? LoopSpin(for: options.spin) : nil)
       tasks = LoopTasks(inbox)
       executors = LoopExecutors(thread)
       queue = LoopQueue(thread, inbox, executors, observation, tasks)
       waits = LoopWaits(components.registryLock, inbox)
-      shutdown = LoopShutdown(thread, inbox, queue, machinery, components, tasks, waits, observation)
+      shutdown = LoopShutdown(thread, inbox, queue, rawLoop, components, tasks, waits, observation)
       driver = try LoopDriver(
-        options.time.source, machinery, thread, inbox, queue, components, waits, shutdown, observation)
+        options.time.source, rawLoop, thread, inbox, queue, components, waits, shutdown, observation)
     } catch {
-      machinery.close()
+      rawLoop.close()
       throw error
     }
   }
@@ -68,12 +68,12 @@ import Synchronization
     do throws(UVError) {
       return try thread.start(self, executor)
     } catch {
-      machinery.close()
+      rawLoop.close()
       throw error
     }
   }
 
-  var machinery: LoopMachinery { driver.machinery }
+  var rawLoop: RawLoop { driver.rawLoop }
   /// What deadlines on this loop are compared with. What protects a thread from waiting counts real time.
   var time: TimeSource { driver.time }
   var counters: LoopCounters { observation.counters }

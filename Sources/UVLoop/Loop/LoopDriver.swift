@@ -17,7 +17,7 @@ import CLibUV
 /// Turns libuv's loop: what happens before each poll and after it. Belongs to the loop's thread.
 @safe final class LoopDriver {
   let time: TimeSource
-  let machinery: LoopMachinery
+  let rawLoop: RawLoop
   private let thread: LoopThread
   private let inbox: LoopInbox
   private let queue: LoopQueue
@@ -36,11 +36,11 @@ import CLibUV
 
   /// Makes the internal handles.
   init(
-    _ time: TimeSource, _ machinery: LoopMachinery, _ thread: LoopThread, _ inbox: LoopInbox, _ queue: LoopQueue,
+    _ time: TimeSource, _ rawLoop: RawLoop, _ thread: LoopThread, _ inbox: LoopInbox, _ queue: LoopQueue,
     _ components: LoopComponents, _ waits: LoopWaits, _ shutdown: LoopShutdown, _ observation: LoopObservation
   ) throws(UVError) {
     self.time = time
-    self.machinery = machinery
+    self.rawLoop = rawLoop
     self.thread = thread
     self.inbox = inbox
     self.queue = queue
@@ -48,13 +48,13 @@ import CLibUV
     self.waits = waits
     self.shutdown = shutdown
     self.observation = observation
-    try inbox.wake.attach(to: machinery)
-    unsafe idle = try machinery.open(UV_IDLE, as: uv_idle_t.self, "uv_idle_init") { unsafe uv_idle_init($0, $1) }
+    try inbox.wake.attach(to: rawLoop)
+    unsafe idle = try rawLoop.open(UV_IDLE, as: uv_idle_t.self, "uv_idle_init") { unsafe uv_idle_init($0, $1) }
     try startHooks()
   }
 
   private func startHooks() throws(UVError) {
-    let prepare = unsafe try machinery.open(UV_PREPARE, as: uv_prepare_t.self, "uv_prepare_init", for: self) {
+    let prepare = unsafe try rawLoop.open(UV_PREPARE, as: uv_prepare_t.self, "uv_prepare_init", for: self) {
       unsafe uv_prepare_init($0, $1)
     }
     unsafe try check(
@@ -64,7 +64,7 @@ import CLibUV
         }
       }, "uv_prepare_start")
 
-    let check = unsafe try machinery.open(UV_CHECK, as: uv_check_t.self, "uv_check_init", for: self) {
+    let check = unsafe try rawLoop.open(UV_CHECK, as: uv_check_t.self, "uv_check_init", for: self) {
       unsafe uv_check_init($0, $1)
     }
     unsafe try UVLoop.check(
@@ -78,15 +78,15 @@ import CLibUV
   /// The thread's main part: returns when the shutdown has taken its last step and libuv's loop is closed.
   func runUntilEnded() {
     // `uv_run` also returns when C code calls `uv_stop`: our own state decides.
-    while inbox.life.acceptsJobs { unsafe uv_run(machinery.loop, UV_RUN_DEFAULT) }
-    // The idle handle goes with the machinery: nothing may start it any more.
+    while inbox.life.acceptsJobs { unsafe uv_run(rawLoop.loop, UV_RUN_DEFAULT) }
+    // The idle handle goes with the raw loop: nothing may start it any more.
     isIdling = false
     components.removeAll()
     waits.scopes.removeAll()
     inbox.wake.detach()
     observation.uptime.end()
     observation.observer.loopEnds()
-    machinery.close()
+    rawLoop.close()
     inbox.changeLife { $0.end() }
     thread.mark(current: false, isolating: false)
     queue.openFallback()
@@ -118,7 +118,7 @@ import CLibUV
     }
     // libuv counts the length of its wait from a time that it read before the timers' callbacks and our queue ran, and
     // would wait longer by as much as these took.
-    if mayBlock { unsafe uv_update_time(machinery.loop) }
+    if mayBlock { unsafe uv_update_time(rawLoop.loop) }
     keepTurning(!mayBlock)
     observation.counters.polls.add()
     if observation.interest.contains(.turns) { observation.observer.willPoll() }
@@ -142,8 +142,8 @@ import CLibUV
   /// Never for longer than until the next timer is due.
   private func look(_ spin: LoopSpin) {
     keepTurning(false)
-    unsafe uv_update_time(machinery.loop)
-    let rest = unsafe uv_backend_timeout(machinery.loop)
+    unsafe uv_update_time(rawLoop.loop)
+    let rest = unsafe uv_backend_timeout(rawLoop.loop)
     if rest != 0 { spin.look(atMost: rest < 0 ? .max : Int64(rest) * 1_000_000) }
   }
 
@@ -176,7 +176,7 @@ import CLibUV
     keepTurning(false)
     if !components.all.allSatisfy(\.isQuiet) { return true }
     // Not left to the poll, which waits though a watcher is only about to be handed to the kernel.
-    if machinery.isReady { return false }
+    if rawLoop.isReady { return false }
     // As late as can be: of a post that comes now nobody can say whether it was before the time went on, or after.
     queue.take()
     if !queue.isEmpty { return false }

@@ -6,7 +6,7 @@ import CLibUV
   private let thread: LoopThread
   private let inbox: LoopInbox
   private let queue: LoopQueue
-  private let machinery: LoopMachinery
+  private let rawLoop: RawLoop
   private let components: LoopComponents
   private let tasks: LoopTasks
   private let waits: LoopWaits
@@ -24,13 +24,13 @@ import CLibUV
   private var timer: UnsafeMutablePointer<uv_timer_t>?
 
   init(
-    _ thread: LoopThread, _ inbox: LoopInbox, _ queue: LoopQueue, _ machinery: LoopMachinery,
+    _ thread: LoopThread, _ inbox: LoopInbox, _ queue: LoopQueue, _ rawLoop: RawLoop,
     _ components: LoopComponents, _ tasks: LoopTasks, _ waits: LoopWaits, _ observation: LoopObservation
   ) {
     self.thread = thread
     self.inbox = inbox
     self.queue = queue
-    self.machinery = machinery
+    self.rawLoop = rawLoop
     self.components = components
     self.tasks = tasks
     self.waits = waits
@@ -115,7 +115,7 @@ import CLibUV
     case .end:
       compose()
       thread.mark(current: false, isolating: true)
-      unsafe uv_stop(machinery.loop)
+      unsafe uv_stop(rawLoop.loop)
     }
     return true
   }
@@ -124,11 +124,11 @@ import CLibUV
   private func armDeadline() {
     guard inbox.life.takesSteps, let deadline, deadline != .max else { return }
     if unsafe timer == nil {
-      unsafe timer = try? machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") {
+      unsafe timer = try? rawLoop.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") {
         unsafe uv_timer_init($0, $1)
       }
     }
-    unsafe uv_update_time(machinery.loop)
+    unsafe uv_update_time(rawLoop.loop)
     let left = max(0, deadline - MonotonicClock.now())
     // One millisecond more than rounding up asks for: the loop's own time is cut to milliseconds.
     _ = unsafe uv_timer_start(timer, { _ in }, UInt64(left) / 1_000_000 + 2, 0)
@@ -187,14 +187,14 @@ import CLibUV
   /// Requests of C code: a file or a name that it asked libuv for. They end by themselves, so that shutdown waits for
   /// them. While handles or offloaded calls are left they cannot be told apart, and need not be.
   private var hasForeignRequests: Bool {
-    components.areEmpty && foreignHandles(includingClosing: true).isEmpty && machinery.isUsedByOthers
+    components.areEmpty && foreignHandles(includingClosing: true).isEmpty && rawLoop.isUsedByOthers
   }
 
   /// A handle that is closing is its owner's no more, but its memory is.
   func foreignHandles(includingClosing: Bool) -> [ShutdownReport.ForeignHandle] {
     let ours = unsafe components.uvHandles
     var found: [ShutdownReport.ForeignHandle] = []
-    unsafe machinery.visitOthers { handle in
+    unsafe rawLoop.visitOthers { handle in
       if unsafe ours.contains(handle) { return }
       if unsafe !includingClosing && uv_is_closing(handle) != 0 { return }
       var descriptor: Int32 = -1
@@ -210,5 +210,5 @@ import CLibUV
   }
 
   /// How many requests of others are under way: writes, connections, files, names, calls on the pool.
-  var foreignRequests: Int { max(0, machinery.requests - components.requests) }
+  var foreignRequests: Int { max(0, rawLoop.requests - components.requests) }
 }

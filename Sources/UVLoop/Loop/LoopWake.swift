@@ -25,9 +25,9 @@ import Synchronization
     deinit { Posix.close(descriptor) }
 
     /// Puts the wake under the loop's poll.
-    func attach(to machinery: LoopMachinery) throws(UVError) {
+    func attach(to rawLoop: RawLoop) throws(UVError) {
       let descriptor = descriptor
-      let poll = unsafe try machinery.open(UV_POLL, as: uv_poll_t.self, "uv_poll_init", isWake: true) { loop, poll in
+      let poll = unsafe try rawLoop.open(UV_POLL, as: uv_poll_t.self, "uv_poll_init", isWake: true) { loop, poll in
         unsafe uv_poll_init(loop, poll, descriptor)
       }
       unsafe try check(
@@ -63,8 +63,8 @@ import Synchronization
 
     init() throws(UVError) {}
 
-    func attach(to machinery: LoopMachinery) throws(UVError) {
-      unsafe handle = try machinery.open(UV_ASYNC, as: uv_async_t.self, "uv_async_init", isWake: true) {
+    func attach(to rawLoop: RawLoop) throws(UVError) {
+      unsafe handle = try rawLoop.open(UV_ASYNC, as: uv_async_t.self, "uv_async_init", isWake: true) {
         loop, async in
         unsafe uv_async_init(loop, async, nil)
       }

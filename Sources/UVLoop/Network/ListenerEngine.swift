@@ -76,7 +76,7 @@ import CLibUV
     if !listener.isWatching { unwatch() }
     if !isWatched || !isFresh { return false }
     isFresh = false
-    refusal = unsafe Posix.refusal(toPoll: socket.descriptor, by: uv_backend_fd(core.machinery.loop))
+    refusal = unsafe Posix.refusal(toPoll: socket.descriptor, by: uv_backend_fd(core.rawLoop.loop))
     if refusal == 0 { return false }
     unwatch()
     return true

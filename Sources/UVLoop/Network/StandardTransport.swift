@@ -81,7 +81,7 @@ import CLibUV
     case S_IFREG, S_IFDIR, S_IFBLK:
       return unsafe FileTransport(try duplicate(call), on: core, self.number.noun)
     default:
-      if unsafe Posix.refusal(toPoll: number, by: uv_backend_fd(core.machinery.loop)) == 0 {
+      if unsafe Posix.refusal(toPoll: number, by: uv_backend_fd(core.rawLoop.loop)) == 0 {
         return try openShared(call)
       }
       return unsafe FileTransport(try duplicate(call), on: core, self.number.noun)

@@ -51,7 +51,7 @@ protocol LoopDeadline: AnyObject {
     counters = core.counters
     thread = core.thread
     testClock = core.time.virtual.map { TestClock($0) }
-    unsafe timer = try core.machinery.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
+    unsafe timer = try core.rawLoop.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
     }
     unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
@@ -154,7 +154,7 @@ protocol LoopDeadline: AnyObject {
     let moment = earliest.millisecondsRoundedUp
     if moment == armed { return false }
     // The sum is the moment however old libuv's time is.
-    let loopTime = unsafe uv_now(core.machinery.loop)
+    let loopTime = unsafe uv_now(core.rawLoop.loop)
     armed = moment
     // The callback has nothing to do: after this poll the queue is looked through.
     let status = unsafe uv_timer_start(
@@ -166,7 +166,7 @@ protocol LoopDeadline: AnyObject {
   func passIdle() -> Bool {
     guard let testClock else { return false }
     let earliest = queue.earliest.flatMap { $0 == .max ? nil : $0 }
-    return unsafe testClock.goOn(earliest: earliest, isAlone: !core.machinery.awaitsOthers)
+    return unsafe testClock.goOn(earliest: earliest, isAlone: !core.rawLoop.awaitsOthers)
   }
 
   private static func disarm(_ timer: UnsafeMutablePointer<uv_timer_t>?) {

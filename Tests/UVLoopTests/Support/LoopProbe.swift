@@ -174,7 +174,7 @@ extension LoopProbe {
   var requests: [String] { own.requests.inFlight.map(\.kind.rawValue) }
 
   /// How many requests libuv itself counts, whoever's they are.
-  var uvRequests: UInt32 { unsafe own.machinery.loop.pointee.active_reqs.count }
+  var uvRequests: UInt32 { unsafe own.rawLoop.loop.pointee.active_reqs.count }
 
   /// The loop's offloaded calls.
   var offloads: OffloadQueue { own.work.queue }

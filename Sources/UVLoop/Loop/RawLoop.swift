@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Everything here is used by the loop's creator until its thread starts, and by that thread alone from then on. The
 /// memory of the `uv_loop_t` lives as long as this object, since C neighbours may still hold the pointer.
-@safe final class LoopMachinery {
+@safe final class RawLoop {
   let loop: UnsafeMutablePointer<uv_loop_t>
   private var handles: [UnsafeMutablePointer<uv_handle_t>]
   private var wake: UnsafeMutablePointer<uv_handle_t>?
@@ -15,13 +15,13 @@ import Synchronization
 
   init() throws(UVError) {
     unsafe handles = []
-    try LoopMachinery.requireDescriptors()
+    try RawLoop.requireDescriptors()
     let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_loop_size(), alignment: 16)
     unsafe loop = memory.bindMemory(to: uv_loop_t.self, capacity: 1)
     // Where this throws every stored property has its value, so that `deinit` runs and frees the memory.
     unsafe try check(uv_loop_init(loop), "EventLoop.init", hint: "A loop needs five descriptors; see `ulimit -n`.")
     ExitGate.register()
-    LoopMachinery.hasMadeLoop.store(true, ordering: .relaxed)
+    RawLoop.hasMadeLoop.store(true, ordering: .relaxed)
   }
 
   deinit { unsafe UnsafeMutableRawPointer(loop).deallocate() }
