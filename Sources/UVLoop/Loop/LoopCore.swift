@@ -48,7 +48,7 @@ import Synchronization
     do throws(UVError) {
       observation = LoopObservation(
         observer, unsafe try LoopUptime(rawLoop.loop, measuresIdle: options.metrics))
-      inbox = LoopInbox(wake: try LoopWake(), spin: options.spin > .zero ? LoopSpin(for: options.spin) : nil)
+      inbox = LoopInbox(waker: try LoopWaker(), spin: options.spin > .zero ? LoopSpin(for: options.spin) : nil)
       tasks = LoopTasks(inbox)
       executors = LoopExecutors(thread)
       queue = LoopQueue(thread, inbox, executors, observation, tasks)

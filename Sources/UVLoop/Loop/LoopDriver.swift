@@ -48,7 +48,7 @@ import CLibUV
     self.waits = waits
     self.shutdown = shutdown
     self.observation = observation
-    try inbox.wake.attach(to: rawLoop)
+    try inbox.waker.attach(to: rawLoop)
     unsafe idle = try rawLoop.open(UV_IDLE, as: uv_idle_t.self, "uv_idle_init") { unsafe uv_idle_init($0, $1) }
     try startHooks()
   }
@@ -83,7 +83,7 @@ import CLibUV
     isIdling = false
     components.removeAll()
     waits.scopes.removeAll()
-    inbox.wake.detach()
+    inbox.waker.detach()
     observation.uptime.end()
     observation.observer.loopEnds()
     rawLoop.close()

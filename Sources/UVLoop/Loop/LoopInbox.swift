@@ -12,14 +12,14 @@ import Synchronization
 // awake knows that the loop has not yet looked for the last time before it sleeps; one that finds it asleep signals,
 // and the signal is kept by the kernel until the loop reads it.
 //
-// Why the wake is kept by hand: once the lock is given up, nothing keeps this inbox for a thread that adds a job. Swift's
+// Why the waker is kept by hand: once the lock is given up, nothing keeps this inbox for a thread that adds a job. Swift's
 // runtime enqueues with a reference that keeps nothing, and the loop, woken by anything else, may run the job, which may
 // drop whatever kept the loop. The compiler believes that a caller keeps `self`, and with it a `let`: it would drop a
 // plain strong reference. Whoever does not signal touches nothing after the unlock, and pays for nothing.
 
 /// The only door for other threads into a loop.
 final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards every variable.
-  let wake: LoopWake
+  let waker: LoopWaker
   /// Nil for a loop that goes to sleep at once.
   let spin: LoopSpin?
   private let lock = Lock()
@@ -30,8 +30,8 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
   private var wakes = 0
   private var posts = 0
 
-  init(wake: LoopWake, spin: LoopSpin?) {
-    self.wake = wake
+  init(waker: LoopWaker, spin: LoopSpin?) {
+    self.waker = waker
     self.spin = spin
   }
 
@@ -76,10 +76,10 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
     }
     isAwake = true
     wakes &+= 1
-    let wake = unsafe Unmanaged.passRetained(wake)
+    let waker = unsafe Unmanaged.passRetained(waker)
     lock.unlock()
-    unsafe wake._withUnsafeGuaranteedRef { $0.signal() }
-    unsafe wake.release()
+    unsafe waker._withUnsafeGuaranteedRef { $0.signal() }
+    unsafe waker.release()
     return .accepted
   }
 
@@ -143,6 +143,6 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
   /// What has not been taken yet.
   var waiting: Int { lock.withLock { queue.count } }
 
-  /// Signals sent to the wake descriptor, and items that came in from other threads.
+  /// Signals sent to the waker, and items that came in from other threads.
   var counts: (wakes: Int, posts: Int) { lock.withLock { (wakes, posts) } }
 }

@@ -1,7 +1,7 @@
 import CLibUV
 import Synchronization
 
-/// The `uv_loop_t` and the handles that make it a loop of ours: the wake, the hooks before and after the poll, the
+/// The `uv_loop_t` and the handles that make it a loop of ours: the waker, the hooks before and after the poll, the
 /// timer that drives the clock.
 ///
 /// Everything here is used by the loop's creator until its thread starts, and by that thread alone from then on. The
@@ -9,7 +9,7 @@ import Synchronization
 @safe final class RawLoop {
   let loop: UnsafeMutablePointer<uv_loop_t>
   private var handles: [UnsafeMutablePointer<uv_handle_t>]
-  private var wake: UnsafeMutablePointer<uv_handle_t>?
+  private var waker: UnsafeMutablePointer<uv_handle_t>?
   /// Libuv's loop has ended, and only its memory is left.
   private(set) var isClosed = false
 
@@ -48,9 +48,9 @@ import Synchronization
   ///
   /// - Parameters:
   ///   - owner: What the handle's `data` refers to. It is not kept.
-  ///   - isWake: Only the wake is referenced: it keeps `uv_run` from returning while there is nothing to do.
+  ///   - isWaker: Only the waker is referenced: it keeps `uv_run` from returning while there is nothing to do.
   func open<Handle>(
-    _ type: uv_handle_type, as: Handle.Type, _ call: StaticString, for owner: AnyObject? = nil, isWake: Bool = false,
+    _ type: uv_handle_type, as: Handle.Type, _ call: StaticString, for owner: AnyObject? = nil, isWaker: Bool = false,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutablePointer<Handle>) -> Int32
   ) throws(UVError) -> UnsafeMutablePointer<Handle> {
     let memory = UnsafeMutableRawPointer.allocate(byteCount: uv_handle_size(type), alignment: 16)
@@ -64,15 +64,15 @@ import Synchronization
     let base = unsafe memory.assumingMemoryBound(to: uv_handle_t.self)
     unsafe base.pointee.data = owner.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
     unsafe handles.append(base)
-    if isWake { unsafe wake = base } else { unsafe uv_unref(base) }
+    if isWaker { unsafe waker = base } else { unsafe uv_unref(base) }
     return unsafe handle
   }
 
   /// Whether requests of C neighbours are under way, or handles of theirs: libuv counts the requests and lists none.
   var isUsedByOthers: Bool {
-    guard let wake = unsafe wake else { return false }
-    unsafe uv_unref(wake)
-    defer { unsafe uv_ref(wake) }
+    guard let waker = unsafe waker else { return false }
+    unsafe uv_unref(waker)
+    defer { unsafe uv_ref(waker) }
     return unsafe uv_loop_alive(loop) != 0
   }
 
@@ -123,7 +123,7 @@ import Synchronization
   /// Called when nothing else is left on the loop. `uv_loop_close` refuses only if something is; going on would free
   /// memory in use, and there is nobody to tell.
   func close() {
-    unsafe wake = nil
+    unsafe waker = nil
     unsafe handles.forEach { handle in
       unsafe uv_close(handle) { unsafe UnsafeMutableRawPointer($0)?.deallocate() }
     }

@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func `the table of 20,000 tasks is given back while one still runs, which shutdown cancels`() throws {
-    let tasks = LoopTasks(LoopInbox(wake: try LoopWake(), spin: nil))
+    let tasks = LoopTasks(LoopInbox(waker: try LoopWaker(), spin: nil))
     let cancelled = Counter()
     let first = try #require(tasks.enter("first", .task))
     tasks.attach(first, job: 1) { cancelled.add() }

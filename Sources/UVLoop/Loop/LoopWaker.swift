@@ -11,7 +11,7 @@ import Synchronization
 #if os(Linux) && !UVLOOP_ASYNC_WAKE
 
   /// Ends the loop's wait from any thread.
-  final class LoopWake: Sendable {
+  final class LoopWaker: Sendable {
     private let descriptor: Int32
 
     init() throws(UVError) {
@@ -24,10 +24,10 @@ import Synchronization
     /// Open for as long as anybody can hold the core: a late write must not hit somebody else's descriptor.
     deinit { Posix.close(descriptor) }
 
-    /// Puts the wake under the loop's poll.
+    /// Puts the waker under the loop's poll.
     func attach(to rawLoop: RawLoop) throws(UVError) {
       let descriptor = descriptor
-      let poll = unsafe try rawLoop.open(UV_POLL, as: uv_poll_t.self, "uv_poll_init", isWake: true) { loop, poll in
+      let poll = unsafe try rawLoop.open(UV_POLL, as: uv_poll_t.self, "uv_poll_init", isWaker: true) { loop, poll in
         unsafe uv_poll_init(loop, poll, descriptor)
       }
       unsafe try check(
@@ -57,14 +57,14 @@ import Synchronization
 #else
 
   /// Ends the loop's wait from any thread.
-  @safe final class LoopWake: @unchecked Sendable {  // Holds because `lock` guards `handle`.
+  @safe final class LoopWaker: @unchecked Sendable {  // Holds because `lock` guards `handle`.
     private let lock = Lock()
     private var handle: UnsafeMutablePointer<uv_async_t>?
 
     init() throws(UVError) {}
 
     func attach(to rawLoop: RawLoop) throws(UVError) {
-      unsafe handle = try rawLoop.open(UV_ASYNC, as: uv_async_t.self, "uv_async_init", isWake: true) {
+      unsafe handle = try rawLoop.open(UV_ASYNC, as: uv_async_t.self, "uv_async_init", isWaker: true) {
         loop, async in
         unsafe uv_async_init(loop, async, nil)
       }
