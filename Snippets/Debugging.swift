@@ -37,7 +37,7 @@ func measures() async throws {
     for _ in 1...50 { try await loop.sleep(for: .milliseconds(2)) }
   }
   let after = loop.metrics
-  print("turns:", after.turns - before.turns, "wakes:", after.wakes - before.wakes)
+  print("iterations:", after.iterations - before.iterations, "wakes:", after.wakes - before.wakes)
   print("busy:", after.utilisation(since: before) ?? 0)
   print("lag:", after.lag.since(before.lag))
   // snippet.end

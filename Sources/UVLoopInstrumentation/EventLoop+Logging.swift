@@ -41,7 +41,8 @@ extension EventLoop {
     }
   }
 
-  /// Logs from a thread of its own, while it lasts, that the loop has not turned for `threshold`, and where it stands.
+  /// Logs from a thread of its own, while it lasts, that the loop has been blocked for `threshold`, and where it
+  /// stands.
   ///
   /// ```swift
   /// try loop.logStalls(over: .milliseconds(200), to: Logger(label: "loop"))
@@ -53,7 +54,7 @@ extension EventLoop {
   /// |---|---|
   /// | `loop` | the loop's name |
   /// | `thread` | the kernel's number of its thread |
-  /// | `lasted` | for how long it has not turned so far, a `Duration` in nanoseconds |
+  /// | `lasted` | for how long it has been blocked so far, a `Duration` in nanoseconds |
   /// | `kind` | what kind of thing runs; missing where nobody knows |
   /// | `label` | the name of the task that runs; missing where there is none |
   /// | `ran` | for how long that has run so far, likewise a `Duration` |
@@ -79,7 +80,7 @@ extension EventLoop {
     over threshold: Duration, signal: Signal = .urgentData, to logger: Logger, level: Logger.Level = .error
   ) throws(UVError) {
     try startWatchdog(over: threshold, signal: signal) { stall in
-      logger.log(level: level, "the loop does not turn", metadata: stall.metadata)
+      logger.log(level: level, "the loop is blocked", metadata: stall.metadata)
     }
   }
 }

@@ -14,13 +14,13 @@ public import UVLoop
 ///
 /// | label | instrument | value |
 /// |---|---|---|
-/// | `turns`, `jobs`, `posts`, `wakes`, `timers_fired`, `callbacks` | counter | how many since the last report |
+/// | `iterations`, `jobs`, `posts`, `wakes`, `timers_fired`, `callbacks` | counter | how many since the last report |
 /// | `bytes_read`, `bytes_written` | counter | bytes of the loop's streams since the last report |
 /// | `connections_accepted`, `accept_back_offs` | counter | of its listeners, likewise |
 /// | `queued` | gauge | what waits to run on the loop |
 /// | `offloads_queued`, `offloads_running` | gauge | offloaded calls of the loop |
 /// | `utilisation` | gauge | the share of the time since the last report that the loop was at work, from 0 to 1 |
-/// | `lag_seconds` | gauge | how long turns kept the loop, since the last report |
+/// | `lag_seconds` | gauge | how long iterations kept the loop, since the last report |
 /// | `offload_wait_seconds`, `offload_run_seconds` | gauge | how long offloaded calls waited and ran, likewise |
 ///
 /// `LoopMetrics` says what these mean. The first report counts since the loop was made. The last four are there only
@@ -74,7 +74,7 @@ public final class LoopInstruments: Sendable {
 
     self.loop = loop
     counters = [
-      (counter("turns"), \.turns), (counter("jobs"), \.jobs), (counter("posts"), \.posts),
+      (counter("iterations"), \.iterations), (counter("jobs"), \.jobs), (counter("posts"), \.posts),
       (counter("wakes"), \.wakes), (counter("timers_fired"), \.timersFired), (counter("callbacks"), \.callbacks),
       (counter("bytes_read"), \.bytesRead), (counter("bytes_written"), \.bytesWritten),
       (counter("connections_accepted"), \.connectionsAccepted), (counter("accept_back_offs"), \.acceptBackOffs),

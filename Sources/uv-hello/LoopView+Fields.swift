@@ -10,7 +10,7 @@ extension LoopView {
         "count": .number(lag.count), "p50": .time(lag.percentile(0.5)), "p99": .time(lag.percentile(0.99)),
         "max": .time(lag.percentile(1)),
       ]),
-      "turns": .number(metrics.turns), "jobs": .number(metrics.jobs), "callbacks": .number(metrics.callbacks),
+      "iterations": .number(metrics.iterations), "jobs": .number(metrics.jobs), "callbacks": .number(metrics.callbacks),
       "queued": .number(snapshot.queued),
       "handles": .list(snapshot.handles.map { .object(self.fields(of: $0)) }),
       "sleepers": .list(snapshot.sleepers.map { .object(["due in": .time($0.dueIn)]) }),

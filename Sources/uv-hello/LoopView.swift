@@ -2,7 +2,7 @@ import UVLoop
 
 /// A loop at one moment, as rows for people and as fields for programs.
 struct LoopView {
-  /// The loop that did not turn, as the watchdog has seen it.
+  /// the loop that was blocked, as the watchdog has seen it.
   struct Stall {
     let label: String?
     let kind: String
@@ -97,7 +97,7 @@ struct LoopView {
     func rate(_ counter: KeyPath<LoopMetrics, Int>) -> Int {
       Int((Double(metrics[keyPath: counter] - earlier[keyPath: counter]) / (span / .seconds(1))).rounded())
     }
-    return "\(rate(\.turns)) turns, \(rate(\.jobs)) jobs, \(rate(\.callbacks)) callbacks"
+    return "\(rate(\.iterations)) iterations, \(rate(\.jobs)) jobs, \(rate(\.callbacks)) callbacks"
   }
 
   private func bar(_ share: Double) -> String {

@@ -63,7 +63,7 @@ import UVLoopInstrumentation
     let line = try #require(log.lines.first { $0.text("label") == "importer" })
     #expect(line.logger == "stalls")
     #expect(line.level == .error)
-    #expect(line.message == "the loop does not turn")
+    #expect(line.message == "the loop is blocked")
     #expect(line.text("loop") == "stuck")
     #expect(UInt64(line.text("thread") ?? "") != nil)
     #expect(line.text("kind") == "task")

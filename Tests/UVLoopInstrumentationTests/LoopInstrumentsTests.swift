@@ -7,7 +7,7 @@ import UVLoopInstrumentation
 /// Each test has a backend of its own.
 @Suite(.timeLimit(.minutes(2))) struct LoopInstrumentsTests {
   private static let counters = [
-    "turns", "jobs", "posts", "wakes", "timers_fired", "callbacks", "bytes_read", "bytes_written",
+    "iterations", "jobs", "posts", "wakes", "timers_fired", "callbacks", "bytes_read", "bytes_written",
     "connections_accepted", "accept_back_offs",
   ]
 
@@ -43,7 +43,7 @@ import UVLoopInstrumentation
       return loop.metrics
     }
     let values = [
-      metrics.turns, metrics.jobs, metrics.posts, metrics.wakes, metrics.timersFired, metrics.callbacks,
+      metrics.iterations, metrics.jobs, metrics.posts, metrics.wakes, metrics.timersFired, metrics.callbacks,
       metrics.bytesRead, metrics.bytesWritten, metrics.connectionsAccepted, metrics.acceptBackOffs,
     ]
     #expect(Self.counters.map { backend.counterTotal(label: "uvloop_\($0)") } == values.map(Int64.init))
@@ -130,21 +130,21 @@ import UVLoopInstrumentation
     let backend = TestMetrics()
     let loop = try EventLoop(.init(name: "timed", time: .manual))
     let task = try LoopInstruments(of: loop, factory: backend).report(every: .seconds(10))
-    let turns = try backend.expectCounter("uvloop_turns", [("loop", "timed")])
+    let iterations = try backend.expectCounter("uvloop_turns", [("loop", "timed")])
     try await loop.run { loop in
       try await loop.runUntilIdle()
-      #expect(turns.values.count == 0)
+      #expect(iterations.values.count == 0)
       try await loop.advance(by: .milliseconds(9_999))
-      #expect(turns.values.count == 0)
+      #expect(iterations.values.count == 0)
       try await loop.advance(by: .milliseconds(1))
-      #expect(turns.values.count == 1)
+      #expect(iterations.values.count == 1)
       try await loop.advance(by: .seconds(20))
-      #expect(turns.values.count == 3)
+      #expect(iterations.values.count == 3)
     }
     let report = await loop.shutdown(within: .seconds(20))
     #expect(report.unfinished.isEmpty, "\(report)")
     await task.value
-    #expect(turns.values.count == 4)
+    #expect(iterations.values.count == 4)
   }
 
   @Test func `a cancelled task of reports ends with a last one, and the loop goes on`() async throws {
@@ -166,7 +166,7 @@ import UVLoopInstrumentation
     #expect(error?.code == .invalidArgument)
     await loop.shutdown()
     try await instruments.report(every: .seconds(1)).value
-    #expect(try backend.expectCounter("uvloop_turns", [("loop", "over")]).values == [Int64(loop.metrics.turns)])
+    #expect(try backend.expectCounter("uvloop_turns", [("loop", "over")]).values == [Int64(loop.metrics.iterations)])
   }
 
   @Test func `destroyed instruments are forgotten by the backend`() async throws {

@@ -77,7 +77,7 @@ public final class PollHandle: LoopHandle {
   /// The descriptor that it watches.
   public var descriptor: Int32 { poll.descriptor }
 
-  /// Calls `body` whenever one of `events` holds, for as long as it holds, once a turn.
+  /// Calls `body` whenever one of `events` holds, for as long as it holds, once an iteration.
   ///
   /// On a started handle it replaces events and callback. A failure (a connection that was reset or refused, a pipe
   /// without a reader, a descriptor that was closed before the loop first waited for it) comes once and stops the

@@ -9,7 +9,7 @@ import CLibUV
 ///
 /// While it is started the signal does not do what it did before; afterwards it does again. The callback is ordinary
 /// code on the loop, not a signal handler. Several handles and several loops may watch one signal, and all of them see
-/// it. Signals of one number that come faster than the loop turns may be reported once.
+/// it. Signals of one number that come faster than the loop goes round may be reported once.
 ///
 /// A handler that the program installs for the signal while it is watched takes it from the handles, and stays when the
 /// last of them stops; so does `SIG_IGN`, and the default. When the last watcher of a signal stops, libuv sets its default

@@ -8,9 +8,9 @@ extension EventLoop {
   /// }
   /// ```
   ///
-  /// Watching begins with the iteration, at once on the loop and within a turn elsewhere, and ends with the iterator:
-  /// then the signals do what they did before. A signal that comes while the body of the `for` is busy is kept, once
-  /// for each number, as the kernel does. Each iteration sees all signals.
+  /// Watching begins with the iteration, at once on the loop and within an iteration elsewhere, and ends with the
+  /// iterator: then the signals do what they did before. A signal that comes while the body of the `for` is busy is
+  /// kept, once for each number, as the kernel does. Each iteration sees all signals.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` for none at all, or for one that `SignalHandle` refuses.
   ///
@@ -40,7 +40,7 @@ public struct Signals: AsyncSequence, Sendable {
   fileprivate let core: LoopCore
   fileprivate let signals: [Signal]
 
-  /// Begins to watch: at once on the loop, within a turn elsewhere.
+  /// Begins to watch: at once on the loop, within an iteration elsewhere.
   public func makeAsyncIterator() -> AsyncIterator {
     AsyncIterator(subscription: Subscription(core, signals))
   }

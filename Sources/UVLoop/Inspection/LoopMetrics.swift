@@ -5,8 +5,8 @@ public struct LoopMetrics: Sendable, Codable {
   /// Since the loop was made.
   public let elapsed: Duration
   /// Passes of libuv's loop that have come through their poll.
-  public let turns: Int
-  /// Polls begun: one more than turns while the loop polls.
+  public let iterations: Int
+  /// Polls begun: one more than iterations while the loop polls.
   public let polls: Int
   /// Closures and parts of tasks that have begun to run.
   public let jobs: Int
@@ -37,8 +37,8 @@ public struct LoopMetrics: Sendable, Codable {
   ///
   /// > libuv: `uv_metrics_idle_time`.
   public let idle: Duration?
-  /// How long each turn kept the loop from looking for what had come: by so much everything may be late. Empty without
-  /// ``EventLoop/Options/metrics``.
+  /// How long each iteration kept the loop from looking for what had come: by so much everything may be late. Empty
+  /// without ``EventLoop/Options/metrics``.
   public let lag: LatencyHistogram
   /// How long offloaded calls have waited for a worker. Empty without ``EventLoop/Options/metrics``.
   public let offloadWait: LatencyHistogram
@@ -79,7 +79,8 @@ extension EventLoop {
         queued: 0, running: 0, times: OffloadTimes()
       )
     return LoopMetrics(
-      elapsed: .nanoseconds(uptime.elapsed), turns: core.counters.turns.value, polls: core.counters.polls.value,
+      elapsed: .nanoseconds(uptime.elapsed), iterations: core.counters.iterations.value,
+      polls: core.counters.polls.value,
       jobs: core.counters.jobs.value, posts: posts, wakes: wakes, timersFired: core.counters.timers.value,
       callbacks: core.counters.callbacks.value, bytesRead: core.counters.bytesRead.value,
       bytesWritten: core.counters.bytesWritten.value, connectionsAccepted: core.counters.accepts.value,

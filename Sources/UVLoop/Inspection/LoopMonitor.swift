@@ -1,7 +1,7 @@
 import CLibUV
 
 // Who is where:
-//   the loop's thread   tells what runs, and how each turn goes
+//   the loop's thread   tells what runs, and how each iteration goes
 //   any thread          switches reports on and off, and reads
 
 /// Everything that watches one loop.
@@ -28,7 +28,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   private var slowCalls: SlowCallLog?
   private var watchdog: Watchdog?
   private var lag = LatencyHistogram()
-  private var meter: TurnMeter?
+  private var meter: IterationMeter?
   private var offloads: OffloadQueue?
   private var site: CallSite?
   /// The loop has ended. What came now would stay for ever: a report may hold the loop, whose core holds this object.
@@ -43,8 +43,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   func begin(on core: LoopCore, _ options: EventLoop.Options) {
     lock.withLock { watch = core.observation }
     if options.metrics {
-      lock.withLock { meter = TurnMeter(core.observation.uptime) }
-      core.observation.setInterest(.turns, true)
+      lock.withLock { meter = IterationMeter(core.observation.uptime) }
+      core.observation.setInterest(.iterations, true)
     }
     if options.debug || DebugMode.isWanted {
       lock.withLock { site = CallSite.capture() }
@@ -119,7 +119,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
 
   func willPoll() {
     lock.withLock {
-      if let busy = meter?.turn() { lag.record(nanoseconds: busy) }
+      if let busy = meter?.iterate() { lag.record(nanoseconds: busy) }
     }
   }
 
@@ -166,8 +166,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   }
 }
 
-/// How long each turn of a loop keeps what comes from being looked at.
-private struct TurnMeter {
+/// How long each iteration of a loop keeps what comes from being looked at.
+private struct IterationMeter {
   private let uptime: LoopUptime
   private var last: Int64
   private var lastIdle: Int64
@@ -179,7 +179,7 @@ private struct TurnMeter {
   }
 
   /// Nanoseconds from the end of the wait in the last poll to now: all that has passed but was not waited.
-  mutating func turn() -> Int64 {
+  mutating func iterate() -> Int64 {
     let now = MonotonicClock.now()
     let idle = uptime.idle
     defer { (last, lastIdle) = (now, idle) }

@@ -1,10 +1,10 @@
-/// A loop that has not turned for some time, as ``EventLoop/startWatchdog(over:signal:_:)`` tells while it lasts.
+/// A loop that has been blocked for some time, as ``EventLoop/startWatchdog(over:signal:_:)`` tells while it lasts.
 public struct Stall: Sendable, Codable {
   /// The loop's name.
   public let loop: String
   /// Its thread.
   public let thread: LoopSnapshot.Thread
-  /// For how long it has not turned so far.
+  /// For how long it has been blocked so far.
   public let lasted: Duration
   /// What runs; nil where nobody knows: code of a C neighbour.
   public let running: LoopSnapshot.Running?
@@ -19,7 +19,7 @@ extension Stall: CustomStringConvertible {
     let what = running.map { " It runs \($0.label.map { "\"\($0)\", a " } ?? "a ")\($0.kind)." } ?? ""
     let place = stack.isEmpty ? " Where it stands is not known." : " It stands in\n\(stack)"
     return """
-      loop "\(loop)" has not turned for \(lasted.text), on \(thread.name) (thread \(thread.id), kernel id \
+      loop "\(loop)" has been blocked for \(lasted.text), on \(thread.name) (thread \(thread.id), kernel id \
       \(thread.kernelID)).\(what)\(place)
       """
   }

@@ -6,7 +6,7 @@
 // A loop that sleeps in its poll is woken by the question and answers, so that nobody has to know whether it sleeps; and
 // code of a C neighbour that blocks inside the poll keeps it from answering, as anything does.
 
-/// Notices, from a thread of its own, that a loop does not turn.
+/// Notices, from a thread of its own, that a loop is blocked.
 final class Watchdog: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let core: LoopCore
   private let monitor: LoopMonitor
@@ -122,7 +122,8 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
 }
 
 extension EventLoop {
-  /// Watches the loop from a thread of its own, and reports while it lasts that the loop has not turned for `threshold`.
+  /// Watches the loop from a thread of its own, and reports while it lasts that the loop has been blocked for
+  /// `threshold`.
   ///
   /// ```swift
   /// try loop.startWatchdog(over: .milliseconds(200)) { print($0) }

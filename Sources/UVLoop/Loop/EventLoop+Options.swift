@@ -16,12 +16,12 @@ extension EventLoop {
     /// From zero to 10 ms. On Linux only: elsewhere a loop does not learn where a thread runs, and goes to sleep.
     public var spin: Duration
 
-    /// Which time the loop's waits are measured with: that of the machine, unless a test wants to turn it.
+    /// Which time the loop's waits are measured with: that of the machine, unless a test wants to move it.
     public var time: Time
 
-    /// Whether the loop measures how long it waits, how long its turns take, and how long offloaded calls wait and run;
-    /// see ``LoopMetrics``. False unless set: it costs two readings of the clock a turn and, where the loop would wait,
-    /// a second `epoll_wait`. What is only counted is counted always.
+    /// Whether the loop measures how long it waits, how long its iterations take, and how long offloaded calls wait and
+    /// run; see ``LoopMetrics``. False unless set: it costs two readings of the clock an iteration and, where the loop
+    /// would wait, a second `epoll_wait`. What is only counted is counted always.
     ///
     /// > libuv: `UV_METRICS_IDLE_TIME`.
     public var metrics: Bool

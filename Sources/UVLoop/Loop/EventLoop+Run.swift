@@ -4,8 +4,8 @@ extension EventLoop {
   /// Runs `work` on the loop, soon and in order, and does not wait for it.
   ///
   /// Never inline: on the loop's own thread `work` starts after the current callback has returned. Calls of one thread
-  /// keep their order, and so do calls of one task that moves between threads. Between two turns the loop runs what was
-  /// posted within a budget, so that work which posts itself again cannot starve timers and descriptors.
+  /// keep their order, and so do calls of one task that moves between threads. Between two iterations the loop runs
+  /// what was posted within a budget, so that work which posts itself again cannot starve timers and descriptors.
   ///
   /// The queue has no bound: who posts faster than the loop runs fills the memory. Where that can be, wait for an answer now
   /// and then, with `run` for instance.

@@ -1,6 +1,6 @@
 import CLibUV
 
-/// What lives on a loop and takes part in its turns and its end, without the core knowing what it is.
+/// What lives on a loop and takes part in its iterations and its end, without the core knowing what it is.
 ///
 /// All calls come on the loop's thread.
 protocol LoopComponent: AnyObject {

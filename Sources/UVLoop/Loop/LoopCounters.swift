@@ -3,8 +3,8 @@ import Synchronization
 /// What a loop has done so far: written on its thread alone, and read on any.
 final class LoopCounters: Sendable {
   /// Passes of libuv's loop, each counted when its poll has returned.
-  let turns = LoopCounter()
-  /// Polls begun: one more than turns while the loop polls, or has just begun to.
+  let iterations = LoopCounter()
+  /// Polls begun: one more than iterations while the loop polls, or has just begun to.
   let polls = LoopCounter()
   /// Closures and jobs run, with the one that runs.
   let jobs = LoopCounter()

@@ -1,20 +1,20 @@
-// The file is long because the turns of a loop on real time and on virtual time are one story.
+// The file is long because the iterations of a loop on real time and on virtual time are one story.
 
 import CLibUV
 
-// One turn: what is due of libuv's timers; our queue; the poll, which blocks only if there is nothing else to do; what
-// the poll brought; the inbox and our clock; our queue again; libuv's close callbacks.
+// One iteration: what is due of libuv's timers; our queue; the poll, which blocks only if there is nothing else to do;
+// what the poll brought; the inbox and our clock; our queue again; libuv's close callbacks.
 //
 // A loop whose time is virtual goes on in time when nothing but time is left to wait for, and no sooner:
 //
 //   busy      something is due or queued, or ran since the last poll
 //   looking   nothing is, and the loop polls once without waiting: a descriptor that was started just now is handed to
-//             the kernel in the poll, and what libuv keeps for the next turn comes there
+//             the kernel in the poll, and what libuv keeps for the next iteration comes there
 //   idle      that poll led to nothing, no descriptor is ready, and no offloaded call is under way
 //
 // Where the time may not go on the loop blocks, as it does on real time: what it waits for wakes it.
 
-/// Turns libuv's loop: what happens before each poll and after it. Belongs to the loop's thread.
+/// Runs libuv's loop: what happens before each poll and after it. Belongs to the loop's thread.
 @safe final class LoopDriver {
   let time: TimeSource
   let rawLoop: RawLoop
@@ -92,7 +92,7 @@ import CLibUV
     queue.openFallback()
   }
 
-  // MARK: One turn
+  // MARK: One iteration
 
   private func beforePoll() {
     isBeforePoll = true
@@ -119,13 +119,13 @@ import CLibUV
     // libuv counts the length of its wait from a time that it read before the timers' callbacks and our queue ran, and
     // would wait longer by as much as these took.
     if mayBlock { unsafe uv_update_time(rawLoop.loop) }
-    keepTurning(!mayBlock)
+    keepIterating(!mayBlock)
     observation.counters.polls.add()
-    if observation.interest.contains(.turns) { observation.observer.willPoll() }
+    if observation.interest.contains(.iterations) { observation.observer.willPoll() }
   }
 
   private func afterPoll() {
-    observation.counters.turns.add()
+    observation.counters.iterations.add()
     // Nothing of anybody's runs between the decision to end and the end.
     if !inbox.life.acceptsJobs { return }
     queue.take()
@@ -141,17 +141,17 @@ import CLibUV
 
   /// Never for longer than until the next timer is due.
   private func look(_ spin: LoopSpin) {
-    keepTurning(false)
+    keepIterating(false)
     unsafe uv_update_time(rawLoop.loop)
     let rest = unsafe uv_backend_timeout(rawLoop.loop)
     if rest != 0 { spin.look(atMost: rest < 0 ? .max : Int64(rest) * 1_000_000) }
   }
 
   /// With an active idle handle libuv polls without waiting.
-  private func keepTurning(_ shouldTurn: Bool) {
-    if shouldTurn == isIdling { return }
-    isIdling = shouldTurn
-    let status = unsafe shouldTurn ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)
+  private func keepIterating(_ shouldIterate: Bool) {
+    if shouldIterate == isIdling { return }
+    isIdling = shouldIterate
+    let status = unsafe shouldIterate ? uv_idle_start(idle) { _ in } : uv_idle_stop(idle)
     if status != 0 { fatalError("UVLoop: uv_idle_start or uv_idle_stop answered \(status).") }
   }
 
@@ -173,7 +173,7 @@ import CLibUV
     // Whatever comes next, the loop must look again after it.
     jobsAtLook = nil
     // Our own handle would make libuv say that it has something to do.
-    keepTurning(false)
+    keepIterating(false)
     if !components.all.allSatisfy(\.isQuiet) { return true }
     // Not left to the poll, which waits though a watcher is only about to be handed to the kernel.
     if rawLoop.isReady { return false }

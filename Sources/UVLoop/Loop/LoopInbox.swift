@@ -2,7 +2,7 @@ import CLibUV
 import Synchronization
 
 // States, all under one lock:
-//   awake    the loop is turning and will take the inbox before it sleeps: adding needs no wake
+//   awake    the loop is running and will take the inbox before it sleeps: adding needs no wake
 //   asleep   the loop is about to block, or blocks, in its poll: the first to add makes it awake and signals once
 //
 // The loop's life changes under the same lock: whether something came before its shutdown or after is decided here, and
@@ -37,9 +37,9 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
 
   enum Admission {
     /// What users ask for: refused once shutdown has begun.
-    case whileRunning
-    /// What must arrive for as long as the loop turns: jobs, and the library's own messages.
-    case whileTurning
+    case post
+    /// What must arrive for as long as the loop runs: jobs, and the library's own messages.
+    case job
   }
 
   enum Answer: ~Copyable {
@@ -63,7 +63,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
       lock.unlock()
       return .ended(work)
     }
-    if admission == .whileRunning && !life.acceptsPosts {
+    if admission == .post && !life.acceptsPosts {
       lock.unlock()
       return .refused
     }
@@ -98,7 +98,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
   /// Refuses users' work from now on and queues `last` behind everything accepted. False where that was done before.
   func stopAccepting(then last: consuming Work) -> Bool {
     let isFirst = changeLife { $0.stop() }
-    if isFirst { _ = add(last, .whileTurning) }
+    if isFirst { _ = add(last, .job) }
     return isFirst
   }
 

@@ -43,7 +43,7 @@ enum LoopLife: UInt8, CaseIterable, Comparable, AtomicRepresentable {
     case closeHandles
     /// Cancel what has not begun.
     case expire
-    /// Tell the callers, and go on turning for those who still use the loop.
+    /// Tell the callers, and go on iterating for those who still use the loop.
     case report
     case end
   }

@@ -7,7 +7,7 @@ protocol LoopObserver: AnyObject, Sendable {
   func didRun()
   /// What runs turns out to be this task.
   func identify(_ name: String?)
-  /// Before each poll, while there is interest in turns.
+  /// Before each poll, while there is interest in iterations.
   func willPoll()
   /// The loop's handles, timers or offloaded calls have come to be.
   func didAdd(_ component: any LoopComponent)
@@ -31,8 +31,8 @@ struct LoopInterest: OptionSet {
   static let calls = LoopInterest(rawValue: 1)
   /// From where things were started: then handles and calls carry the stack of their making.
   static let sites = LoopInterest(rawValue: 2)
-  /// How long each turn takes.
-  static let turns = LoopInterest(rawValue: 4)
+  /// How long each iteration takes.
+  static let iterations = LoopInterest(rawValue: 4)
 }
 
 /// One thing that a loop runs.

@@ -23,23 +23,23 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
 
   // MARK: On any thread
 
-  /// A message of the library to the loop: runs for as long as the loop turns and is dropped after that, when every
+  /// A message of the library to the loop: runs for as long as the loop runs and is dropped after that, when every
   /// handle is closed and every wait has ended. In a forked child there is no loop to send it to. False if dropped.
   func tell(_ body: @escaping () -> Void) -> Bool {
     if thread.isCurrent {
       append(.call(body))
       return true
     }
-    return thread.isOfThisProcess && inbox.add(.call(body), .whileTurning).isAccepted
+    return thread.isOfThisProcess && inbox.add(.call(body), .job).isAccepted
   }
 
   /// A closure of a user, on any thread but the loop's. False once shutdown has begun.
   @inline(__always)
-  func post(_ work: consuming Work) -> Bool { inbox.add(observation.stamped(work), .whileRunning).isAccepted }
+  func post(_ work: consuming Work) -> Bool { inbox.add(observation.stamped(work), .post).isAccepted }
 
   /// A job, on any thread but the loop's. It is never refused: somebody awaits it.
   func accept(_ work: consuming Work) {
-    if case .ended(let work) = inbox.add(observation.stamped(work), .whileTurning) { addLate(work) }
+    if case .ended(let work) = inbox.add(observation.stamped(work), .job) { addLate(work) }
   }
 
   /// What must still happen after the loop has ended.

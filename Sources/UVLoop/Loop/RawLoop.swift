@@ -118,7 +118,7 @@ import Synchronization
   /// Whether the handle is one of these.
   func owns(_ handle: UnsafeMutablePointer<uv_handle_t>) -> Bool { unsafe handles.contains(handle) }
 
-  /// Closes the internal handles, turns the loop until they are gone, and closes the loop.
+  /// Closes the internal handles, runs the loop until they are gone, and closes the loop.
   ///
   /// Called when nothing else is left on the loop. `uv_loop_close` refuses only if something is; going on would free
   /// memory in use, and there is nobody to tell.

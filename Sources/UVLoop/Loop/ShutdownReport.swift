@@ -46,8 +46,8 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     ///
     /// > libuv: `uv_has_ref`.
     public let isReferenced: Bool
-    /// Whether its owner has closed it, so that it goes in one of the next turns. Such a one is in a ``LoopSnapshot``, and
-    /// in no report.
+    /// Whether its owner has closed it, so that it goes in one of the next iterations. Such a one is in a
+    /// ``LoopSnapshot``, and in no report.
     ///
     /// > libuv: `uv_is_closing`.
     public let isClosing: Bool

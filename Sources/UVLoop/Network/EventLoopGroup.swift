@@ -34,7 +34,7 @@ public final class EventLoopGroup: Sendable {
   /// have been shut down included.
   public let loops: [EventLoop]
 
-  private let turn = Atomic(0)
+  private let nextLoop = Atomic(0)
 
   /// Starts the loops, and returns when all of them run.
   ///
@@ -85,7 +85,7 @@ public final class EventLoopGroup: Sendable {
   /// > Isolation: Call it on any thread.
   public func next() -> EventLoop {
     // It begins anew before it could overflow.
-    let first = Int(UInt(bitPattern: turn.wrappingAdd(1, ordering: .relaxed).oldValue) % UInt(loops.count))
+    let first = Int(UInt(bitPattern: nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue) % UInt(loops.count))
     for offset in loops.indices {
       let loop = loops[(first + offset) % loops.count]
       if loop.core.life == .accepting { return loop }

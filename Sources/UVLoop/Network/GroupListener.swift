@@ -35,7 +35,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   /// Connections that are wanted or accepted, and that nobody has yet.
   private var coming = 0
   /// Which of the loops is asked first, of several that have as few.
-  private var turn = 0
+  private var nextPart = 0
   private var isServing = false
   /// It takes connections still: it was not cancelled.
   private var isTaking = false
@@ -180,12 +180,12 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     lock.withLock {
       var (best, fewest) = (-1, Int.max)
       for offset in live.indices {
-        let index = (turn + offset) % live.count
+        let index = (nextPart + offset) % live.count
         let count = live[index].count.value
         if count < fewest { (best, fewest) = (index, count) }
       }
       if best < 0 { return nil }
-      turn = (best + 1) % live.count
+      nextPart = (best + 1) % live.count
       live[best].count.add()
       return live[best]
     }

@@ -33,7 +33,7 @@ import Synchronization
   deinit { unsafe block.deallocate() }
 
   /// Which round of the loop this is.
-  var iteration: Int { counters.turns.value }
+  var iteration: Int { counters.iterations.value }
 
   /// Those that a shutdown has stopped, and somebody may still wait at.
   private var quiesced: [ListenerCore] = []

@@ -90,12 +90,12 @@ import Synchronization
   func waitForBytes(_ room: Int, _ name: StaticString) async throws -> Bool {
     try requireAlone(name)
     // To have it all without a wait is no reason to keep others from the loop.
-    var isTurn = try (!isEmpty || hasEnded) && !mayGoOn(name)
-    while isTurn || isEmpty {
-      if hasEnded && !isTurn { return try !isOver(name) }
+    var isYield = try (!isEmpty || hasEnded) && !mayGoOn(name)
+    while isYield || isEmpty {
+      if hasEnded && !isYield { return try !isOver(name) }
       // At one place, since each has its share of the task's memory.
-      try await wait(isTurn ? 0 : room, name)
-      isTurn = false
+      try await wait(isYield ? 0 : room, name)
+      isYield = false
     }
     return true
   }
@@ -112,7 +112,7 @@ import Synchronization
       switch try look(for: &scanner, name) {
       case .piece(let piece): return piece
       case .end: return nil
-      case .turn: room = 0
+      case .yield: room = 0
       case .more: room = StreamReader.pieceRoom
       case .fail(let failure): throw failure.error(call(name))
       }
@@ -135,7 +135,7 @@ import Synchronization
     try requireOpen(name)
     let isWhole = if hasEnded, case .end = end { true } else { false }
     let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: isWhole) }
-    if case .piece(let piece) = answer, !mayGoOn(piece.consumed) { return .turn }
+    if case .piece(let piece) = answer, !mayGoOn(piece.consumed) { return .yield }
     if case .more = answer {
       _ = try isOver(name)
       // What is lent is gone when more comes.

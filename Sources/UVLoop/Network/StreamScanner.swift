@@ -15,7 +15,7 @@ struct StreamScanner {
     /// The task waits until there is more.
     case more
     /// The task lets the loop go round.
-    case turn
+    case yield
     case fail(Failure)
   }
 

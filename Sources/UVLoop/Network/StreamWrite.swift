@@ -3,7 +3,7 @@
   let name: StaticString
   let isEnd: Bool
   /// It is done, and its task only lets the loop go round.
-  private let isTurn: Bool
+  private let isYield: Bool
   private var parts: [[UInt8]]
   private let total: Int
   /// What takes the first byte of it in place of the transport, and sends a descriptor along.
@@ -38,7 +38,7 @@
     self.writer = writer
     total = parts.reduce(0) { $0 + $1.count }
     isEnd = false
-    isTurn = false
+    isYield = false
     advance(sent)
   }
 
@@ -51,18 +51,18 @@
     total = 0
     isTried = true
     isEnd = true
-    isTurn = false
+    isYield = false
   }
 
   /// For a task that has never had to wait.
-  init(turnOf writer: StreamWriter, _ name: StaticString) {
+  init(yieldOf writer: StreamWriter, _ name: StaticString) {
     self.name = name
     self.writer = writer
     parts = []
     total = 0
     isTried = true
     isEnd = false
-    isTurn = true
+    isYield = true
   }
 
   /// Puts it behind the others of its stream. Its bytes count as queued already.
@@ -118,7 +118,7 @@
   }
 
   func begin(_ wait: LoopWait) {
-    if isTurn { return wait.resumeLater() }
+    if isYield { return wait.resumeLater() }
     switch result {
     case .none:
       self.wait = wait
@@ -132,7 +132,7 @@
 
   private func give(up wait: LoopWait?) {
     self.wait = nil
-    if result == nil && !isTurn { writer.abandon(self) }
+    if result == nil && !isYield { writer.abandon(self) }
   }
 
   /// A shutdown ends the wait.

@@ -291,7 +291,7 @@ import Synchronization
       budget = next
       if !next.isUsedUp { return nil }
       budget = StreamBudget()
-      return StreamWrite(turnOf: self, name)
+      return StreamWrite(yieldOf: self, name)
     }
     let write = StreamWrite(name, parts(), sent: sent, isTried: isFree, of: self)
     noteQueued(total - sent)

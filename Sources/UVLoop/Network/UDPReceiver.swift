@@ -67,13 +67,13 @@ import Synchronization
   @inline(__always)
   func waitForDatagram(_ name: StaticString) async throws {
     // To have them all without a wait is no reason to keep others from the loop.
-    var isTurn = try !begin(name)
-    while isTurn || isEmpty {
+    var isYield = try !begin(name)
+    while isYield || isEmpty {
       // It may have been closed behind the datagram for which the task was resumed.
       if let end { throw UDPCore.closedError(end, core, name) }
       // At one place, since each has its share of the task's memory.
-      try await wait(isTurn, name)
-      isTurn = false
+      try await wait(isYield, name)
+      isYield = false
     }
   }
 
@@ -95,10 +95,10 @@ import Synchronization
   }
 
   @inline(__always)
-  private func wait(_ isTurn: Bool, _ name: StaticString) async throws {
+  private func wait(_ isYield: Bool, _ name: StaticString) async throws {
     isOccupied = true
     defer { isOccupied = false }
-    let wait = LoopWait.renew(self.wait, .receive, on: core, owner: self, isTurn ? 0 : 1)
+    let wait = LoopWait.renew(self.wait, .receive, on: core, owner: self, isYield ? 0 : 1)
     self.wait = wait
     try await wait.value(UDPCore.call(name))
   }

@@ -46,7 +46,7 @@ protocol DatagramTransport: AnyObject {
       budget = next
       if !next.isUsedUp { return nil }
       budget = StreamBudget()
-      return UDPSend(turnOf: self, name)
+      return UDPSend(yieldOf: self, name)
     }
     let send = UDPSend(bytes, to: address, of: self, name)
     queue.append(send)
@@ -168,7 +168,7 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
   let address: SocketAddress?
   private let sender: UDPSender
   /// It is sent, and its task only lets the loop go round.
-  private let isTurn: Bool
+  private let isYield: Bool
   private var wait: LoopWait?
   private var result: UVError??
 
@@ -177,16 +177,16 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
     self.address = address
     self.sender = sender
     self.name = name
-    isTurn = false
+    isYield = false
   }
 
   /// For a task that has never had to wait.
-  init(turnOf sender: UDPSender, _ name: StaticString) {
+  init(yieldOf sender: UDPSender, _ name: StaticString) {
     self.sender = sender
     self.name = name
     bytes = []
     address = nil
-    isTurn = true
+    isYield = true
   }
 
   /// Waits for its end; it is in the queue already.
@@ -209,7 +209,7 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
   }
 
   func begin(_ wait: LoopWait) {
-    if isTurn { return wait.resumeLater() }
+    if isYield { return wait.resumeLater() }
     switch result {
     case .none: self.wait = wait
     case .some(.none): wait.resume()
@@ -221,7 +221,7 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
 
   private func giveUp() {
     wait = nil
-    if result == nil && !isTurn { sender.abandon(self) }
+    if result == nil && !isYield { sender.abandon(self) }
   }
 
   /// A shutdown ends the wait.

@@ -3,8 +3,8 @@ extension EventLoop {
   ///
   /// Never early, not even by a nanosecond; on an idle machine late by up to 2 ms, since libuv waits in whole
   /// milliseconds, and by a thousandth of a long wait, which Linux allows itself in `epoll_wait` (16 s end 16 ms late).
-  /// It counts from the call, however long the loop has been busy. Zero and less wait for one turn of the loop; the
-  /// largest `Duration` is for ever. Those who wait for the same moment go on in the order in which they began to.
+  /// It counts from the call, however long the loop has been busy. Zero and less wait for one iteration of the loop;
+  /// the largest `Duration` is for ever. Those who wait for the same moment go on in the order in which they began to.
   ///
   /// On the loop it costs about one microsecond and no wake. A task that runs elsewhere may sleep as well; it wakes the
   /// loop to begin, and hops back at the end.
@@ -26,7 +26,7 @@ extension EventLoop {
 
   /// Waits until `deadline`, and resumes on the caller's isolation; see ``sleep(for:tolerance:)``.
   ///
-  /// A moment in the past waits for one turn of the loop.
+  /// A moment in the past waits for one iteration of the loop.
   ///
   /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
   public nonisolated(nonsending) func sleep(until deadline: Clock.Instant, tolerance: Duration? = nil) async throws {

@@ -3,7 +3,7 @@
 /// The queue is guarded by the scheduler's lock; everything else belongs to the loop's thread.
 final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of the line above.
   let queue = OffloadQueue()
-  // Holds because nothing of it is used once the core has ended: calls and runners in flight keep the loop turning.
+  // Holds because nothing of it is used once the core has ended: calls and runners in flight keeps the loop running.
   private unowned(unsafe) let core: LoopCore
   private var resting: [Runner] = []
   /// Calls that came while the process exits. No runner knows of it.

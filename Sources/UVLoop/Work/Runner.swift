@@ -9,7 +9,7 @@ import Synchronization
   let queue: OffloadQueue
   /// What it runs.
   var call: Offload?
-  // Holds because a runner in flight keeps the loop turning.
+  // Holds because a runner in flight keeps the loop running.
   private unowned(unsafe) let work: LoopWork
 
   /// At most this much in one go, while others wait for the pool.

@@ -30,7 +30,7 @@ struct Wake: Scene {
         for _ in 1...threads { group.addTask { await send(sends, by: sender, starting) } }
         return await group.reduce(into: []) { $0.append($1) }
       }
-      // All are sent, and the last one may not have arrived. The next turn of the loop finds it.
+      // All are sent, and the last one may not have arrived. The next iteration of the loop finds it.
       try await loop.sleep(for: .zero)
       wake.close()
 

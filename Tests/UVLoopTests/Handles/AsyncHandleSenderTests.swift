@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 @Suite(.alone) struct AsyncHandleSenderTests {
-  @Test func `B-21 five sends before the loop turns give at least one and at most five callbacks`() async throws {
+  @Test func `B-21 five sends before the loop goes round give at least one and at most five callbacks`() async throws {
     try await onTestLoop { loop, calls in
       let called = Event("a callback")
       let async = try AsyncHandle {

@@ -10,7 +10,7 @@ import Testing
       wake.close()
       #expect(wake.isClosed)
       #expect(!wake.sender.send())
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.log.isEmpty)
     }
   }
@@ -30,7 +30,7 @@ import Testing
       try await called.value()
       sender = nil
       #expect(loop.probe.handles.closed == 1)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.freed == 1)
     }
   }
@@ -79,7 +79,7 @@ import Testing
       }
       cell.value?.sender.send()
       #expect(try await answer.value() == [true, false])
-      try await turn(loop)
+      try await iterate(loop)
       cell.value = nil
     }
   }

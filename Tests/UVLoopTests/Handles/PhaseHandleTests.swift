@@ -28,7 +28,7 @@ import Testing
       try await done.value()
       #expect(calls.log.suffix(3) == ["prepare", "poll", "check"])
       let before = calls.log.count
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.log.count == before)
     }
   }
@@ -69,8 +69,8 @@ import Testing
         }
       }
       try start()
-      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(50)) }
-      #expect(turns <= 5 && calls.value > 0)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(50)) }
+      #expect(iterations <= 5 && calls.value > 0)
       prepare.close()
     }
   }
@@ -91,7 +91,7 @@ import Testing
         idle.stop()
       }
       while prepare.isActive || check.isActive || idle.isActive { try await loop.sleep(for: .milliseconds(1)) }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.log.sorted() == ["check", "idle", "prepare"])
       for handle in [prepare, check, idle] as [LoopHandle] { handle.close() }
     }
@@ -113,7 +113,7 @@ import Testing
       let done = try Promise<Void>()
       try check.start { done.resume(returning: ()) }
       #expect(gone.value == 1)
-      try await turn(loop)
+      try await iterate(loop)
       try await done.value()
       #expect(calls.log.isEmpty)
       check.close()
@@ -127,7 +127,7 @@ import Testing
       let idle = try IdleHandle()
       let poll = try PollHandle(descriptor: pair.watched)
       let timer = try TimerHandle()
-      let start = loop.probe.turns
+      let start = loop.probe.iterations
       try idle.start { calls.mark("idle") }
       try poll.start(for: .readable) { _ in
         pair.drain()
@@ -142,9 +142,9 @@ import Testing
       }
       while calls.count("timer") < 3 || calls.count("post") < 3 { try await loop.sleep(for: .milliseconds(1)) }
       idle.stop()
-      let turns = loop.probe.turns - start
+      let iterations = loop.probe.iterations - start
       #expect(calls.count("post") == 3)
-      #expect(abs(calls.count("idle") - turns) <= 1)
+      #expect(abs(calls.count("idle") - iterations) <= 1)
       for handle in [idle, poll, timer] as [LoopHandle] { handle.close() }
     }
   }
@@ -153,11 +153,11 @@ import Testing
     try await onTestLoop { loop, calls in
       let idle = try IdleHandle()
       try idle.start {}
-      let busy = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
+      let busy = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(20)) }
       #expect(busy > 20)
       idle.stop()
-      try await turn(loop)
-      let waiting = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
+      try await iterate(loop)
+      let waiting = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(20)) }
       #expect(waiting < 20)
     }
   }

@@ -39,7 +39,7 @@ import Testing
         calls.mark("callback")
         answer.resume(returning: result)
       }
-      try await turn(loop)
+      try await iterate(loop)
       // A peer that closes with something unread resets the connection.
       #expect(unsafe write(pair.watched, "x", 1) == 1)
       pair.closeSecond()
@@ -47,7 +47,7 @@ import Testing
       #expect(throws: UVError.self) { try outcome.get() }
       if case .failure(let error) = outcome { #expect(error.code == .badFileDescriptor) }
       #expect(!poll.isActive)
-      try await turn(loop)
+      try await iterate(loop)
       poll.close()
     }
   }
@@ -151,13 +151,15 @@ import Testing
     }
   }
 
-  @Test func `M-12 a failure callback may close the descriptor of a handle that was started before in the same turn`()
+  @Test
+  func `M-12 a failure callback may close the descriptor of a handle that was started before in the same iteration`()
     async throws
   {
     await #expect(processExitsWith: .success) { try await PollHandleFailureTests.closeAnother(isEarlier: true) }
   }
 
-  @Test func `M-12 a failure callback may close the descriptor of a handle that was started later in the same turn`()
+  @Test
+  func `M-12 a failure callback may close the descriptor of a handle that was started later in the same iteration`()
     async throws
   {
     await #expect(processExitsWith: .success) { try await PollHandleFailureTests.closeAnother(isEarlier: false) }
@@ -183,7 +185,7 @@ import Testing
       if !isEarlier { try startSecond() }
       one.closeFirst()
       try await told.value()
-      try await turn(loop)
+      try await iterate(loop)
       first.close()
       second.close()
     }
@@ -239,7 +241,7 @@ import Testing
         one.closeFirst()
         other.closeFirst()
         try await told.value()
-        try await turn(loop)
+        try await iterate(loop)
         #expect(!second.isActive)
         first.close()
         second.close()

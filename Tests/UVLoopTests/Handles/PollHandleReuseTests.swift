@@ -52,7 +52,7 @@ import Testing
     init(on loop: isolated EventLoop) async throws {
       old = try PollHandle(descriptor: before.watched)
       try old.start(for: .readable) { _ in Issue.record("the old handle was called") }
-      try await turn(loop)
+      try await iterate(loop)
       old.stop()
       take()
     }
@@ -78,7 +78,7 @@ import Testing
       answer.resume(with: result.mapError { $0 })
     }
     // It is in the kernel's set when what follows comes.
-    try await turn(loop)
+    try await iterate(loop)
     feed()
     return try await answer.value() == .readable
   }
@@ -105,12 +105,12 @@ import Testing
         reused.drain()
         answer.resume(returning: ())
       }
-      try await turn(loop)
+      try await iterate(loop)
       switch end {
       case "stop": reused.old.stop()
       default: reused.old.close()
       }
-      try await turn(loop)
+      try await iterate(loop)
       reused.feed()
       try await loop.withTimeout(.seconds(20)) { try await answer.value() }
       new.close()
@@ -129,7 +129,7 @@ import Testing
         reused.drain()
         answer.resume(returning: ())
       }
-      try await turn(loop)
+      try await iterate(loop)
       do throws(UVError) {
         try reused.old.start(for: .readable) { _ in }
         Issue.record("it was started")
@@ -171,7 +171,7 @@ import Testing
         reused.drain()
         answer.resume(returning: ())
       }
-      try await turn(loop)
+      try await iterate(loop)
       do throws(UVError) {
         try reused.old.start(for: .readable) { _ in }
         Issue.record("it was started")
@@ -180,12 +180,12 @@ import Testing
         #expect(error.message.contains("C code watches descriptor \(reused.number)"))
       }
       reused.old.close()
-      try await turn(loop)
+      try await iterate(loop)
       reused.feed()
       try await loop.withTimeout(.seconds(20)) { try await answer.value() }
       neighbour.stop()
       neighbour.close()
-      try await turn(loop)
+      try await iterate(loop)
       withExtendedLifetime(neighbour) {}
     }
   }
@@ -200,7 +200,7 @@ import Testing
       try old.start(for: .readable) { result in
         if case .failure = result { failure.resume(returning: true) } else { failure.resume(returning: false) }
       }
-      try await turn(loop)
+      try await iterate(loop)
       // A peer that closes with something unread resets the connection.
       #expect(unsafe write(before.watched, "x", 1) == 1)
       before.closeSecond()
@@ -213,9 +213,9 @@ import Testing
         after.drain()
         answer.resume(returning: ())
       }
-      try await turn(loop)
+      try await iterate(loop)
       old.close()
-      try await turn(loop)
+      try await iterate(loop)
       after.feed()
       try await loop.withTimeout(.seconds(20)) { try await answer.value() }
       new.close()

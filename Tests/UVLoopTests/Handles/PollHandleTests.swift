@@ -30,7 +30,7 @@ import Testing
         pair.drain()
         answer.resume(with: result.mapError { $0 })
       }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.count("callback") == 0)
       pair.feed()
       #expect(try await answer.value() == .readable)
@@ -50,7 +50,7 @@ import Testing
         calls.mark("callback")
         answer.resume(with: result.mapError { $0 })
       }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.count("callback") == 0)
       pair.drainPeer()
       #expect(try await answer.value() == .writable)
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test func `M-01 a poll says so once a turn for as long as it holds`() async throws {
+  @Test func `M-01 a poll says so once an iteration for as long as it holds`() async throws {
     try await onTestLoop { loop, calls in
       let pair = SocketPair()
       let poll = try PollHandle(descriptor: pair.watched)
@@ -103,7 +103,7 @@ import Testing
       }
       pair.feed()
       #expect(try await Self.first(poll, for: .writable, on: loop) == .writable)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.count("readable") == 0)
       #expect(gone.value == 1)
       poll.close()
@@ -119,7 +119,7 @@ import Testing
       poll.stop()
       poll.stop()
       #expect(!poll.isActive)
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.count("callback") == 0)
       #expect(try await Self.first(poll, for: .readable, on: loop) == .readable)
       poll.close()
@@ -143,7 +143,7 @@ import Testing
       let pair = SocketPair()
       let first = try PollHandle(descriptor: pair.watched)
       try first.start(for: .readable) { _ in calls.mark("first") }
-      try await turn(loop)
+      try await iterate(loop)
       first.close()
       #expect(Posix.isOpen(pair.watched))
       let second = try PollHandle(descriptor: pair.watched)
@@ -159,7 +159,7 @@ import Testing
       let pair = SocketPair()
       let first = try PollHandle(descriptor: pair.watched)
       try first.start(for: .readable) { _ in calls.mark("first") }
-      try await turn(one)
+      try await iterate(one)
       first.close()
       let events = try await onTestLoop("other") { other, _ in
         let second = try PollHandle(descriptor: pair.watched)

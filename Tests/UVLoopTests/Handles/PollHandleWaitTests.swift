@@ -25,7 +25,7 @@ import Testing
       for round in 0..<100 {
         pair.feed()
         // Some waits follow at once, and some when libuv watches no more.
-        if round % 3 == 0 { try await turn(loop) }
+        if round % 3 == 0 { try await iterate(loop) }
         #expect(try await poll.wait(for: .readable) == .readable)
         #expect(pair.drain() == 1)
       }
@@ -39,9 +39,9 @@ import Testing
       let poll = try PollHandle(descriptor: pair.watched)
       pair.feed()
       #expect(try await poll.wait(for: .readable) == .readable)
-      try await turn(loop)
-      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(30)) }
-      #expect(turns < 10)
+      try await iterate(loop)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(30)) }
+      #expect(iterations < 10)
       poll.close()
     }
   }
@@ -118,10 +118,10 @@ import Testing
       try await owner.watch(pair.watched)
       for _ in 0..<3 {
         let task = loop.task { _ in try await owner.wait() }
-        try await turn(loop)
+        try await iterate(loop)
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        try await turn(loop)
+        try await iterate(loop)
         #expect(await !owner.isActive)
       }
       pair.feed()
@@ -159,7 +159,7 @@ import Testing
       let owner = Owner(on: loop)
       try await owner.watch(pair.watched)
       let task = loop.task { _ in try await owner.wait() }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(await codeOfError { try await owner.wait() } == .busy)
       try await expectCode(.busy) { try await owner.start() }
       task.cancel()

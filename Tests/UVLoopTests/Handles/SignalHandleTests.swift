@@ -76,7 +76,7 @@ import Testing
         handle.stop()
         SignalHandleTests.send(.user1)
         await expectEventually { SignalHandleTests.OldHandler.calls.value == 1 }
-        try await turn(loop)
+        try await iterate(loop)
         handle.close()
       }
     }
@@ -216,7 +216,7 @@ import Testing
         try await seen.wait()
         SignalHandleTests.send(.user1)
         await expectEventually { SignalHandleTests.OldHandler.calls.value == 1 }
-        try await turn(loop)
+        try await iterate(loop)
         #expect(!handle.isActive && !handle.isClosed)
         handle.close()
       }

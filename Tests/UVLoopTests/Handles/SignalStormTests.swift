@@ -10,7 +10,7 @@ import Testing
   import Darwin
 #endif
 
-/// Signals that come faster than the loop turns, and while handles close.
+/// Signals that come faster than the loop goes round, and while handles close.
 @Suite(.alone) struct SignalStormTests {
   @Test func `M-09 a signal that comes while its handle closes is not lost for another handle, 1 000 times`() async {
     await #expect(processExitsWith: .success) {

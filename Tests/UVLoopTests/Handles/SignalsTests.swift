@@ -42,7 +42,7 @@ import Testing
         try witness.start { seen.signal() }
         // To this thread, so that all of them have arrived.
         for _ in 0..<3 { pthread_kill(pthread_self(), SIGINT) }
-        try await turn(loop)
+        try await iterate(loop)
         SignalHandleTests.send(.terminate)
         try await seen.wait()
         #expect(try await signals.next(isolation: loop) == .interrupt)
@@ -158,7 +158,7 @@ import Testing
             }
           }
           let tasks = (wait("first", loop), wait("second", loop), wait("third", loop))
-          try await turn(loop)
+          try await iterate(loop)
           return tasks
         }
         first.cancel()

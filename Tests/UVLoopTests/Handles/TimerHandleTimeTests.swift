@@ -46,7 +46,7 @@ import Testing
       #expect(timer.isActive)
       #expect(calls.count("fired") == 0)
       #expect(before.duration(to: try await fired.value()) < .milliseconds(500))
-      try await turn(loop)
+      try await iterate(loop)
       timer.close()
     }
   }

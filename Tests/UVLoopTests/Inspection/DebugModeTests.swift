@@ -53,7 +53,7 @@ import Testing
         _ = try DebugModeTests.makesATimer(on: loop)
         let closed = try DebugModeTests.makesATimer(on: loop)
         closed.close()
-        try await turn(loop)
+        try await iterate(loop)
         #expect(loop.snapshot().handles.isEmpty)
       }
       await loop.shutdown()
@@ -69,7 +69,7 @@ import Testing
       let loop = try DebugModeTests.makesALoop()
       try await loop.run { loop in
         _ = try AsyncHandle { _ = loop }
-        try await turn(loop)
+        try await iterate(loop)
       }
       await loop.shutdown()
     }
@@ -149,7 +149,7 @@ import Testing
       DebugModeTests.writeAll()
     }
     let text = result?.standardErrorText ?? ""
-    #expect(text.contains("UVLoop: loop \"open\" has not turned for "), "\(text)")
+    #expect(text.contains("UVLoop: loop \"open\" has been blocked for "), "\(text)")
     #expect(text.contains("It runs a post."), "\(text)")
     #expect(text.contains("UVLoop: post ran for ") && text.contains("postsAClosure"), "\(text)")
   }

@@ -42,10 +42,10 @@ import Testing
     for metrics in [false, true] {
       try await onTestLoop(metrics: metrics) { loop, _ in
         try await loop.offload {}
-        try await turn(loop)
+        try await iterate(loop)
         let found = loop.metrics
         let back = try roundTrip(found)
-        #expect(back.turns == found.turns && back.elapsed == found.elapsed && back.idle == found.idle)
+        #expect(back.iterations == found.iterations && back.elapsed == found.elapsed && back.idle == found.idle)
         #expect(back.lag == found.lag && back.offloadRun == found.offloadRun)
         #expect(back.utilisation() == found.utilisation())
       }
@@ -90,6 +90,6 @@ import Testing
       loop: "l", thread: thread, lasted: .milliseconds(300), running: nil, stack: StackTrace([UInt]()))
     #expect(
       stall.description
-        == "loop \"l\" has not turned for 300 ms, on t (thread 1, kernel id 2). Where it stands is not known.")
+        == "loop \"l\" has been blocked for 300 ms, on t (thread 1, kernel id 2). Where it stands is not known.")
   }
 }

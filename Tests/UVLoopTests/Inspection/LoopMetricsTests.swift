@@ -56,14 +56,14 @@ import Testing
       let metrics = loop.metrics
       #expect(metrics.idle == nil && metrics.busy == nil && metrics.utilisation() == nil)
       #expect(metrics.lag.count == 0 && metrics.offloadWait.count == 0 && metrics.offloadRun.count == 0)
-      #expect(metrics.turns > 0 && metrics.jobs > 0 && metrics.posts > 0 && metrics.elapsed > .zero)
+      #expect(metrics.iterations > 0 && metrics.jobs > 0 && metrics.posts > 0 && metrics.elapsed > .zero)
     }
   }
 
   @Test func `utilisation is nil where no time has passed, and from 0 to 1 else`() async throws {
     try await onTestLoop(metrics: true) { loop, _ in
       let early = loop.metrics
-      try await turn(loop)
+      try await iterate(loop)
       let late = loop.metrics
       #expect(early.utilisation(since: early) == nil)
       #expect(early.utilisation(since: late) == nil)
@@ -78,9 +78,9 @@ import Testing
 
   @Test func `J-05 in a job all polls are over, and in a callback of the poll one is not`() async throws {
     try await onTestLoop { loop, _ in
-      func polls() -> Int { loop.metrics.polls - loop.metrics.turns }
+      func polls() -> Int { loop.metrics.polls - loop.metrics.iterations }
       #expect(polls() == 0)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(polls() == 0)
       let (pair, seen) = (SocketPair(), Event("readable"))
       let found = Shared<[Int]>([])
@@ -103,13 +103,13 @@ import Testing
     }
   }
 
-  @Test func `J-05 a turn later there is one turn and one poll more`() async throws {
+  @Test func `J-05 an iteration later there is one iteration and one poll more`() async throws {
     try await onTestLoop { loop, _ in
       var before = loop.metrics
       for _ in 0..<50 {
         try await loop.sleep(for: .zero)
         let now = loop.metrics
-        #expect(now.turns > before.turns && now.turns - before.turns == now.polls - before.polls)
+        #expect(now.iterations > before.iterations && now.iterations - before.iterations == now.polls - before.polls)
         #expect(now.timersFired == before.timersFired + 1)
         #expect(now.jobs > before.jobs)
         before = now
@@ -149,7 +149,7 @@ import Testing
       #expect(loop.metrics.queued == before.queued + 3)
       #expect(loop.snapshot().queued == before.queued + 3)
       #expect(loop.metrics.posts == before.posts)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.metrics.queued == 0)
     }
   }
@@ -178,7 +178,7 @@ import Testing
       try await isDone.wait()
       let after = loop.metrics
       #expect(after.posts == before.posts + 1 && after.wakes == before.wakes + 1)
-      #expect(after.turns > before.turns)
+      #expect(after.iterations > before.iterations)
     }
   }
 
@@ -187,10 +187,10 @@ import Testing
   @Test func `J-06 a stall of 50 ms is counted once, in its bucket`() async throws {
     let difference = try await undisturbed(below: .milliseconds(10)) {
       try await onTestLoop(metrics: true) { loop, _ in
-        try await turn(loop)
+        try await iterate(loop)
         let before = loop.metrics.lag
         spin(for: .milliseconds(50))
-        try await turn(loop)
+        try await iterate(loop)
         return loop.metrics.lag.since(before)
       }
     }
@@ -204,7 +204,7 @@ import Testing
   @Test func `J-06 the wait in the poll is no delay`() async throws {
     let difference = try await undisturbed(below: .milliseconds(10)) {
       try await onTestLoop(metrics: true) { loop, _ in
-        try await turn(loop)
+        try await iterate(loop)
         let before = loop.metrics.lag
         for _ in 0..<3 { try await loop.sleep(for: .milliseconds(60)) }
         return loop.metrics.lag.since(before)
@@ -241,7 +241,7 @@ import Testing
       }
       let (first, inside) = (loop.metrics, await loop.snapshot())
       let (second, outside) = (loop.metrics, try loop.snapshotFromOutside())
-      #expect(first.turns > 0 && first.turns == second.turns && first.polls == second.polls)
+      #expect(first.iterations > 0 && first.iterations == second.iterations && first.polls == second.polls)
       #expect(first.elapsed == second.elapsed && first.idle == second.idle && (first.idle == nil) == !metrics)
       #expect(first.lag == second.lag)
       #expect(first.queued == 0 && first.offloadsQueued == 0 && first.offloadsRunning == 0)

@@ -48,11 +48,11 @@ import Testing
       timer.close()
       let closing = try #require(sorted(loop.snapshot().handles).last)
       #expect(closing.kind == "TimerHandle" && closing.state == .closing && closing.dueIn == nil)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(sorted(loop.snapshot().handles).map(\.kind) == ["AsyncHandle", "PollHandle"])
       poll.close()
       async.close()
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.snapshot().handles.isEmpty)
     }
   }
@@ -131,7 +131,7 @@ import Testing
       let running = try #require(found)
       #expect(running.kind == .task && running.label == "asking" && running.age >= .zero)
       loop.stopReportingSlowCalls()
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.snapshot().running == nil)
     }
   }
@@ -153,7 +153,7 @@ import Testing
       #expect(try loop.snapshotFromOutside().foreignHandles == nil)
       neighbour.close()
       timer.close()
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.snapshot().foreignHandles == [])
     }
   }
@@ -180,7 +180,7 @@ import Testing
       let closing = try found(0, on: loop)
       #expect(closing.isClosing && !closing.isActive)
       #expect(closing.particulars.hasSuffix(", closing"))
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.snapshot().foreignHandles == [])
     }
   }

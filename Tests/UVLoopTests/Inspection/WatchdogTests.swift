@@ -3,7 +3,7 @@ import Testing
 
 @testable import UVLoop
 
-/// Reports of a loop that does not turn, while it lasts.
+/// Reports of a loop that is blocked, while it lasts.
 @Suite(.alone) struct WatchdogTests {
   /// What a watchdog has reported.
   final class Log: Sendable {
@@ -48,7 +48,7 @@ import Testing
       let running = try #require(stall.running)
       #expect(running.kind == .post && running.label == nil && running.age > .zero)
       #expect(stall.stack.description.contains("sleepsInUsleep"), "\(stall)")
-      #expect(stall.description.hasPrefix("loop \"stalled\" has not turned for "), "\(stall)")
+      #expect(stall.description.hasPrefix("loop \"stalled\" has been blocked for "), "\(stall)")
       #expect(stall.description.contains("It runs a post. It stands in\n  0  "), "\(stall)")
     }
   }

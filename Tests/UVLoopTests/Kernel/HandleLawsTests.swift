@@ -15,7 +15,7 @@ import Testing
         #expect(handle.isClosed && !handle.isActive)
         #expect(loop.probe.handles.closed == 1)
       }
-      try await turn(loop)
+      try await iterate(loop)
       handle.close()
       #expect(loop.probe.handles.closed == 1)
       #expect(loop.probe.handles.freed == 1)
@@ -30,7 +30,7 @@ import Testing
       try expectCode(.handleClosed) { try handle.start() }
       handle.stop()
       // While it closes, and when it has closed and its memory is gone.
-      try await turn(loop)
+      try await iterate(loop)
       try expectCode(.handleClosed) { try handle.start() }
       handle.stop()
       #expect(!handle.isActive)
@@ -49,7 +49,7 @@ import Testing
       handle.stop()
       try handle.start { calls.mark("new") }
       try handle.provoke()
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.log == ["new"])
       handle.close()
     }
@@ -61,7 +61,7 @@ import Testing
       try timer.start(after: .seconds(60), repeating: .seconds(60)) {}
       timer.close()
       try expectCode(.handleClosed) { try timer.again() }
-      try await turn(loop)
+      try await iterate(loop)
       try expectCode(.handleClosed) { try timer.again() }
       timer.repeatInterval = .seconds(1)
       #expect(timer.repeatInterval == .seconds(60))
@@ -74,7 +74,7 @@ import Testing
       let wake = try AsyncHandle { calls.mark("callback") }
       wake.close()
       #expect(!wake.sender.send())
-      try await turn(loop)
+      try await iterate(loop)
       #expect(!wake.sender.send())
       #expect(calls.log.isEmpty)
     }
@@ -104,7 +104,7 @@ import Testing
       try handle.start()
       try handle.provoke()
       while !handle.isClosed { try await loop.sleep(for: .zero) }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.freed == 1)
       cell.value = nil
     }
@@ -134,14 +134,14 @@ import Testing
       try handle.start()
       try handle.provoke()
       handle.close()
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.log.isEmpty)
       #expect(loop.probe.handles.freed == 1)
     }
   }
 
   @Test(arguments: HandleKind.allCases)
-  func `K-04 of two handles due in one turn the first that closes the other keeps it from calling`(
+  func `K-04 of two handles due in one iteration the first that closes the other keeps it from calling`(
     kind: HandleKind
   ) async throws {
     try await onTestLoop { loop, calls in
@@ -158,7 +158,7 @@ import Testing
       try other.value?.start()
       try one.value?.provoke()
       try other.value?.provoke()
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.log.count == 1)
       one.value?.close()
       other.value?.close()
@@ -174,7 +174,7 @@ import Testing
       try handle.provoke()
       handle.stop()
       #expect(!handle.isActive && !handle.isClosed)
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.log.isEmpty)
       handle.close()
     }
@@ -251,7 +251,7 @@ import Testing
       handle = nil
       #expect(loop.probe.handles.closed == 1)
       #expect(loop.probe.handles.freed == 0)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.freed == 1)
     }
   }
@@ -265,7 +265,7 @@ import Testing
       handle?.stop()
       handle = nil
       #expect(loop.probe.handles.closed == 1)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.freed == 1)
     }
   }

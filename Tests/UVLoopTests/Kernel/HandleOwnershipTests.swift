@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test func `K-07 1 000 actors with handles die on foreign threads while the loop turns`() async throws {
+  @Test func `K-07 1 000 actors with handles die on foreign threads while the loop runs`() async throws {
     try await withTestLoop { loop, calls in
       let gone = Counter()
       for _ in 0..<10 {
@@ -155,7 +155,7 @@ import Testing
       }
       #expect(gone.value == 1)
       #expect(observed == nil)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.freed == 1)
     }
   }

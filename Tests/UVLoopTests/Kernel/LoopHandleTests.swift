@@ -8,7 +8,7 @@ import Testing
   func `K-19 closed waits until libuv has let go of the handle, and closes nothing`(kind: HandleKind) async throws {
     try await onTestLoop { loop, calls in
       let handle = try AnyHandle(kind) {}
-      try await turn(loop)
+      try await iterate(loop)
       #expect(!handle.isClosed)
       handle.close()
       #expect(await handle.closed())
@@ -25,7 +25,7 @@ import Testing
       try await keeper.make()
       let waits = loop.task { _ in await keeper.closed() }
       let gives = loop.task { _ in await keeper.closed() }
-      try await turn(loop)
+      try await iterate(loop)
       gives.cancel()
       #expect(await gives.value == false)
       await keeper.close()

@@ -103,16 +103,16 @@ import Testing
     for thread in threads { await expectThreadGone(thread) }
   }
 
-  @Test func `A-16 while a nested loop runs the outer one turns, on its own thread`() async throws {
+  @Test func `A-16 while a nested loop runs the outer one runs, on its own thread`() async throws {
     let threads = try await withEventLoop(.init(name: "outer")) { outer in
       let inner = try await withEventLoop(.init(name: "inner")) { inner in
         // Answered by the outer loop's thread, which is therefore not inside the inner loop's run.
         let before = await outer.run { outer in
           #expect(ThreadIdentity.current == outer.thread)
-          return outer.probe.turns
+          return outer.probe.iterations
         }
         try await outer.sleep(for: .milliseconds(1))
-        let after = await outer.run { $0.probe.turns }
+        let after = await outer.run { $0.probe.iterations }
         #expect(after > before)
         #expect(inner.isCurrent)
         return inner.thread

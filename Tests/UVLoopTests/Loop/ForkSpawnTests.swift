@@ -11,7 +11,7 @@ import Testing
   import Darwin
 #endif
 
-/// Other threads start processes while a loop turns.
+/// Other threads start processes while a loop runs.
 @Suite(.alone) struct ForkSpawnTests {
   @Test func `G-20 while other threads start 100 processes the loop's ticks never freeze`() async throws {
     await #expect(processExitsWith: .success) {

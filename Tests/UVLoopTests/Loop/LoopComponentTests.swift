@@ -26,7 +26,7 @@ extension EventLoop {
       #expect(!loop.probe.components.contains { $0 is Recorder })
       let recorder = loop.recorder
       #expect(loop.recorder === recorder)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(recorder.didPoll)
     }
   }
@@ -59,7 +59,7 @@ extension EventLoop {
         // Behind it nothing but the close comes.
         log.value = recorder.log
       }
-      try await turn(loop)
+      try await iterate(loop)
     }
     let (isHeld, mayGoOn) = (Event("the loop's thread"), Event("the request"))
     try loop.post {

@@ -46,7 +46,7 @@ extension EventLoop {
         #expect(loop.isCurrent)
       }
       while calls.count("begun") == 0 { try await loop.sleep(for: .zero) }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.log == ["begun"])
       wait.resume(returning: 3)
       try await task.value
@@ -182,7 +182,7 @@ extension EventLoop {
     try await onTestLoop { loop, calls in
       let kept = loop.probe.wait(owner: TestOwner(begun: { _ in }, calledOff: {}))
       let task = loop.task { _ in try await kept.value("test") }
-      try await turn(loop)
+      try await iterate(loop)
       let other = loop.probe.renewed(kept, owner: TestOwner(begun: { _ in }, calledOff: {}))
       #expect(other !== kept && other.end == nil && kept.end == nil)
       kept.resume(returning: 7)
@@ -196,7 +196,7 @@ extension EventLoop {
       let kept = loop.probe.wait(owner: owner)
       // A task without a scope, cancelled on another thread: its handler tells the loop.
       let task = Task { try await kept.value("test") }
-      try await turn(loop)
+      try await iterate(loop)
       await Task.detached { task.cancel() }.value
       await #expect(throws: CancellationError.self) { try await task.value }
       #expect(loop.probe.renewed(kept, owner: owner) !== kept)

@@ -136,16 +136,17 @@ import Testing
   }
 
   #if os(Linux)
-    @Test func `B-08 after a burst the loop makes no turn and uses no CPU time in a second without work`() async throws
+    @Test func `B-08 after a burst the loop makes no iteration and uses no CPU time in a second without work`()
+      async throws
     {
       try await withTestLoop { loop, calls in
         calls.expect("burst", 10_000)
         for _ in 0..<10_000 { try loop.post { calls.mark("burst") } }
-        let before = await loop.run { ($0.probe.turns, Process.ownCPUTime) }
+        let before = await loop.run { ($0.probe.iterations, Process.ownCPUTime) }
         // The second itself is what is looked at.
         try await Task.sleep(for: .seconds(1))
-        let after = await loop.run { ($0.probe.turns, Process.ownCPUTime) }
-        // At most the one turn that ends in the poll from which the second question wakes it.
+        let after = await loop.run { ($0.probe.iterations, Process.ownCPUTime) }
+        // At most the one iteration that ends in the poll from which the second question wakes it.
         #expect(after.0 - before.0 <= 1)
         #expect(after.1 - before.1 < 20_000_000, "\(after.1 - before.1) ns")
       }
@@ -159,7 +160,7 @@ import Testing
 extension EventLoop {
   /// Waits until the loop has made `count` passes, and so has run what was posted before.
   fileprivate func turnsPassed(_ count: Int) async {
-    let target = probe.turns + count
-    while probe.turns < target { try? await sleep(for: .zero) }
+    let target = probe.iterations + count
+    while probe.iterations < target { try? await sleep(for: .zero) }
   }
 }

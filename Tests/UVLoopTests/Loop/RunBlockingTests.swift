@@ -125,9 +125,9 @@ import Testing
       let done = Event("the refusal")
       try loop.post { loop in
         let jobs = loop.probe.queued
-        let turns = loop.probe.turns
+        let iterations = loop.probe.iterations
         caught.value = errorOf { try loop.runBlocking { _ in calls.mark("body") } }
-        if loop.probe.queued != jobs || loop.probe.turns != turns { calls.mark("queued") }
+        if loop.probe.queued != jobs || loop.probe.iterations != iterations { calls.mark("queued") }
         done.signal()
       }
       try await done.wait()

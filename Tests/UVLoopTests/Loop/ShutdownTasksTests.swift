@@ -195,9 +195,9 @@ import Testing
         #expect(await eventually { own.state != .running })
         // A clean round trip of the loop: it would have ended by now if it did not wait.
         let probe = own.probe
-        let turned = Event("a turn of the stopping loop")
-        probe.tell { probe.tell { probe.tell { turned.signal() } } }
-        try await turned.wait()
+        let iterated = Event("an iteration of the stopping loop")
+        probe.tell { probe.tell { probe.tell { iterated.signal() } } }
+        try await iterated.wait()
         #expect(own.state == .stopping)
         go.signal()
         #expect(await end.value == 1)

@@ -72,7 +72,7 @@ import Testing
     let spin = LoopSpin(for: .seconds(60))
     spin.noteArrival()
     spin.noteTaken()
-    // Between the end of the last turn's work and the look.
+    // Between the end of the last iteration's work and the look.
     spin.noteArrival()
     spin.look(atMost: .max)
     #expect(spin.looks == 0)

@@ -35,7 +35,7 @@ import Testing
       let stranger = Stranger(claiming: loop)
       let error = #expect(throws: UVError.self) { try stranger.post { _ in calls.mark("ran") } }
       expectRefusal(error, "post")
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.log.isEmpty)
     }
   }
@@ -56,8 +56,8 @@ import Testing
         let wanderer = Wanderer(near, far)
         let error = #expect(throws: UVError.self) { try wanderer.post { _ in calls.mark("ran") } }
         #expect(error?.code == .notOnLoop)
-        try await turn(near)
-        try await turn(far)
+        try await iterate(near)
+        try await iterate(far)
         #expect(calls.log.isEmpty)
       }
     }

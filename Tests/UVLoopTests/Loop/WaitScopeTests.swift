@@ -102,10 +102,10 @@ import Testing
           return inner
         }
         while waiting.value < 2 { try await loop.sleep(for: .zero) }
-        try await turn(loop)
+        try await iterate(loop)
         outer.cancel()
         let inner = try await outer.value
-        try await turn(loop)
+        try await iterate(loop)
         #expect(loop.probe.timers == 1, "the inner task still sleeps")
         inner.cancel()
         await #expect(throws: CancellationError.self) { try await inner.value }

@@ -57,7 +57,7 @@ import Testing
         let addresses = [try silent.address, .loopback(port: plain.port)]
         try await loop.connect(to: .address(addresses[1])).close()
         try plain.accept().close()
-        try await turn(loop)
+        try await iterate(loop)
         let before = Process.loopDescriptors.count
         var options = ByteStream.Options()
         options.attemptDelay = .milliseconds(20)
@@ -69,7 +69,7 @@ import Testing
           #expect(stream.peerAddress == addresses[1])
           stream.close()
           try plain.accept().close()
-          try await turn(loop)
+          try await iterate(loop)
           #expect(Process.loopDescriptors.count == before)
         }
       }

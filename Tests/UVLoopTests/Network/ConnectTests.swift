@@ -39,7 +39,7 @@ import Testing
       #expect(error?.code == .connectionRefused)
       #expect(error?.call == "EventLoop.connect")
       #expect(error?.message.contains("127.0.0.1:1") == true)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.open == handles)
       #expect(loop.probe.requests.isEmpty)
     }
@@ -118,7 +118,7 @@ import Testing
         try await loop.advance(by: .milliseconds(1))
         let stream = try await task.value
         #expect(stream.peerAddress == .loopback(port: plain.port))
-        try await turn(loop)
+        try await iterate(loop)
         // The loser has gone, with its handle, its request and the timer.
         #expect(loop.probe.handles.open == handles + 1)
         #expect(loop.probe.requests.isEmpty)
@@ -184,7 +184,7 @@ import Testing
         #expect(error?.code == .timedOut)
         #expect(error?.call == "EventLoop.connect")
         #expect(error?.message.contains("\(address)") == true)
-        try await turn(loop)
+        try await iterate(loop)
         #expect(loop.probe.handles.open == handles)
         #expect(loop.probe.requests.isEmpty)
         #expect(loop.probe.timers == 0)
@@ -219,12 +219,12 @@ import Testing
       let inside = loop.task { loop in _ = try await loop.connect(to: .address(address)) }
       let outside = Task { _ = try await loop.connect(to: .address(address)) }
       let inTime = loop.task { loop in _ = try await loop.connect(to: .address(address), timeout: .seconds(1_000)) }
-      while loop.probe.requests.count < 3 { try await turn(loop) }
+      while loop.probe.requests.count < 3 { try await iterate(loop) }
       for task in [inside, outside, inTime] {
         task.cancel()
         try await expectCancelled { try await task.value }
       }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.open == handles)
       #expect(loop.probe.requests.isEmpty)
       #expect(loop.probe.timers == 0)

@@ -52,17 +52,17 @@ import Testing
         let streams = Shared<[TCPStream]>([])
         let server = loop.task { _ in for try await stream in listener { streams.update { $0.append(stream) } } }
         // How many were accepted before depends on what else closes or opens one just now: libdispatch does.
-        while listener.statistics.backOffs == 0 { try await turn(loop) }
-        let before = (cpu: Process.ownCPUTime, turns: loop.probe.turns)
+        while listener.statistics.backOffs == 0 { try await iterate(loop) }
+        let before = (cpu: Process.ownCPUTime, iterations: loop.probe.iterations)
         try await loop.sleep(for: .seconds(1))
-        let after = (cpu: Process.ownCPUTime, turns: loop.probe.turns)
+        let after = (cpu: Process.ownCPUTime, iterations: loop.probe.iterations)
         // 200 calls in 5 s and 2 % of a CPU are allowed. It takes seven calls, after 10, 20, 40 … ms.
         #expect(listener.statistics.backOffs <= 40)
-        #expect(after.turns - before.turns <= 100)
+        #expect(after.iterations - before.iterations <= 100)
         #expect(after.cpu - before.cpu < 200_000_000)
 
         limit.restore()
-        while streams.value.count < 8 { try await turn(loop) }
+        while streams.value.count < 8 { try await iterate(loop) }
         #expect(streams.value.map(\.peerAddress) == peers.map(\.ownAddress))
         listener.close()
         try await server.value
@@ -84,7 +84,7 @@ import Testing
         for peer in peers.dropFirst() {
           let before = listener.statistics.backOffs
           let next = loop.task { _ in try await listener.accept() }
-          while listener.statistics.backOffs == before { try await turn(loop) }
+          while listener.statistics.backOffs == before { try await iterate(loop) }
           stream.close()
           stream = try await next.value
           #expect(stream.peerAddress == peer.ownAddress)
@@ -103,7 +103,7 @@ import Testing
         let peer = try PlainSocket(connectingTo: listener.address.plain)
         ProcessLimit.descriptors.leave(0)
         let next = loop.task { _ in try await listener.accept() }
-        while listener.statistics.backOffs == 0 { try await turn(loop) }
+        while listener.statistics.backOffs == 0 { try await iterate(loop) }
         other.close()
         #expect(try await next.value.peerAddress == peer.ownAddress)
       }
@@ -120,7 +120,7 @@ import Testing
         let limit = ProcessLimit.descriptors
         limit.leave(0)
         let next = loop.task { _ in try await listener.accept() }
-        while listener.statistics.backOffs == 0 { try await turn(loop) }
+        while listener.statistics.backOffs == 0 { try await iterate(loop) }
         for (number, pause) in [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000].enumerated() {
           try await loop.advance(by: .milliseconds(pause) - .nanoseconds(1))
           #expect(listener.statistics.backOffs == number + 1)
@@ -145,13 +145,13 @@ import Testing
         let stream = try await loop.connect(to: .address(listener.address))
         ProcessLimit.descriptors.leave(0)
         let next = loop.task { _ in _ = try await listener.accept() }
-        while listener.statistics.backOffs == 0 { try await turn(loop) }
+        while listener.statistics.backOffs == 0 { try await iterate(loop) }
         #expect(loop.probe.timers == 1)
         listener.close()
         #expect(loop.probe.timers == 0)
         try await expectCode(.handleClosed) { try await next.value }
         stream.close()
-        try await turn(loop)
+        try await iterate(loop)
       }
     }
   }
@@ -186,13 +186,13 @@ import Testing
           }
         }
         // They have it before the server does, which then finds none.
-        while taken.value == 0 { try await turn(loop) }
+        while taken.value == 0 { try await iterate(loop) }
         let server = loop.task { _ in
           try await listener.serve { _, stream in for try await bytes in stream { try await stream.write(bytes) } }
         }
         var ticks = try loop.ticks(every: .milliseconds(10)).makeAsyncIterator()
         for _ in 0..<50 { _ = try await ticks.next(isolation: loop) }
-        while listener.statistics.backOffs == 0 { try await turn(loop) }
+        while listener.statistics.backOffs == 0 { try await iterate(loop) }
         isOver.value = true
         // Else whatever takes the last descriptor now, and keeps it, leaves none for the server.
         limit.restore()
@@ -243,5 +243,5 @@ func warmUp(_ loop: EventLoop) async throws {
   let (first, second) = try await loop.makePipe()
   first.close()
   second.close()
-  try await loop.run { loop in try await turn(loop) }
+  try await loop.run { loop in try await iterate(loop) }
 }

@@ -354,7 +354,7 @@ private typealias Distribution = EventLoopGroup.Distribution
         let watching = group.loops[1].task { loop in
           let poll = try PollHandle(descriptor: pair.watched)
           try poll.start(for: .readable) { _ in }
-          try await turn(loop)
+          try await iterate(loop)
           watched.signal()
           try await seen.wait()
           poll.close()
@@ -391,7 +391,7 @@ private typealias Distribution = EventLoopGroup.Distribution
           limit.leave(0)
           defer { limit.restore() }
           let accept = loop.task { _ in try await listener.accept() }
-          while listener.statistics.backOffs == 0 { try await turn(loop) }
+          while listener.statistics.backOffs == 0 { try await iterate(loop) }
           second.close()
           return try await accept.value.peerAddress
         }

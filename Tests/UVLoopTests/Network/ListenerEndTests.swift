@@ -134,7 +134,7 @@ import Testing
         let other = Posix.openNull()
         #expect(other == plain.descriptor || Posix.isOpen(other))
         listener.close()
-        try await turn(loop)
+        try await iterate(loop)
         #expect(Posix.isOpen(other))
       }
     }

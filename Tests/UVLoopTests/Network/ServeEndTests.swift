@@ -118,7 +118,7 @@ import Testing
       let serving = loop.task { _ in try await server.run() }
       let peers = try await server.peers(2)
       let drains = (0..<3).map { _ in loop.task { _ in await server.listener.drain(within: .seconds(10)) } }
-      try await turn(loop)
+      try await iterate(loop)
       for peer in peers { peer.close() }
       for drain in drains { await drain.value }
       try await serving.value
@@ -161,7 +161,7 @@ import Testing
       let serving = loop.task { _ in try await server.run() }
       let peers = try await server.peers(1)
       let draining = loop.task { _ in await server.listener.drain(within: .seconds(1_000)) }
-      try await turn(loop)
+      try await iterate(loop)
       draining.cancel()
       await draining.value
       #expect(server.listener.isClosed)

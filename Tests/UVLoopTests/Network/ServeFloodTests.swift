@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func `L-87 connections that keep still take at most 8 KiB each, and no turn of the loop`() async {
+  @Test func `L-87 connections that keep still take at most 8 KiB each, and no iteration of the loop`() async {
     await #expect(processExitsWith: .success) {
       let count = min(5_000, (ProcessLimit.descriptors.raise() - 200) / 2)
       try await onTestLoop { loop, _ in
@@ -70,11 +70,11 @@ import Testing
         if let before, let now = Process.allocatedBytes, !Sanitizer.isAddress, !Sanitizer.isThread {
           #expect((now - before) / count < 8_192)
         }
-        // To count the memory takes longer than the loop gives its jobs in one turn.
-        try await turn(loop)
+        // To count the memory takes longer than the loop gives its jobs in one iteration.
+        try await iterate(loop)
         // The second itself is what is looked at.
-        let turns = try await loop.probe.turns { try await Task.sleep(for: .seconds(1)) }
-        #expect(turns <= 1)
+        let iterations = try await loop.probe.iterations { try await Task.sleep(for: .seconds(1)) }
+        #expect(iterations <= 1)
         #expect(listener.statistics.open == peers.count)
         for peer in peers { peer.close() }
         await expectEventually { listener.statistics.open == 0 }
@@ -130,7 +130,7 @@ import Testing
         let pair = SocketPair()
         let poll = try PollHandle(descriptor: pair.watched)
         try poll.start(for: .readable) { _ in }
-        try await turn(loop)
+        try await iterate(loop)
         pair.closeFirst()
         let server = loop.task { _ in
           try await listener.serve(onFailure: { address, error in failures.update { $0.append((address, error)) } }) {

@@ -96,7 +96,7 @@ import Testing
         // Those behind have not been accepted, however often the loop goes round.
         await expectEventually { listener.statistics.accepted == min(number + 2, 5) }
         await expectEventually { listener.statistics.open == min(2, 5 - number) }
-        try await loop.run { loop in try await turn(loop, times: 10) }
+        try await loop.run { loop in try await iterate(loop, times: 10) }
         #expect(listener.statistics.accepted == min(number + 2, 5))
         #expect(listener.statistics.open == min(2, 5 - number))
         peers[number].close()

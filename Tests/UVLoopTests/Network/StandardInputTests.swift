@@ -86,8 +86,8 @@ import Testing
         loop.standardInput.close()
         loop.standardInput.close()
         #expect(loop.standardInput.isClosed)
-        // At the next turn at the latest.
-        try await turn(loop)
+        // At the next iteration at the latest.
+        try await iterate(loop)
         #expect(end.isNonBlocking == false)
         try await expectCode(.handleClosed) { _ = try await loop.standardInput.read() }
       }

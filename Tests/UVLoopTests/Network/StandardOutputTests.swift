@@ -74,10 +74,10 @@ import Testing
         try await loop.standardError.write("err ")
         #expect(end.isNonBlocking == true)
         loop.standardOutput.close()
-        try await loop.run { loop in try await turn(loop) }
+        try await loop.run { loop in try await iterate(loop) }
         #expect(end.isNonBlocking == true)
         loop.standardError.close()
-        try await loop.run { loop in try await turn(loop) }
+        try await loop.run { loop in try await iterate(loop) }
         #expect(end.isNonBlocking == false)
       }
       #expect(end.taken(8) == Array("out err ".utf8))

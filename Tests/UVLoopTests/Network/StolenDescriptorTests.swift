@@ -35,13 +35,13 @@ import Testing
         #expect(try await stream.read() == [1, 2])
         // Nobody wants these, and reading stops.
         try peer.sendAll([3])
-        try await turn(loop)
+        try await iterate(loop)
       }
       if [.writing, .both, .writingEnds, .finishing].contains(moment) { try stream.fill(isolation: loop) }
       if moment == .both || moment == .writingEnds {
         start { _ = try await stream.read() }
         // The kernel watches it already, and is told of the rest.
-        try await turn(loop)
+        try await iterate(loop)
       }
       if moment == .writingEnds {
         // It closes the descriptor in the callback that ends its write, behind which less is watched for.
@@ -49,7 +49,7 @@ import Testing
           try await stream.write([1])
           Posix.close(number)
         }
-        try await turn(loop)
+        try await iterate(loop)
         try peer.drain()
         try await writing.value
       }
@@ -76,7 +76,7 @@ import Testing
     for moment in Moment.allCases {
       await #expect(processExitsWith: .success) { [moment = moment as Moment] in
         try await Self.steal(at: moment) { loop, stream, number in
-          try await turn(loop)
+          try await iterate(loop)
           let isReading = [.reading, .readingAgain, .both].contains(moment)
           if !isReading { try await expectCode(.badFileDescriptor) { _ = try await stream.read() } }
           try await expectCode(.badFileDescriptor) { try await stream.write([1]) }
@@ -91,15 +91,15 @@ import Testing
     for moment in Moment.allCases {
       await #expect(processExitsWith: .success) { [moment = moment as Moment] in
         try await Self.steal(at: moment) { loop, stream, number in
-          // In the same turn of the loop somebody opens another socket, and has the number.
+          // In the same iteration of the loop somebody opens another socket, and has the number.
           let (other, its) = try PlainSocket.pair()
           let taken = other.descriptor == number ? other : its
           try #require(taken.descriptor == number)
           let peer = taken === other ? its : other
           try peer.sendAll("not for you")
-          try await turn(loop)
+          try await iterate(loop)
           stream.close()
-          try await turn(loop)
+          try await iterate(loop)
           #expect(Posix.isOpen(number))
           #expect(try taken.receive(exactly: 11) == Array("not for you".utf8))
           try taken.sendAll("only this")

@@ -32,8 +32,8 @@ import Testing
       #expect(stream.queuedBytes > 8 << 20, "the kernel has all that it has room for")
 
       // Nothing moves while nobody reads.
-      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(50)) }
-      #expect(turns < 20)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(50)) }
+      #expect(iterations < 20)
 
       let written = stream.bytesWritten
       reader.setPace(.slow(bytes: 65_536, rest: .milliseconds(1)))

@@ -39,8 +39,8 @@ import Testing
       }
       let seen = Seen()
       try Self.start(seen, on: stream)
-      while seen.ends.isEmpty { try await turn(loop, times: 1) }
-      try await turn(loop)
+      while seen.ends.isEmpty { try await iterate(loop, times: 1) }
+      try await iterate(loop)
       #expect(seen.ends == [nil])
       #expect(seen.bytes.count == 200_000)
       #expect(pattern.firstDifference(in: seen.bytes) == nil)
@@ -57,8 +57,8 @@ import Testing
       try peer.sendAll("abc")
       await expectArrived(3, at: stream)
       peer.reset()
-      while seen.ends.isEmpty { try await turn(loop, times: 1) }
-      try await turn(loop)
+      while seen.ends.isEmpty { try await iterate(loop, times: 1) }
+      try await iterate(loop)
       #expect(seen.text == "abc")
       #expect(seen.ends == [.connectionReset])
       try await expectCode(.connectionReset) { _ = try await stream.read() }
@@ -102,10 +102,10 @@ import Testing
       }
       try peer.sendAll("abcdef")
       await expectEventually { seen.calls == 1 }
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       try peer.sendAll("ghi")
       try peer.shutdownWriting()
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(seen.calls == 1 && seen.ends.isEmpty)
       let rest = try await stream.readAll(limit: 100)
       #expect(seen.bytes + rest == Array("abcdefghi".utf8))
@@ -127,7 +127,7 @@ import Testing
       await expectArrived(6, at: stream)
       try peer.sendAll("ghi")
       try peer.shutdownWriting()
-      while other.ends.isEmpty { try await turn(loop, times: 1) }
+      while other.ends.isEmpty { try await iterate(loop, times: 1) }
       #expect(seen.bytes + other.bytes == Array("abcdefghi".utf8))
       #expect(seen.calls == 1 && seen.ends.isEmpty && other.ends == [nil])
     }
@@ -177,7 +177,7 @@ import Testing
       } atEnd: {
         seen.ends.append($0?.code)
       }
-      while seen.ends.isEmpty { try await turn(loop, times: 1) }
+      while seen.ends.isEmpty { try await iterate(loop, times: 1) }
       var expected = pattern.bytes(count: total)
       for cut in cuts { expected.insert(contentsOf: [1, 2, 3], at: cut) }
       #expect(seen.bytes.count == total + 6)
@@ -198,7 +198,7 @@ import Testing
         try Self.start(seen, on: stream)
         #expect(seen.ends.isEmpty, "not within the call")
         await expectEventually { !seen.ends.isEmpty }
-        try await turn(loop)
+        try await iterate(loop)
         #expect(seen.ends == [nil])
         #expect(seen.bytes == (round == 0 ? [] : [7]))
       }
@@ -244,7 +244,7 @@ import Testing
       try peer.sendAll("abc")
       await expectEventually { gone.value == 3 }
       #expect(seen.calls == 1)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(seen.ends.isEmpty && seen.calls == 1)
     }
   }

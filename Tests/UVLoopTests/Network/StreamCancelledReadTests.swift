@@ -55,7 +55,7 @@ import Testing
       var expected: UInt8 = 0
       for round in 0..<200 {
         let read = loop.task { _ in try await stream.read(upTo: 1) }
-        try await turn(loop, times: 1)
+        try await iterate(loop, times: 1)
         try peer.sendAll([UInt8(truncatingIfNeeded: round)])
         // From another thread, while the byte is on its way.
         let cancelling = Task.detached { read.cancel() }
@@ -95,7 +95,7 @@ import Testing
 
         for _ in 0..<Int.random(in: 0..<3, using: &random) where model.backlog < 100 {
           try peer.sendAll(model.next(Int.random(in: 0..<30, using: &random)))
-          if Bool.random(using: &random) { try await turn(loop, times: 1) }
+          if Bool.random(using: &random) { try await iterate(loop, times: 1) }
         }
         switch Int.random(in: 0..<4, using: &random) {
         case 0: task.cancel()
@@ -104,7 +104,7 @@ import Testing
           while !hasEnded.value {
             // More is in no piece; a task that is elsewhere may be long in coming.
             if model.backlog < 3_000 { try peer.sendAll(model.next(Int.random(in: 0..<30, using: &random))) }
-            try await turn(loop, times: 1)
+            try await iterate(loop, times: 1)
             if Int.random(in: 0..<10, using: &random) == 0 { task.cancel() }
           }
         }

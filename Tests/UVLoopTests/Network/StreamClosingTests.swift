@@ -61,7 +61,7 @@ import Testing
       transport.bringEnd()
       #expect(try await reading.value == nil)
       let closings = (0..<2).map { _ in loop.task { _ in await stream.closeGracefully(within: Self.never) } }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(!stream.isClosed)
       // Though who has begun it is gone.
       end.cancel()
@@ -80,7 +80,7 @@ import Testing
       let closings = (0..<2).map { _ in loop.task { _ in await stream.closeGracefully(within: Self.never) } }
       await expectEventually { transport.isFinishing }
       transport.endFinish()
-      try await turn(loop)
+      try await iterate(loop)
       for count in [100, 65_536, 10, 200_000] {
         #expect(transport.bring([UInt8](repeating: 1, count: count)) == count)
       }

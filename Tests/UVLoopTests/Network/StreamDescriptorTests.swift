@@ -113,8 +113,8 @@ import Testing
       try peer.sendAll([1, 2, 3])
       try await loop.run { loop in
         try await loop.sleep(for: .milliseconds(5))
-        let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(30)) }
-        #expect(turns < 10)
+        let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(30)) }
+        #expect(iterations < 10)
       }
       _ = consume descriptor
     }

@@ -124,7 +124,7 @@ import Testing
         try stream.unread([byte])
         // Behind the task, which finds no end of the line and waits again.
         try loop.post { isWaiting.value = stream.core.reader.isAwaited }
-        try await turn(loop)
+        try await iterate(loop)
         #expect(isWaiting.value)
       }
       try peer.sendAll("\n")

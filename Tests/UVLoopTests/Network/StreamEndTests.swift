@@ -234,7 +234,7 @@ import Testing
         #expect(isTaken)
       }
       #expect(transport.isClosed && transport.taken.isEmpty)
-      try await turn(loop)
+      try await iterate(loop)
     }
   }
 }

@@ -128,7 +128,7 @@ import Testing
   func `a length that comes byte by byte is a length`(setting: StreamSetting, prefix: LengthPrefix) async throws {
     try await onTestStream(setting) { loop, stream, peer in
       let task = loop.task { _ in try await stream.readFrame(lengthPrefix: prefix) }
-      try await turn(loop)
+      try await iterate(loop)
       let bytes = Self.length(200, prefix) + [UInt8](repeating: 4, count: 200)
       for (index, byte) in bytes.prefix(12).enumerated() {
         try peer.sendAll([byte])

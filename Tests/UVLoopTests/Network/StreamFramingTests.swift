@@ -49,7 +49,7 @@ import Testing
     try await onTestStream(setting) { loop, stream, peer in
       for line in ["", "a", "ab"] {
         let task = loop.task { _ in try await stream.readLine() }
-        try await turn(loop)
+        try await iterate(loop)
         try await Self.send([Array(line.utf8) + [13], [10]], from: peer, to: stream)
         #expect(try await task.value == line)
       }
@@ -139,7 +139,7 @@ import Testing
     try await onTestStream(setting) { loop, stream, peer in
       for cut in 0...delimiter.count {
         let task = loop.task { _ in try await stream.read(until: delimiter) }
-        try await turn(loop)
+        try await iterate(loop)
         // Its own beginning stands before it.
         let pieces = [Array("head--ab".utf8) + delimiter[..<cut], Array(delimiter[cut...])].filter { !$0.isEmpty }
         try await Self.send(pieces, from: peer, to: stream)
@@ -157,7 +157,7 @@ import Testing
   func `L-48 half a delimiter does not count for the limit`(setting: StreamSetting) async throws {
     try await onTestStream(setting) { loop, stream, peer in
       let task = loop.task { _ in try await stream.read(until: [1, 2, 3], limit: 4) }
-      try await turn(loop)
+      try await iterate(loop)
       try await Self.send([[0, 0, 0, 0, 1, 2], [3]], from: peer, to: stream)
       #expect(try await task.value == [0, 0, 0, 0])
       try peer.sendAll([0, 0, 0, 0, 0, 1, 2, 3])

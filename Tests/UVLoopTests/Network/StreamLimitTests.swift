@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-/// Idle limits, mostly on a time that the test turns.
+/// Idle limits, mostly on a time that the test moves.
 @Suite(.sideBySide) struct StreamLimitTests {
   private static func options(read: Duration? = nil, write: Duration? = nil) -> ByteStream.Options {
     var options = ByteStream.Options()

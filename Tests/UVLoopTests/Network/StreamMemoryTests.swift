@@ -21,7 +21,7 @@ import Testing
     try await onTestStream(setting) { loop, stream, peer in
       (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream.core, WeakCore(of: loop))
       let line = loop.task { _ in try await stream.readLine() }
-      try await turn(loop)
+      try await iterate(loop)
       try peer.sendAll("a\n")
       #expect(try await line.value == "a")
       try stream.startReading { _ in
@@ -62,7 +62,7 @@ import Testing
       let listener = try await loop.listen(on: .loopback(port: 0))
       (remains.part, remains.whole, remains.loop) = (listener.core, listener, WeakCore(of: loop))
       let accepted = loop.task { _ in try await listener.accept() }
-      try await turn(loop)
+      try await iterate(loop)
       let stream = try await loop.connect(to: .address(listener.address))
       try await accepted.value.close()
       stream.close()

@@ -18,7 +18,7 @@ import Testing
       let count = 300_000
       let bytes = Shared(pattern.bytes(count: count))
       let write = loop.task { _ in try await stream.write(bytes.value) }
-      try await turn(loop)
+      try await iterate(loop)
       bytes.update { array in for index in array.indices { array[index] = 0 } }
       slow.setPace(.full)
       try await write.value
@@ -47,7 +47,7 @@ import Testing
         switch number % 3 {
         case 0: try await stream.write(bytes)
         case 1: try await stream.write(contentsOf: [Array(bytes.prefix(7)), Array(bytes.dropFirst(7))])
-        default: while try !stream.enqueue(bytes) { try await turn(loop, times: 1) }
+        default: while try !stream.enqueue(bytes) { try await iterate(loop, times: 1) }
         }
       }
       try await stream.finishWriting()

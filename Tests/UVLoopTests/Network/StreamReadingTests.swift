@@ -114,7 +114,7 @@ import Testing
       try peer.shutdownWriting()
       #expect(try await stream.readAll(limit: 10) == Array("last".utf8))
       for _ in 0..<3 {
-        let turns = loop.probe.turns
+        let iterations = loop.probe.iterations
         #expect(try await stream.read() == nil)
         #expect(try await stream.read { $0.byteCount } == nil)
         var buffer: [UInt8] = []
@@ -126,7 +126,7 @@ import Testing
         #expect(try await stream.read(exactly: 0) == [])
         try await expectCode(.endOfFile) { _ = try await stream.read(exactly: 1) }
         try await expectCode(.endOfFile) { _ = try await stream.readInteger(as: UInt16.self) }
-        #expect(loop.probe.turns == turns, "nothing waits")
+        #expect(loop.probe.iterations == iterations, "nothing waits")
         #expect(!stream.isClosed)
       }
       try await stream.write("still there")
@@ -138,7 +138,7 @@ import Testing
   func `L-13 a read that waits is ended by the end, and not by anything empty`(setting: StreamSetting) async throws {
     try await onTestStream(setting) { loop, stream, peer in
       let read = loop.task { _ in try await stream.read() }
-      try await turn(loop, times: 20)
+      try await iterate(loop, times: 20)
       #expect(stream.bytesRead == 0)
       try peer.shutdownWriting()
       #expect(try await read.value == nil)
@@ -157,7 +157,7 @@ import Testing
       }
       // Bytes and the end are there before the last of them is read.
       #expect(try await stream.read(exactly: 10) == pattern.bytes(count: 10))
-      try await turn(loop, times: 20)
+      try await iterate(loop, times: 20)
       let rest = try await stream.readAll(limit: 1_000_000)
       #expect(rest.count == 999_990)
       #expect(pattern.firstDifference(in: rest, at: 10) == nil)
@@ -176,7 +176,7 @@ import Testing
   ) async throws {
     try await onTestStream(setting) { loop, stream, peer in
       let read = loop.task { _ in try await stream.read() }
-      try await turn(loop)
+      try await iterate(loop)
       peer.reset()
       #expect(await codeOfError { _ = try await read.value } == .connectionReset)
       for _ in 0..<3 {
@@ -256,7 +256,7 @@ import Testing
     try await onTestStream(StreamSetting(kind: .unix, isInline: isInline)) { loop, stream, peer in
       try await stream.write("unread")
       let read = loop.task { _ in try await stream.read() }
-      try await turn(loop)
+      try await iterate(loop)
       peer.close()
       #expect(await codeOfError { _ = try await read.value } == .connectionReset)
       try await expectCode(.connectionReset) { _ = try await stream.read() }
@@ -274,7 +274,7 @@ import Testing
         let reading = loop.task { _ in
           first == 0 ? try await stream.read(exactly: 6) : Array(try await stream.readLine().map(\.utf8) ?? "".utf8)
         }
-        try await turn(loop)
+        try await iterate(loop)
         try peer.sendAll("abc")
         await expectArrived(first == 0 ? 3 : 10, at: stream)
         for form in ReadForm.each { try await expectCode(.busy) { _ = try await form.read(stream) } }

@@ -34,7 +34,7 @@ import Testing
     try await Self.onPair(setting) { loop, streams, peers in
       let first = loop.task { _ in try await streams.0.read(exactly: 5_000) }
       let second = loop.task { _ in try await streams.1.read(exactly: 3_000) }
-      try await turn(loop)
+      try await iterate(loop)
       try peers.1.sendAll(Self.twos)
       try peers.0.sendAll(Self.ones)
       #expect(try await first.value == Self.ones)
@@ -65,15 +65,15 @@ import Testing
       let first = loop.task { _ in
         let line = try await streams.0.read(until: [1])
         // Meanwhile others read into the block.
-        try await turn(loop)
+        try await iterate(loop)
         return (line ?? []) + [1] + (try await streams.0.read(exactly: 4_999))
       }
       let second = loop.task { _ in
         let part = try await streams.1.read(exactly: 10)
-        try await turn(loop)
+        try await iterate(loop)
         return part + (try await streams.1.read(exactly: 2_990))
       }
-      try await turn(loop)
+      try await iterate(loop)
       try peers.0.sendAll(Self.ones)
       try peers.1.sendAll(Self.twos)
       #expect(try await first.value == Self.ones)
@@ -93,7 +93,7 @@ import Testing
         }
         tasks.update { $0.append(task) }
       }
-      try await turn(loop)
+      try await iterate(loop)
       try peers.0.sendAll(Self.ones)
       try peers.1.sendAll(Self.twos)
       var found: [[UInt8]] = [[], []]
@@ -122,7 +122,7 @@ import Testing
           defer { first.close() }
           return try await second.read(exactly: 2_000)
         }
-        try await turn(loop)
+        try await iterate(loop)
         for peer in round.isMultiple(of: 2) ? [its, others] : [others, its] {
           try peer.sendAll([UInt8](repeating: peer === its ? 1 : 2, count: 2_000))
         }
@@ -170,7 +170,7 @@ import Testing
       // All before the next poll.
       for peer in peers { try peer.sendAll([1]) }
       await expectEventually { calls.value > 0 }
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.value == 1)
       #expect(loop.probe.streams.count == 1)
       streams.value = []
@@ -229,8 +229,8 @@ import Testing
       async let sent: Void = onPlainThread { try peer.sendAll(pattern.bytes(count: 1 << 20)) }
       // The loop comes to see that bytes are there, and then no more.
       try await loop.sleep(for: .milliseconds(20))
-      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(50)) }
-      #expect(turns < 10)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(50)) }
+      #expect(iterations < 10)
       #expect(stream.bytesRead == before)
       #expect(stream.core.reader.count == 0)
       let bytes = try await stream.read(exactly: 1 << 20)

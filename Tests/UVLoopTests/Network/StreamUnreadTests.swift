@@ -34,12 +34,12 @@ import Testing
   func `L-50 a reader who waits gets what is given back`(setting: StreamSetting) async throws {
     try await onTestStream(setting) { loop, stream, peer in
       let read = loop.task { _ in try await stream.read() }
-      try await turn(loop)
+      try await iterate(loop)
       try stream.unread([1, 2, 3])
       #expect(try await read.value == [1, 2, 3])
 
       let line = loop.task { _ in try await stream.readLine() }
-      try await turn(loop)
+      try await iterate(loop)
       try stream.unread(Array("hello\n".utf8))
       #expect(try await line.value == "hello")
     }
@@ -55,7 +55,7 @@ import Testing
         _ = try await stream.read()
         steps.update { $0.append("the reader") }
       }
-      try await turn(loop)
+      try await iterate(loop)
       try loop.schedule(after: .zero) {
         do { try stream.unread([1], isolation: loop) } catch { Issue.record(error) }
         steps.update { $0.append("the callback") }
@@ -73,7 +73,7 @@ import Testing
       let line = loop.task { _ in try await stream.readLine() }
       try peer.sendAll("cdef")
       await expectArrived(4, at: stream)
-      try await turn(loop)
+      try await iterate(loop)
       try stream.unread(Array("a\nb".utf8))
       #expect(try await line.value == "a")
       try peer.sendAll("\n")
@@ -116,7 +116,7 @@ import Testing
       let line = loop.task { _ in try await stream.readLine() }
       try peer.sendAll("abcdef")
       await expectArrived(6, at: stream)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(try stream.takeBuffered() == Array("abcdef".utf8))
       try peer.sendAll("x\ny\n")
       #expect(try await line.value == "x")
@@ -202,7 +202,7 @@ import Testing
         let count = try #require(try stream.tryRead(into: &buffer, upTo: .max))
         #expect(count == buffer.count && count <= LoopNetwork.blockSize)
         check.receive(buffer)
-        try await turn(loop, times: 1)
+        try await iterate(loop, times: 1)
       }
       #expect(check.firstDifference == nil)
       #expect(check.count == sent)

@@ -118,7 +118,7 @@ import Testing
     try await onTestLoop { loop, _ in
       let stream = try await loop.openTerminal(OwnedDescriptor(owning: spare))
       let reader = loop.task { _ in try await stream.read() }
-      try await turn(loop)
+      try await iterate(loop)
       // The descriptor stays another one's until this test has ended: only the window goes.
       dup2(Posix.openNull(), terminal.master)
       #expect(try await reader.value == nil)

@@ -209,9 +209,9 @@ import Testing
         network.setLoopback(isUp: false)
         // It is refused, or lost.
         for _ in 0..<3 { _ = try await errorCode { try await socket.send([2], to: address) } }
-        try await turn(loop)
-        let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
-        #expect(turns < 10)
+        try await iterate(loop)
+        let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(20)) }
+        #expect(iterations < 10)
         #expect(socket.core.receiver.hasWaiter)
 
         network.setLoopback(isUp: true)

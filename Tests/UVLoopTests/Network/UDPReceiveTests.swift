@@ -33,9 +33,9 @@ import Testing
       var received: [[UInt8]] = []
       for number in UInt8(0)..<100 {
         let task = loop.task { _ in try await socket.receive() }
-        if Bool.random(using: &random) { try await turn(loop, times: 1) }
+        if Bool.random(using: &random) { try await iterate(loop, times: 1) }
         try peer.send([number], to: socket.localAddress.plain)
-        if Bool.random(using: &random) { try await turn(loop, times: 1) }
+        if Bool.random(using: &random) { try await iterate(loop, times: 1) }
         task.cancel()
         do { received.append(try await task.value.bytes) } catch is CancellationError {}
       }
@@ -112,17 +112,17 @@ import Testing
       let peer = try PlainDatagrams()
       // Receiving begins with the first call.
       try peer.send([255], to: socket.localAddress.plain)
-      try await turn(loop)
+      try await iterate(loop)
       #expect(socket.core.receiver.heldCount == 0)
       #expect(try await socket.receive().bytes == [255])
 
       for number in UInt8(0)..<100 { try peer.send([number], to: socket.localAddress.plain) }
       await expectEventually { socket.core.receiver.heldCount == capacity }
-      try await turn(loop, times: 20)
+      try await iterate(loop, times: 20)
       #expect(socket.core.receiver.heldCount == capacity)
       // Nor does it look again and again.
-      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(20)) }
-      #expect(turns < 10)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(20)) }
+      #expect(iterations < 10)
       var received: [UInt8] = []
       // It goes on when half of them have been taken, and not only when somebody waits.
       while socket.core.receiver.heldCount > capacity / 2 { received += try await socket.receive().bytes }
@@ -130,7 +130,7 @@ import Testing
       while received.count < 100 {
         received += try await socket.receive().bytes
         #expect(socket.core.receiver.heldCount <= capacity)
-        if received.count % 7 == 0 { try await turn(loop, times: 1) }
+        if received.count % 7 == 0 { try await iterate(loop, times: 1) }
       }
       #expect(received == Array(0..<100))
       socket.close()

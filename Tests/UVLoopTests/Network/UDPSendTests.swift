@@ -116,7 +116,7 @@ import Testing
         try await socket.send([9], to: try peer.address.address)
       }
       try await expectCancelled { try await late.value }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(try peer.receiveNow() == nil)
     }
   }
@@ -128,7 +128,7 @@ import Testing
       let address = try peer.address.address
       for _ in 0..<20 {
         let task = loop.task { _ in try await socket.send([9, 9], to: address) }
-        try await turn(loop, times: 1)
+        try await iterate(loop, times: 1)
         task.cancel()
         try await expectCancelled { try await task.value }
       }
@@ -136,7 +136,7 @@ import Testing
       kernel.makeRoom()
       try await tasks[0].value
       #expect(try Self.received(1, by: peer) == [0])
-      try await turn(loop)
+      try await iterate(loop)
       #expect(try peer.receiveNow() == nil)
     }
   }
@@ -325,7 +325,7 @@ import Testing
             try peer.send([7], to: socket.localAddress.plain)
             try await receiving.value
             try await expectCode(.handleClosed) { try await sending.value }
-            try await turn(loop)
+            try await iterate(loop)
           }
         }
       }

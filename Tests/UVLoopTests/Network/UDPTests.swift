@@ -159,9 +159,9 @@ import Testing
       let address = try PlainAddress.quiet().address
       let receiving = loop.task { _ in try await socket.receive() }
       for _ in 0..<20 { try await socket.send([1, 2, 3], to: address) }
-      try await turn(loop)
-      let turns = try await loop.probe.turns { try await loop.sleep(for: .milliseconds(30)) }
-      #expect(turns < 10)
+      try await iterate(loop)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(30)) }
+      #expect(iterations < 10)
       try PlainDatagrams().send("somebody", to: socket.localAddress.plain)
       #expect(try await receiving.value.bytes == Array("somebody".utf8))
       socket.close()

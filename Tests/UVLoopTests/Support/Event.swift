@@ -76,15 +76,15 @@ final class Event: @unchecked Sendable {  // Holds because every variable is gua
 
 /// Asks again and again, for what has no event of its own: the kernel's tables, a weak reference, a counter of libuv's.
 func eventually(within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async rethrows -> Bool {
-  // Time alone does not count: on a busy machine it passes without anybody having had a turn. Nor do turns of a loop's
-  // thread, while Swift's pool is behind: what is waited for may need the pool.
+  // Time alone does not count: on a busy machine it passes without anybody having had a turn. Nor do iterations of a
+  // loop's thread, while Swift's pool is behind: what is waited for may need the pool.
   let deadline = MonotonicClock.now(plus: limit)
-  var turns = 0
+  var iterations = 0
   var turnsOfPool = 0
   while true {
     if try await condition() { return true }
-    turns += 1
-    if turns > 100 && MonotonicClock.now() > deadline {
+    iterations += 1
+    if iterations > 100 && MonotonicClock.now() > deadline {
       if turnsOfPool == 10 { return false }
       turnsOfPool += 1
       await Task.detached(priority: .background) {}.value

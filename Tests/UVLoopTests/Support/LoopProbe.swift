@@ -31,7 +31,7 @@ extension LoopProbe {
   var isClosed: Bool { core.life == .ended }
 
   /// Passes of libuv's loop so far, each with one poll.
-  var turns: Int { core.counters.turns.value }
+  var iterations: Int { core.counters.iterations.value }
 
   /// Closures and parts of tasks that have run so far.
   var jobs: Int { core.counters.jobs.value }
@@ -63,7 +63,7 @@ extension LoopProbe {
   /// Whether the stream is on this loop.
   func has(_ stream: ByteStream) -> Bool { stream.core.loop === core }
 
-  /// A message of the library's own, which the loop takes for as long as it turns.
+  /// A message of the library's own, which the loop takes for as long as it runs.
   func tell(_ body: @escaping () -> Void) { core.tell(body) }
 
   /// Asks for the end, and does not wait for it.
@@ -97,12 +97,12 @@ extension LoopProbe {
     isolation: isolated (any Actor)? = #isolation, during body: () async throws -> Void
   ) async rethrows -> Int { try await traffic(during: body).wakes }
 
-  func turns(
+  func iterations(
     isolation: isolated (any Actor)? = #isolation, during body: () async throws -> Void
   ) async rethrows -> Int {
-    let before = turns
+    let before = iterations
     try await body()
-    return turns - before
+    return iterations - before
   }
 
   func jobs(
@@ -156,7 +156,7 @@ extension LoopProbe {
   /// The next poll does not wait.
   func endNextPoll() { _ = own.timers.insert({}, at: 0) }
 
-  /// Calls it when its time is over, which is in the next turn.
+  /// Calls it when its time is over, which is in the next iteration.
   func expire(_ limit: any LoopDeadline) { _ = own.timers.insert(.limit(limit), at: core.time.now) }
 
   /// What the loop has counted of its handles.
@@ -183,7 +183,7 @@ extension LoopProbe {
   var sockets: [UDPCore] { own.network.sockets.all }
   var listeners: [ListenerCore] { own.network.listeners.all }
 
-  /// What takes part in the loop's turns and its end.
+  /// What takes part in the loop's iterations and its end.
   var components: [any LoopComponent] { own.components.all }
 
   /// The one with this key, made at its first use.

@@ -18,7 +18,7 @@ func spin(for duration: Duration) {
   while MonotonicClock.now() < end {}
 }
 
-/// Lets the loop turn so often, polls included.
-func turn(_ loop: isolated EventLoop, times: Int = 5) async throws {
+/// Lets the loop go round so often, polls included.
+func iterate(_ loop: isolated EventLoop, times: Int = 5) async throws {
   for _ in 0..<times { try await loop.sleep(for: .zero) }
 }

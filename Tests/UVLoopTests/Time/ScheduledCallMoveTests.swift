@@ -59,7 +59,7 @@ import Testing
       #expect(!call.reschedule(after: .zero))
       #expect(!call.reschedule(at: loop.clock.now))
       #expect(call.deadline == deadline)
-      try await turn(loop)
+      try await iterate(loop)
     }
   }
 
@@ -73,7 +73,7 @@ import Testing
         moved.resume(returning: call?.reschedule(after: .zero))
       }
       #expect(try await moved.value() == false)
-      try await turn(loop)
+      try await iterate(loop)
       call = nil
     }
   }
@@ -84,7 +84,7 @@ import Testing
       call.cancel()
       #expect(!call.reschedule(after: .zero))
       #expect(!call.reschedule(at: loop.clock.now))
-      try await turn(loop)
+      try await iterate(loop)
       #expect(calls.count("fired") == 0)
     }
   }
@@ -119,7 +119,7 @@ import Testing
         return try loop.schedule(after: .milliseconds(1)) { witness.hold() }
       }()
       try loop.schedule(after: .seconds(60)) {}.reschedule(after: .seconds(61))
-      // Due, and in line for this turn.
+      // Due, and in line for this iteration.
       spin(for: .milliseconds(3))
       next.cancel()
       #expect(gone.value == 1)
@@ -155,7 +155,7 @@ import Testing
     }
   }
 
-  @Test func `K-13 a call that cancels another one due in the same turn keeps it from firing`() async throws {
+  @Test func `K-13 a call that cancels another one due in the same iteration keeps it from firing`() async throws {
     try await onTestLoop { loop, calls in
       calls.expect("first")
       calls.expect("last")

@@ -42,7 +42,7 @@ import Testing
       #expect(call.isPending)
       #expect(calls.count("fired") == 0)
       #expect(start.duration(to: try await fired.value()) < .milliseconds(500))
-      try await turn(loop)
+      try await iterate(loop)
     }
   }
 
@@ -56,7 +56,7 @@ import Testing
       }
       #expect(calls.count("fired") == 0)
       try await fired.value()
-      try await turn(loop)
+      try await iterate(loop)
     }
   }
 

@@ -61,20 +61,20 @@ import Testing
   }
 
   @Test(arguments: [Duration.zero, .seconds(-1), .seconds(Int64.min)])
-  func `E-05 a sleep of zero or less waits for a turn of the loop and no longer`(delay: Duration) async throws {
+  func `E-05 a sleep of zero or less waits for an iteration of the loop and no longer`(delay: Duration) async throws {
     try await onTestLoop { loop, calls in
       let start = loop.clock.now
-      let turns = try await loop.probe.turns { try await loop.sleep(for: delay) }
-      #expect(turns > 0)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(for: delay) }
+      #expect(iterations > 0)
       #expect(start.duration(to: loop.clock.now) < .milliseconds(500))
     }
   }
 
-  @Test func `E-05 a sleep until a moment in the past waits for a turn of the loop and no longer`() async throws {
+  @Test func `E-05 a sleep until a moment in the past waits for an iteration of the loop and no longer`() async throws {
     try await onTestLoop { loop, calls in
       let start = loop.clock.now
-      let turns = try await loop.probe.turns { try await loop.sleep(until: start.advanced(by: .seconds(-5))) }
-      #expect(turns > 0)
+      let iterations = try await loop.probe.iterations { try await loop.sleep(until: start.advanced(by: .seconds(-5))) }
+      #expect(iterations > 0)
       #expect(start.duration(to: loop.clock.now) < .milliseconds(500))
     }
   }
@@ -202,14 +202,14 @@ import Testing
     try await onTestLoop { loop, calls in
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        let turns = loop.probe.turns
+        let iterations = loop.probe.iterations
         let first = try await endsCancelled { try await loop.sleep(for: .seconds(3_600)) }
         let second = try await endsCancelled { try await loop.sleep(for: .zero) }
-        return (first && second, loop.probe.turns - turns, loop.probe.timers)
+        return (first && second, loop.probe.iterations - iterations, loop.probe.timers)
       }
-      let (isCancelled, turns, timers) = try await task.value
+      let (isCancelled, iterations, timers) = try await task.value
       #expect(isCancelled)
-      #expect(turns == 0)
+      #expect(iterations == 0)
       #expect(timers == 0)
     }
   }

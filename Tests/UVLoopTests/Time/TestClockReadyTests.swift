@@ -94,7 +94,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 what C code does between two turns of the loop is done before time goes on`() async throws {
+  @Test func `E-25 what C code does between two iterations of the loop is done before time goes on`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       for name in ["begun", "done", "later"] { calls.expect(name) }
       let neighbour = BusyNeighbour(passes: 100) { calls.mark("done") }
@@ -108,7 +108,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 a turn waits for an offloaded call, and for what its caller does then`() async throws {
+  @Test func `E-25 an advance waits for an offloaded call, and for what its caller does then`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       for name in ["back", "later"] { calls.expect(name) }
       let sleeper = loop.task { loop in
@@ -125,7 +125,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 a turn does not wait for a call that its caller has abandoned`() async throws {
+  @Test func `E-25 an advance does not wait for a call that its caller has abandoned`() async throws {
     try await withTestLoop(time: .manual) { loop, calls in
       let (begun, go, ended) = (Event("the begin of a call"), Event("its release"), Event("its end"))
       try await loop.run { loop in

@@ -4,15 +4,15 @@ import Testing
 
 /// Advances of a clock that cannot be made.
 @Suite(.sideBySide) struct TestClockRefusalTests {
-  typealias Turn = @Sendable (isolated EventLoop) async throws -> Void
+  typealias Advance = @Sendable (isolated EventLoop) async throws -> Void
 
-  static let turns: [(name: String, call: Turn)] = [
+  static let advances: [(name: String, call: Advance)] = [
     ("advance", { loop in try await loop.advance(by: .seconds(1)) }),
     ("advanceToNextDeadline", { loop in try await loop.advanceToNextDeadline() }),
     ("runUntilIdle", { loop in try await loop.runUntilIdle() }),
   ]
 
-  /// The error of a turn, which must not be made.
+  /// The error of an advance, which must not be made.
   private static func refusal(
     of name: String, _ code: UVError.Code, saying words: String, _ location: SourceLocation = #_sourceLocation,
     _ body: () async throws -> Void
@@ -41,9 +41,9 @@ import Testing
 
   @Test func `E-27 real time is not advanced, and the error names the option`() async throws {
     try await onTestLoop { loop, calls in
-      for (name, turn) in Self.turns {
+      for (name, advance) in Self.advances {
         await Self.refusal(of: name, .invalidArgument, saying: "EventLoop.Options(time: .manual)") {
-          try await turn(loop)
+          try await advance(loop)
         }
       }
       try await loop.sleep(for: .milliseconds(1))
@@ -66,9 +66,9 @@ import Testing
   }
 
   @Test func `E-27 a clock is not advanced from another loop`() async throws {
-    try await withTestLoop("turned", time: .manual) { turned, _ in
+    try await withTestLoop("manual", time: .manual) { manual, _ in
       try await onTestLoop("other", time: .manual) { other, _ in
-        await Self.refusal(of: "advance", .notOnLoop, saying: "other") { try await turned.advance(by: .seconds(1)) }
+        await Self.refusal(of: "advance", .notOnLoop, saying: "other") { try await manual.advance(by: .seconds(1)) }
       }
     }
   }
@@ -76,11 +76,11 @@ import Testing
   @Test func `E-27 a second advance at the same time is refused, and the first one is not disturbed`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       for number in 1...3 { calls.expect("refused \(number)") }
-      for (number, turn) in Self.turns.enumerated() {
+      for (number, advance) in Self.advances.enumerated() {
         try loop.schedule(after: .seconds(number + 1)) {
           loop.task { loop in
-            await Self.refusal(of: turn.name, .busy, saying: "Await the end of that before you do") {
-              try await turn.call(loop)
+            await Self.refusal(of: advance.name, .busy, saying: "Await the end of that before you do") {
+              try await advance.call(loop)
             }
             calls.mark("refused \(number + 1)")
           }
@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test(arguments: [EventLoop.Time.manual, .autojump])
-  func `E-27 once shutdown has begun a turn is refused`(time: EventLoop.Time) async throws {
+  func `E-27 once shutdown has begun an advance is refused`(time: EventLoop.Time) async throws {
     try await withTestLoop(time: time) { loop, calls in
       try await loop.run { loop in
         _ = try loop.onShutdown {
@@ -107,8 +107,8 @@ import Testing
         }
       }
       await loop.shutdown()
-      for (name, turn) in Self.turns {
-        await Self.refusal(of: name, .loopClosed, saying: "shut down") { try await loop.run { try await turn($0) } }
+      for (name, advance) in Self.advances {
+        await Self.refusal(of: name, .loopClosed, saying: "shut down") { try await loop.run { try await advance($0) } }
       }
       await expectEventually { calls.log == ["refused"] }
     }

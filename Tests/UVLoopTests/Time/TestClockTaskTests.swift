@@ -22,13 +22,15 @@ import Testing
       count += 1
     }
 
-    func turn(by span: Duration) async throws -> Int {
+    func advance(by span: Duration) async throws -> Int {
       try await loop.advance(by: span)
       return count
     }
   }
 
-  @Test func `E-25 sleepers of other actors, of Swift's pool and of the main actor are woken by a turn`() async throws {
+  @Test func `E-25 sleepers of other actors, of Swift's pool and of the main actor are woken by an advance`()
+    async throws
+  {
     try await withTestLoop(time: .manual) { loop, calls in
       let elsewhere = Elsewhere()
       let tasks = [
@@ -61,13 +63,13 @@ import Testing
       let resident = Resident(on: loop)
       let tasks = (1...3).map { seconds in loop.task { _ in try await resident.rest(for: .seconds(seconds)) } }
       await expectEventually { await loop.run { $0.probe.timers } == 3 }
-      #expect(try await resident.turn(by: .seconds(2)) == 2)
-      #expect(try await resident.turn(by: .seconds(1)) == 3)
+      #expect(try await resident.advance(by: .seconds(2)) == 2)
+      #expect(try await resident.advance(by: .seconds(1)) == 3)
       for task in tasks { try await task.value }
     }
   }
 
-  @Test func `E-25 ticks come at their moments within a turn, and no others`() async throws {
+  @Test func `E-25 ticks come at their moments within an advance, and no others`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       let start = loop.clock.now
       let seen = Shared<[Duration]>([])
@@ -87,7 +89,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 a sleep that is cancelled ends without a turn and leaves no entry`() async throws {
+  @Test func `E-25 a sleep that is cancelled ends without an advance and leaves no entry`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       let task = loop.task { loop in try await loop.sleep(for: .nanoseconds(1)) }
       try await loop.runUntilIdle()
@@ -99,13 +101,13 @@ import Testing
     }
   }
 
-  @Test func `E-25 a turn that is cancelled from another thread ends where it is, and the next one goes on`()
+  @Test func `E-25 an advance that is cancelled from another thread ends where it is, and the next one goes on`()
     async throws
   {
     try await withTestLoop(time: .manual) { loop, calls in
       calls.expect("2 s")
       let (begun, go) = (Event("the begin of a call"), Event("its release"))
-      let turning = loop.task { loop in
+      let advancing = loop.task { loop in
         try loop.schedule(after: .seconds(1)) {
           loop.task { loop in
             try await loop.offload {
@@ -117,10 +119,10 @@ import Testing
         try loop.schedule(after: .seconds(2)) { calls.mark("2 s") }
         try await loop.advance(by: .seconds(5))
       }
-      // The turn stands at one second and waits for the call.
+      // The advance stands at one second and waits for the call.
       try await begun.wait()
-      try await onPlainThread { turning.cancel() }
-      try await expectCancelled { try await turning.value }
+      try await onPlainThread { advancing.cancel() }
+      try await expectCancelled { try await advancing.value }
       #expect(loop.clock.now == EventLoop.Clock.Instant(nanoseconds: 1_000_000_000))
       #expect(calls.log == [])
       go.signal()
@@ -129,12 +131,12 @@ import Testing
     }
   }
 
-  @Test func `E-25 in a task that is already cancelled no turn begins`() async throws {
+  @Test func `E-25 in a task that is already cancelled no advance begins`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       try loop.schedule(after: .nanoseconds(1)) { calls.mark("fired") }
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        return try await loop.probe.turns {
+        return try await loop.probe.iterations {
           try await expectCancelled { try await loop.advance(by: .seconds(1)) }
           try await expectCancelled { try await loop.advanceToNextDeadline() }
           try await expectCancelled { try await loop.runUntilIdle() }
@@ -145,7 +147,7 @@ import Testing
     }
   }
 
-  @Test func `F-11 a limit expires by turned time, to the nanosecond`() async throws {
+  @Test func `F-11 a limit expires by advanced time, to the nanosecond`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       let body = loop.task { loop in
         try await loop.withTimeout(.seconds(3_600)) {
@@ -166,7 +168,7 @@ import Testing
     try await onTestLoop(time: .manual) { loop, calls in
       let value = try await loop.withTimeout(.nanoseconds(1)) {
         spin(for: .milliseconds(10))
-        try await turn(loop)
+        try await iterate(loop)
         return Task.isCancelled
       }
       #expect(value == false)
@@ -181,7 +183,7 @@ import Testing
       let ticking = loop.task { loop in
         for try await _ in try loop.ticks(every: .milliseconds(7)) { calls.mark("tick") }
       }
-      // The first turn begins the tasks, which came from here.
+      // The first advance begins the tasks, which came from here.
       try await loop.runUntilIdle()
       let traffic = try await loop.probe.traffic {
         for _ in 0..<50 {
@@ -217,7 +219,7 @@ import Testing
     }
   }
 
-  @Test func `E-29 shutdown ends a turn that waits, with loopClosed`() async throws {
+  @Test func `E-29 shutdown ends an advance that waits, with loopClosed`() async throws {
     try await withTestLoop(time: .manual) { loop, calls in
       let (begun, go) = (Event("the begin of a call"), Event("its release"))
       let call = Task.detached {
@@ -228,10 +230,10 @@ import Testing
       }
       try await begun.wait()
       // Not a task of the loop's: shutdown would cancel it.
-      let turning = Task.detached { try await loop.run { loop in try await loop.advance(by: .seconds(1)) } }
+      let advancing = Task.detached { try await loop.run { loop in try await loop.advance(by: .seconds(1)) } }
       await expectEventually { await loop.run { $0.probe.isAdvancing } }
       let ending = Task.detached { await loop.shutdown(within: .seconds(20)) }
-      try await expectCode(.loopClosed) { try await turning.value }
+      try await expectCode(.loopClosed) { try await advancing.value }
       go.signal()
       try await call.value
       #expect(await ending.value.unfinished.isEmpty)

@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 each call sees its own moment, and the next turn goes on where this one ended`() async throws {
+  @Test func `E-25 each call sees its own moment, and the next iteration goes on where this one ended`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       let start = loop.clock.now
       var seen: [Duration] = []
@@ -36,13 +36,13 @@ import Testing
     }
   }
 
-  @Test func `E-25 time stands still until it is turned, and begins at zero`() async throws {
+  @Test func `E-25 time stands still until it is moved, and begins at zero`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       #expect(loop.clock.now == EventLoop.Clock.Instant(nanoseconds: 0))
       try loop.schedule(after: .nanoseconds(1)) { calls.mark("fired") }
       spin(for: .milliseconds(5))
-      // Due now, these need no turn, and take passes of the loop in which the other one could fire.
-      try await turn(loop)
+      // Due now, these need no advance, and take passes of the loop in which the other one could fire.
+      try await iterate(loop)
       #expect(loop.clock.now == EventLoop.Clock.Instant(nanoseconds: 0))
       #expect(calls.log == [])
     }
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test func `E-25 a turn of zero fires what is due and leaves the time`() async throws {
+  @Test func `E-25 an advance of zero fires what is due and leaves the time`() async throws {
     try await onTestLoop(time: .manual) { loop, calls in
       calls.expect("due")
       try loop.schedule(after: .zero) { calls.mark("due") }
@@ -90,7 +90,7 @@ import Testing
         try await loop.advance(by: .seconds(1))
         #expect(loop.clock.now == end)
         #expect(try await loop.advanceToNextDeadline() == nil)
-        try await turn(loop)
+        try await iterate(loop)
         return await loop.shutdown().droppedCalls
       }
       #expect(dropped == 1)

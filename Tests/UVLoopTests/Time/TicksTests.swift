@@ -132,13 +132,13 @@ import Testing
     try await onTestLoop { loop, calls in
       let task = loop.task { loop in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-        let turns = try await loop.probe.turns {
+        let iterations = try await loop.probe.iterations {
           for try await _ in try loop.ticks(every: .milliseconds(1)) { calls.mark("tick") }
         }
-        return (turns, loop.probe.timers)
+        return (iterations, loop.probe.timers)
       }
-      let (turns, timers) = try await task.value
-      #expect(turns == 0)
+      let (iterations, timers) = try await task.value
+      #expect(iterations == 0)
       #expect(timers == 0)
       #expect(calls.count("tick") == 0)
     }

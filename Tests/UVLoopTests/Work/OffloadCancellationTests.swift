@@ -225,7 +225,7 @@ import Testing
 
   // MARK: C-12
 
-  @Test func `C-12 the first call of a process can be cancelled in the turn that makes the pool`() async throws {
+  @Test func `C-12 the first call of a process can be cancelled in the iteration that makes the pool`() async throws {
     await #expect(processExitsWith: .success) {
       try await onTestLoop { loop, calls in
         let task = loop.task { loop in try await loop.offload { calls.mark("body") } }

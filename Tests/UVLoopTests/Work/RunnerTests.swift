@@ -52,8 +52,8 @@ import Testing
         let tasks = (0..<1_000).map { _ in
           loop.task { loop in
             try await loop.offload {
-              // The loop turns meanwhile, and sends the runner that follows.
-              RunnerTests.waitForTwoTurns(of: loop)
+              // The loop runs meanwhile, and sends the runner that follows.
+              RunnerTests.waitForTwoIterations(of: loop)
               ran.add()
             }
           }
@@ -73,11 +73,11 @@ import Testing
   }
 
   /// On a worker: what had come to the loop before is dealt with when this returns.
-  private static func waitForTwoTurns(of loop: EventLoop) {
+  private static func waitForTwoIterations(of loop: EventLoop) {
     for _ in 0..<2 {
-      let turned = Event("a turn of the loop")
-      do { try loop.post { turned.signal() } } catch { return }
-      turned.waitBlocking()
+      let iterated = Event("an iteration of the loop")
+      do { try loop.post { iterated.signal() } } catch { return }
+      iterated.waitBlocking()
     }
   }
 
@@ -113,7 +113,7 @@ import Testing
     }
   }
 
-  @Test func `calls in line all run though the loop does not turn`() async {
+  @Test func `calls in line all run though the loop is blocked`() async {
     await #expect(processExitsWith: .success) {
       try ThreadPool.setSize(1)
       try await onTestLoop { loop, _ in

@@ -86,7 +86,7 @@ import Testing
             try? loop.runBlocking(timeout: .milliseconds(1)) { _ in try await isOver.wait() }
             isOver.signal()
             try loop.runBlocking { loop in
-              try await turn(loop)
+              try await iterate(loop)
               try await loop.offload { calls.mark("inner") }
             }
           }

@@ -2,8 +2,8 @@ import Testing
 
 @testable import UVLoop
 
-/// Handles that stop, start and close each other within a turn, and many of them.
-@Suite(.alone) struct HandleTurnTests {
+/// Handles that stop, start and close each other within an iteration, and many of them.
+@Suite(.alone) struct HandleIterationTests {
   @Test func `K-10 after a test with handles of all kinds as many were freed as were made, and the thread is gone`()
     async throws
   {
@@ -63,7 +63,9 @@ import Testing
     }
   }
 
-  @Test func `K-13 a callback that stops another timer due in the same turn keeps that one from firing`() async throws {
+  @Test func `K-13 a callback that stops another timer due in the same iteration keeps that one from firing`()
+    async throws
+  {
     try await onTestLoop { loop, calls in
       calls.expect("first")
       let (first, second) = (try TimerHandle(), try TimerHandle())
@@ -73,14 +75,15 @@ import Testing
       }
       try second.start(after: .milliseconds(2)) { calls.mark("second") }
       spin(for: .milliseconds(5))
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.log == ["first"])
       first.close()
       second.close()
     }
   }
 
-  @Test func `K-13 a callback that starts another timer due in the same turn anew puts that one off`() async throws {
+  @Test func `K-13 a callback that starts another timer due in the same iteration anew puts that one off`() async throws
+  {
     try await onTestLoop { loop, calls in
       calls.expect("first")
       calls.expect("anew")
@@ -106,7 +109,8 @@ import Testing
   }
 
   @Test(arguments: HandleKind.startable)
-  func `K-13 of many handles due in one turn those that the first one stops do not call`(kind: HandleKind) async throws
+  func `K-13 of many handles due in one iteration those that the first one stops do not call`(kind: HandleKind)
+    async throws
   {
     try await onTestLoop { loop, calls in
       let handles = Cell<[AnyHandle]>([])
@@ -121,7 +125,7 @@ import Testing
         try handle.start()
         try handle.provoke()
       }
-      try await turn(loop, times: 10)
+      try await iterate(loop, times: 10)
       #expect(calls.count("callback") == 1)
       for handle in handles.value ?? [] { handle.close() }
       handles.value = nil
@@ -164,7 +168,7 @@ import Testing
         }
         if choice == 7 && made % 16 == 0 { try await loop.sleep(for: .zero) }
       }
-      try await turn(loop)
+      try await iterate(loop)
       #expect(loop.probe.handles.created == 10_000)
       #expect(loop.probe.handles.freed == 10_000)
       #expect(loop.probe.handles.open == 0)
