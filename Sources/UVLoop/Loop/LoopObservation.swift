@@ -46,7 +46,7 @@ final class LoopObservation: Sendable {
 
   /// Gives work the time at which it came, and where it was posted.
   @inline(__always)
-  func stamped(_ work: consuming Work) -> Work {
+  func timestamped(_ work: consuming Work) -> Work {
     interest.contains(.calls) ? stamp(work) : work
   }
 
@@ -54,12 +54,12 @@ final class LoopObservation: Sendable {
   private func stamp(_ work: consuming Work) -> Work {
     // A job comes from the runtime, and not from whoever wrote the task.
     let site = work.job == nil ? siteIfWanted : nil
-    return .stamped(StampedWork(work, since: MonotonicClock.now(), site: site))
+    return .timestamped(TimestampedWork(work, since: MonotonicClock.now(), site: site))
   }
 }
 
 /// Work that carries along when it came, and from where.
-final class StampedWork {
+final class TimestampedWork {
   private var work: Work?
   let since: Int64
   let site: CallSite?

@@ -35,11 +35,11 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
 
   /// A closure of a user, on any thread but the loop's. False once shutdown has begun.
   @inline(__always)
-  func post(_ work: consuming Work) -> Bool { inbox.add(observation.stamped(work), .post).isAccepted }
+  func post(_ work: consuming Work) -> Bool { inbox.add(observation.timestamped(work), .post).isAccepted }
 
   /// A job, on any thread but the loop's. It is never refused: somebody awaits it.
   func accept(_ work: consuming Work) {
-    if case .ended(let work) = inbox.add(observation.stamped(work), .job) { addLate(work) }
+    if case .ended(let work) = inbox.add(observation.timestamped(work), .job) { addLate(work) }
   }
 
   /// What must still happen after the loop has ended.
@@ -57,7 +57,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
 
   /// What comes on the loop's own thread.
   @inline(__always)
-  func acceptOwn(_ work: consuming Work) { append(observation.stamped(work)) }
+  func acceptOwn(_ work: consuming Work) { append(observation.timestamped(work)) }
 
   @inline(__always)
   private func append(_ work: consuming Work) {
@@ -135,9 +135,9 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
       body()
     case .job(let job, let identity):
       executors.run(job, as: identity)
-    case .stamped(let stamped):
+    case .timestamped(let timestamped):
       // Nobody wants to know any more.
-      if let work = stamped.take() { performAgain(work) }
+      if let work = timestamped.take() { performAgain(work) }
     }
   }
 
@@ -148,8 +148,8 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
   @inline(never)
   private func runObserved(_ work: consuming Work) {
     switch consume work {
-    case .stamped(let stamped):
-      if let work = stamped.take() { observe(work, since: stamped.since, stamped.site) }
+    case .timestamped(let timestamped):
+      if let work = timestamped.take() { observe(work, since: timestamped.since, timestamped.site) }
     case let work:
       observe(work, since: nil, nil)
     }

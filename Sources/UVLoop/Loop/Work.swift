@@ -6,14 +6,14 @@ enum Work: ~Copyable {
   /// A job of a task, and what the thread is to be for it.
   case job(UnownedJob, JobIdentity)
   /// Any of these, on a loop that is watched.
-  case stamped(StampedWork)
+  case timestamped(TimestampedWork)
 
   /// Which job it is.
   var job: UInt? {
     switch self {
     case .job(let job, _): job.bits
     case .call: nil
-    case .stamped: nil
+    case .timestamped: nil
     }
   }
 }
