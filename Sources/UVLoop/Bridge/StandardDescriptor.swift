@@ -6,7 +6,7 @@ enum StandardDescriptor: Int32, CaseIterable, Sendable {
   private static let found = allCases.map { Posix.isOpen($0.rawValue) }
 
   /// Looks. Call it before the first loop opens anything.
-  static func look() { _ = found }
+  static func inspect() { _ = found }
 
   /// Whether it was open when the first loop began.
   var wasOpen: Bool { Self.found[Int(rawValue)] }

@@ -55,7 +55,7 @@ extension EventLoop {
         throw refusal("name", "contains a zero byte, where the system would cut it off.")
       }
       if spin < .zero || spin > .milliseconds(10) {
-        throw refusal("spin", "is \(spin), and must be from zero to 10 ms: descriptors wait while the loop looks.")
+        throw refusal("spin", "is \(spin), and must be from zero to 10 ms: descriptors wait while the loop spins.")
       }
     }
 

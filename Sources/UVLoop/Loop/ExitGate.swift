@@ -53,10 +53,10 @@ enum ExitGate {
   /// yields, only while it sleeps.
   private static func close() {
     word.bitwiseOr(exits, ordering: .acquiringAndReleasing)
-    var looks = 0
+    var checks = 0
     while word.load(ordering: .acquiring) != exits {
-      looks += 1
-      if looks < 100 { Posix.yield() } else { usleep(50) }
+      checks += 1
+      if checks < 100 { Posix.yield() } else { usleep(50) }
     }
     if ThreadSlot.poolHolder.word == 0 { PoolHolders.hold(as: ExitingThread.instance) }
   }

@@ -39,7 +39,7 @@ import Synchronization
 
   init(_ options: EventLoop.Options, _ observer: any LoopObserver) throws(UVError) {
     name = options.name
-    StandardDescriptor.look()
+    StandardDescriptor.inspect()
     // A daemon may have closed its standard streams. libuv aborts when it closes a descriptor below 3, and whatever the
     // program prints would end up in one of ours.
     let taken = Posix.takeFreeStandardDescriptors()

@@ -8,7 +8,7 @@ import CLibUV
 // A loop whose time is virtual goes on in time when nothing but time is left to wait for, and no sooner:
 //
 //   busy      something is due or queued, or ran since the last poll
-//   looking   nothing is, and the loop polls once without waiting: a descriptor that was started just now is handed to
+//   checking  nothing is, and the loop polls once without waiting: a descriptor that was started just now is handed to
 //             the kernel in the poll, and what libuv keeps for the next iteration comes there
 //   idle      that poll led to nothing, no descriptor is ready, and no offloaded call is under way
 //
@@ -32,7 +32,7 @@ import CLibUV
   private var isBeforePoll = false
   private var pollsWithoutWaiting = false
   /// On virtual time: how many jobs had run when the loop last began a poll only to see whether anything was left.
-  private var jobsAtLook: Int?
+  private var jobsAtLastCheck: Int?
 
   /// Makes the internal handles.
   init(
@@ -111,7 +111,7 @@ import CLibUV
     for component in components.all where component.beforePoll() { mayBlock = false }
     if time.virtual != nil { mayBlock = mayWaitForTime(unless: !mayBlock) }
     if mayBlock && queue.isEmpty {
-      if let spin = inbox.spin { look(spin) }
+      if let spin = inbox.spin { spinBeforeSleep(spin) }
       mayBlock = queue.sleep()
     } else {
       mayBlock = false
@@ -140,11 +140,11 @@ import CLibUV
   func pollNextWithoutWaiting() { if isBeforePoll { pollsWithoutWaiting = true } }
 
   /// Never for longer than until the next timer is due.
-  private func look(_ spin: LoopSpin) {
+  private func spinBeforeSleep(_ spin: LoopSpin) {
     keepIterating(false)
     unsafe uv_update_time(rawLoop.loop)
     let rest = unsafe uv_backend_timeout(rawLoop.loop)
-    if rest != 0 { spin.look(atMost: rest < 0 ? .max : Int64(rest) * 1_000_000) }
+    if rest != 0 { spin.run(atMost: rest < 0 ? .max : Int64(rest) * 1_000_000) }
   }
 
   /// With an active idle handle libuv polls without waiting.
@@ -162,16 +162,16 @@ import CLibUV
     // In a shutdown nobody waits for time any more.
     if !inbox.life.acceptsPosts { return !isBusy }
     if isBusy || !queue.isEmpty {
-      jobsAtLook = nil
+      jobsAtLastCheck = nil
       return false
     }
     let jobs = observation.counters.jobs.value
-    if jobsAtLook != jobs {
-      jobsAtLook = jobs
+    if jobsAtLastCheck != jobs {
+      jobsAtLastCheck = jobs
       return false
     }
     // Whatever comes next, the loop must look again after it.
-    jobsAtLook = nil
+    jobsAtLastCheck = nil
     // Our own handle would make libuv say that it has something to do.
     keepIterating(false)
     if !components.all.allSatisfy(\.isQuiet) { return true }

@@ -41,7 +41,7 @@ import CLibUV
     let count = unsafe receive(from: descriptor, into: room)
     if count > 0 {
       sink?.received(count)
-      receiver?.look()
+      receiver?.check()
     } else if count != Int(UV_EAGAIN.rawValue) {
       cameNone(count == 0 ? Int32(UV_EOF.rawValue) : Int32(count), isGuess: false)
     }

@@ -176,8 +176,8 @@ extension RequestKind {
     core.handles.remind(self)
   }
 
-  /// Looks whether an adopted descriptor is still what it was.
-  private final func look() {
+  /// Checks whether an adopted descriptor is still what it was.
+  private final func checkDescriptor() {
     if identity == nil || isGone { return }
     if let descriptor = watchedDescriptor, identity == Posix.Identity(of: descriptor) { return }
     isGone = true
@@ -194,7 +194,7 @@ extension RequestKind {
   override final func beforePoll() -> Bool {
     if isFresh {
       isFresh = false
-      look()
+      checkDescriptor()
       if isGone { return true }
     }
     if !isStarted { return false }
@@ -299,7 +299,7 @@ extension RequestKind {
   final func close(resetting: Bool) {
     if state.isClosed { return }
     if resetting {
-      look()
+      checkDescriptor()
       if let descriptor { reset(descriptor) }
     }
     close(by: .owner)
@@ -322,7 +322,7 @@ extension RequestKind {
 
   override final func willClose() {
     letGo()
-    look()
+    checkDescriptor()
     isFresh = false
     isStarted = false
     let sink = sink.take()

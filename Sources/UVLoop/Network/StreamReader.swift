@@ -109,7 +109,7 @@ import Synchronization
     var scanner = StreamScanner(target, limit)
     while true {
       let room: Int
-      switch try look(for: &scanner, name) {
+      switch try scan(with: &scanner, name) {
       case .piece(let piece): return piece
       case .end: return nil
       case .yield: room = 0
@@ -131,7 +131,7 @@ import Synchronization
   }
 
   @inline(never)
-  private func look(for scanner: inout StreamScanner, _ name: StaticString) throws -> StreamScanner.Answer {
+  private func scan(with scanner: inout StreamScanner, _ name: StaticString) throws -> StreamScanner.Answer {
     try requireOpen(name)
     let isWhole = if hasEnded, case .end = end { true } else { false }
     let answer = unsafe withBytes { unsafe scanner.scan($0, version: version, hasEnded: isWhole) }
@@ -386,7 +386,7 @@ import Synchronization
       }
       add(count)
       self.limit?.note()
-      receiver?.look()
+      receiver?.check()
       buffer += more
       return count
     } catch {

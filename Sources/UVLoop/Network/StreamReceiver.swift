@@ -97,7 +97,7 @@ import Synchronization
   private var isStuck: Bool { reader.isFull && !reader.isBeingRead }
 
   /// Bytes have come, and streams perhaps.
-  func look() { if !isEmpty || isStuck { resume() } }
+  func check() { if !isEmpty || isStuck { resume() } }
 
   /// There is something to be told.
   func resume() {

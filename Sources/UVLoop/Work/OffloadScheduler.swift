@@ -125,8 +125,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
 
   enum Next {
     case call(Offload)
-    /// To look for calls beyond those that have come.
-    case look(beyond: Int)
+    /// To spin, waiting for calls beyond those that have come.
+    case spin(beyond: Int)
     /// The runner has ended.
     case none
   }
@@ -144,17 +144,17 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
         leave(runner)
         return .none
       }
-      queue.runners.look()
-      return .look(beyond: queue.arrivals.load(ordering: .relaxed))
+      queue.runners.spin()
+      return .spin(beyond: queue.arrivals.load(ordering: .relaxed))
     }
   }
 
-  /// A runner has looked: the call that it has found, or nil, and then it has ended.
-  func endLook(_ runner: Runner) -> Offload? {
+  /// A runner has spun: the call that it has found, or nil, and then it has ended.
+  func endSpin(_ runner: Runner) -> Offload? {
     let now = MonotonicClock.now()
     return lock.withLock {
       let hasFound = take(for: runner, at: now)
-      runner.queue.runners.endLook(found: hasFound)
+      runner.queue.runners.endSpin(found: hasFound)
       if !hasFound { leave(runner) }
       return runner.call
     }

@@ -15,8 +15,8 @@ import Synchronization
   /// At most this much in one go, while others wait for the pool.
   private static let shareCount = 64
   private static let shareTime: Int64 = 1_000_000
-  /// For how long it looks for another call.
-  private static let lookTime: Int64 = 10_000
+  /// For how long it spins, waiting for another call.
+  private static let spinTime: Int64 = 10_000
 
   init(for work: LoopWork, on core: LoopCore) {
     queue = work.queue
@@ -52,9 +52,9 @@ import Synchronization
       switch next {
       case .call(let next):
         offload = next
-      case .look(let seen):
-        look(beyond: seen)
-        guard let next = scheduler.endLook(self) else { return }
+      case .spin(let seen):
+        spin(beyond: seen)
+        guard let next = scheduler.endSpin(self) else { return }
         offload = next
       case .none:
         return
@@ -63,8 +63,8 @@ import Synchronization
   }
 
   /// Returns when more calls have come, or it has been long enough.
-  private func look(beyond seen: Int) {
-    let end = MonotonicClock.now() + Runner.lookTime
+  private func spin(beyond seen: Int) {
+    let end = MonotonicClock.now() + Runner.spinTime
     repeat { Posix.yield() } while queue.arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
   }
 

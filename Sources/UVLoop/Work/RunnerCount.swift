@@ -1,6 +1,6 @@
 // A runner is a request of ours in libuv's pool which takes offloaded calls of one loop, one after the other:
 //
-//   pending ──begins──▶ active ──finds nothing──▶ looking ──still nothing──▶ ended
+//   pending ──begins──▶ active ──finds nothing──▶ spinning ──still nothing──▶ ended
 //                        │  ▲                        │
 //                        │  └───────finds one────────┘
 //                        └──has had its share, and another is pending or nothing waits──▶ ended
@@ -12,8 +12,8 @@
 // when nobody tells the loop, but each that ends comes back to it. One that has had its share while none is pending
 // stays, so that calls go on though the loop's thread is busy.
 //
-// It looks for some microseconds, since a loop that offloads short calls would otherwise wake a thread for each. While it
-// looks it lets other threads have its CPU: where that is the loop's, the next calls come just then.
+// It spins for some microseconds, since a loop that offloads short calls would otherwise wake a thread for each. While
+// it spins it lets other threads have its CPU: where that is the loop's, the next calls come just then.
 
 /// How many runners a loop has, and when one more is worth the thread that it wakes.
 struct RunnerCount {
@@ -21,8 +21,8 @@ struct RunnerCount {
   private(set) var pending = 0
   /// Running a call, or about to look for one.
   private(set) var active = 0
-  /// Looking for one that may come.
-  private(set) var looking = 0
+  /// Spinning, waiting for one that may come.
+  private(set) var spinning = 0
   /// Given to libuv and not given back. Changes on the loop's thread only.
   private(set) var inFlight = 0
 
@@ -32,9 +32,9 @@ struct RunnerCount {
   /// - Parameter finishing: How many of the active ones have run their call, and are about to look for the next.
   mutating func mustSend(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
     // As many as can run side by side, since each call may block, and one that follows.
-    let isAllowed = pending + active + looking < poolSize || inFlight <= poolSize
+    let isAllowed = pending + active + spinning < poolSize || inFlight <= poolSize
     // Those that will take a call anyway.
-    guard isAllowed, pending + looking < queued, pending + looking + finishing() < queued else { return false }
+    guard isAllowed, pending + spinning < queued, pending + spinning + finishing() < queued else { return false }
     pending += 1
     inFlight += 1
     return true
@@ -46,14 +46,14 @@ struct RunnerCount {
   }
 
   /// It finds nothing.
-  mutating func look() {
+  mutating func spin() {
     active -= 1
-    looking += 1
+    spinning += 1
   }
 
-  /// It has looked, and found a call or not.
-  mutating func endLook(found: Bool) {
-    looking -= 1
+  /// It has spun, and found a call or not.
+  mutating func endSpin(found: Bool) {
+    spinning -= 1
     if found { active += 1 }
   }
 

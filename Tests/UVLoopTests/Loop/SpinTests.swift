@@ -14,7 +14,7 @@ import Testing
   @Test(.enabled(if: hasTwoCPUs)) func `posts from another CPU to a loop that looks wake nobody`() async {
     // A thread that keeps a CPU busy until it is answered has no business beside other tests.
     await #expect(processExitsWith: .success) {
-      let loop = try EventLoop(.init(name: "looking", spin: .milliseconds(10)))
+      let loop = try EventLoop(.init(name: "spinning", spin: .milliseconds(10)))
       CPUs.keep(loop.thread.kernelID, on: CPUs.allowed[0])
       let (answer, done) = (Answer(), Event("the last round"))
       let wakes = try await loop.probe.wakes {
@@ -40,32 +40,32 @@ import Testing
       CPUs.keep(0, on: CPUs.allowed[0])
       spin.noteArrival()
       spin.noteTaken()
-      spin.look(atMost: .max)
+      spin.run(atMost: .max)
       done.signal()
     }
     try await done.wait()
-    #expect(spin.looks == 1)
+    #expect(spin.spins == 1)
   }
 
   @Test func `a look ends with its time, and with the next timer's`() {
     let (short, long) = (LoopSpin(for: .milliseconds(1)), LoopSpin(for: .seconds(60)))
     short.noteArrival()
     short.noteTaken()
-    short.look(atMost: .max)
+    short.run(atMost: .max)
     long.noteArrival()
     long.noteTaken()
-    long.look(atMost: 1_000_000)
-    #expect(short.looks == 1 && long.looks == 1)
+    long.run(atMost: 1_000_000)
+    #expect(short.spins == 1 && long.spins == 1)
   }
 
   @Test func `where nothing has come since the last look there is none`() {
     let spin = LoopSpin(for: .milliseconds(1))
-    spin.look(atMost: .max)
-    #expect(spin.looks == 0)
+    spin.run(atMost: .max)
+    #expect(spin.spins == 0)
     spin.noteArrival()
     spin.noteTaken()
-    for _ in 0..<3 { spin.look(atMost: .max) }
-    #expect(spin.looks == 1)
+    for _ in 0..<3 { spin.run(atMost: .max) }
+    #expect(spin.spins == 1)
   }
 
   @Test func `there is no look past what has come and was not taken`() {
@@ -74,25 +74,25 @@ import Testing
     spin.noteTaken()
     // Between the end of the last iteration's work and the look.
     spin.noteArrival()
-    spin.look(atMost: .max)
-    #expect(spin.looks == 0)
+    spin.run(atMost: .max)
+    #expect(spin.spins == 0)
   }
 
   @Test func `a loop that only its timers wake does not look`() async throws {
     let loop = try EventLoop(.init(name: "ticking", spin: .milliseconds(10)))
     let looks = try await loop.run { loop in
       // The first one is for the message that brought this here, in the first poll that may wait.
-      while loop.probe.looks == 0 { try await loop.sleep(for: .milliseconds(1)) }
-      let before = loop.probe.looks
+      while loop.probe.spins == 0 { try await loop.sleep(for: .milliseconds(1)) }
+      let before = loop.probe.spins
       for _ in 0..<20 { try await loop.sleep(for: .milliseconds(1)) }
-      return (before, loop.probe.looks)
+      return (before, loop.probe.spins)
     }
     #expect(looks.0 != nil && looks.0 == looks.1)
     await loop.shutdown()
   }
 
   @Test func `a loop without it has nothing to look with`() async throws {
-    try await withTestLoop { loop, _ in #expect(loop.probe.looks == nil) }
+    try await withTestLoop { loop, _ in #expect(loop.probe.spins == nil) }
   }
 
   @Test(arguments: [Duration.nanoseconds(-1), .seconds(-1), .milliseconds(10) + .nanoseconds(1), .seconds(Int64.max)])

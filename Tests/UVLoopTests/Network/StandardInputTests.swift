@@ -64,7 +64,7 @@ import Testing
       // Whatever a thread of Swift's opens gets the number that is free: its first sleep opens something.
       await expectEventually { Process.hasSleepTimer }
       Posix.close(0)
-      StandardDescriptor.look()
+      StandardDescriptor.inspect()
       try await onTestLoop { loop, _ in
         try await expectCode(.badFileDescriptor) { _ = try await loop.standardInput.read() }
         let other = try StandardEnd(.file, at: 0)

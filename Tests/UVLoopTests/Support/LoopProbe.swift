@@ -55,7 +55,7 @@ extension LoopProbe {
   var untakenPosts: Int { core.inbox.waiting }
 
   /// How often the loop has looked for work before it went to sleep; nil for one that does not.
-  var looks: Int? { core.inbox.spin?.looks }
+  var spins: Int? { core.inbox.spin?.spins }
 
   /// How many tasks shutdown waits for.
   var awaitedTasks: Int { core.tasks.awaitedCount }

@@ -80,24 +80,24 @@ import Testing
     #expect(queue(1, in: &count, poolSize: 1))
   }
 
-  @Test func `a call that a looking runner will find needs no other, and the next one does`() {
+  @Test func `a call that a spinning runner will find needs no other, and the next one does`() {
     var count = RunnerCount()
     _ = queue(1, in: &count, poolSize: 4)
     count.begin()
-    count.look()
+    count.spin()
     #expect(!queue(1, in: &count, poolSize: 4))
     #expect(queue(2, in: &count, poolSize: 4))
-    count.endLook(found: true)
-    #expect(count.active == 1 && count.looking == 0 && count.pending == 1)
+    count.endSpin(found: true)
+    #expect(count.active == 1 && count.spinning == 0 && count.pending == 1)
   }
 
   @Test func `a runner that has looked in vain is no more`() {
     var count = RunnerCount()
     _ = queue(1, in: &count, poolSize: 1)
     count.begin()
-    count.look()
-    count.endLook(found: false)
-    #expect(count.active == 0 && count.looking == 0)
+    count.spin()
+    count.endSpin(found: false)
+    #expect(count.active == 0 && count.spinning == 0)
     #expect(queue(1, in: &count, poolSize: 1))
   }
 
@@ -115,9 +115,9 @@ import Testing
       _ = queue(1, in: &count, poolSize: 2)
       count.begin()
     }
-    count.look()
+    count.spin()
     #expect(!queue(1, in: &count, poolSize: 2))
-    count.endLook(found: true)
+    count.endSpin(found: true)
     #expect(queue(1, in: &count, poolSize: 2))
   }
 
