@@ -1,12 +1,12 @@
-/// The offloaded calls of a loop, and the runners that take them to libuv's pool.
+/// The offloaded calls of a loop, and the pool tasks that take them to libuv's pool.
 ///
 /// The queue is guarded by the scheduler's lock; everything else belongs to the loop's thread.
 final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of the line above.
   let queue = OffloadQueue()
-  // Holds because nothing of it is used once the core has ended: calls and runners in flight keeps the loop running.
+  // Holds because nothing of it is used once the core has ended: calls and pool tasks in flight keep the loop running.
   private unowned(unsafe) let core: LoopCore
-  private var resting: [Runner] = []
-  /// Calls that came while the process exits. No runner knows of it.
+  private var resting: [PoolTask] = []
+  /// Calls that came while the process exits. No pool task knows of it.
   private let late = OffloadQueue()
 
   init(_ core: LoopCore) {
@@ -16,15 +16,15 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   deinit { OffloadScheduler.process.close(queue) }
 
-  /// Puts a call in line, and sends for a runner if need be; false if it has been cancelled. Throws where the call could
-  /// never begin. From here on the call may be run and freed.
+  /// Puts a call in line, and sends for a pool task if need be; false if it has been cancelled. Throws where the call
+  /// could never begin. From here on the call may be run and freed.
   func add(_ offload: Offload) throws(UVError) -> Bool {
     if !ExitGate.enter() { return try addLate(offload) }
     defer { ExitGate.leave() }
     switch try OffloadScheduler.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
     case .cancelled: return false
-    case .needsRunner: sendRunner()
+    case .needsPoolTask: submitPoolTasks()
     }
     return true
   }
@@ -48,41 +48,41 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     for offload in OffloadScheduler.process.withdrawAll(late) { offload.refuseWithdrawn() }
   }
 
-  private func sendRunner() {
-    let runner = unsafe resting.popLast() ?? Runner(for: self, on: core)
-    runner.submit()
+  private func submitPoolTasks() {
+    let poolTask = unsafe resting.popLast() ?? PoolTask(for: self, on: core)
+    poolTask.submit()
   }
 
   /// libuv has given it back.
-  func runnerCameBack(_ runner: Runner, hasBegun: Bool) {
-    resting.append(runner)
-    OffloadScheduler.process.runnerCameBack(to: queue, hasBegun: hasBegun)
+  func poolTaskCameBack(_ poolTask: PoolTask, hasBegun: Bool) {
+    resting.append(poolTask)
+    OffloadScheduler.process.poolTaskCameBack(to: queue, hasBegun: hasBegun)
     if !ExitGate.enter() { return }
     defer { ExitGate.leave() }
-    if OffloadScheduler.process.mustSendRunner(to: queue) { sendRunner() }
+    if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTasks() }
   }
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned. All
-  /// runners but those that run such a call must be back: who is told that the loop has ended may end the process.
+  /// pool tasks but those that run such a call must be back: who is told that the loop has ended may end the process.
   var isSettled: Bool { OffloadScheduler.process.isSettled(queue) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
   var isQuiet: Bool { OffloadScheduler.process.isQuiet(queue) }
 
-  /// At the end of the loop a runner that has not begun is called back when nothing is left for it: the pool may belong
-  /// to others for long.
+  /// At the end of the loop a pool task that has not begun is called back when nothing is left for it: the pool may
+  /// belong to others for long.
   func beforePoll() -> Bool {
-    if unsafe core.life.hasDrained && OffloadScheduler.process.isEmpty(queue) { withdrawRunners() }
+    if unsafe core.life.hasDrained && OffloadScheduler.process.isEmpty(queue) { withdrawPoolTasks() }
     return false
   }
 
   func expire() {
     for offload in OffloadScheduler.process.withdrawAll(queue) { offload.refuseWithdrawn() }
-    withdrawRunners()
+    withdrawPoolTasks()
   }
 
-  private func withdrawRunners() {
-    for request in unsafe core.requests.inFlight where request is Runner { request.cancel() }
+  private func withdrawPoolTasks() {
+    for request in unsafe core.requests.inFlight where request is PoolTask { request.cancel() }
   }
 
   func report(into report: inout ShutdownReport) {

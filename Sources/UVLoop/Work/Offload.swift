@@ -7,9 +7,9 @@ import Synchronization
 
 /// One offloaded call: an executor whose only job is the rest of the calling task.
 ///
-/// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a runner; the worker then runs the
-/// task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed back as
-/// any result of an actor's method is.
+/// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a pool task; the worker then runs
+/// the task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed
+/// back as any result of an actor's method is.
 actor Offload: PoolHolder, ScopedWait {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller, until the call begins.

@@ -1,16 +1,16 @@
 import Synchronization
 
-/// The offloaded calls of one loop: those that wait, in order, and the runners that take them. Guarded by the
+/// The offloaded calls of one loop: those that wait, in order, and the pool tasks that take them. Guarded by the
 /// scheduler's lock.
 ///
 /// A call that is taken out before its turn leaves a gap. The gaps, and the places of those that had their turn, are
 /// closed when they are half of the line.
 final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above; `arrivals` is atomic.
-  /// How many calls have come, for runners that look for the next.
+  /// How many calls have come, for pool tasks that look for the next.
   let arrivals = Atomic<Int>(0)
-  var runners = RunnerCount()
-  /// The runners that have begun and not ended.
-  var active: [Runner] = []
+  var poolTasks = PoolTaskCount()
+  /// The pool tasks that have begun and not ended.
+  var active: [PoolTask] = []
   var times = OffloadTimes()
 
   private var line: [Offload?] = []

@@ -1,4 +1,5 @@
-// The file is long because one lock guards all of it: what a queue, a runner and a worker know must change in one step.
+// The file is long because one lock guards all of it: what a queue, a pool task and a worker know must change in one
+// step.
 
 import CLibUV
 import Synchronization
@@ -11,7 +12,7 @@ import Synchronization
   import Darwin
 #endif
 
-/// Which offloaded calls of the process wait, which run, and who waits for whom; and what a runner does next.
+/// Which offloaded calls of the process wait, which run, and who waits for whom; and what a pool task does next.
 final class OffloadScheduler: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var queues: [OffloadQueue] = []
@@ -54,9 +55,9 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func close(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
 
   enum Admission {
-    /// A runner is on its way, or about to look.
+    /// A pool task is on its way, or about to look.
     case willBeTaken
-    case needsRunner
+    case needsPoolTask
     /// It has been cancelled and is not queued.
     case cancelled
   }
@@ -77,13 +78,13 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       unsafe offload.since = now
       queue.append(offload)
       queue.arrivals.add(1, ordering: .releasing)
-      let mustSend = queue.runners.mustSend(
+      let mustSubmit = queue.poolTasks.mustSubmit(
         forWaiting: queue.count, poolSize: size, finishing: queue.active.count { $0.call?.isLeaving == true })
-      return mustSend ? .needsRunner : .willBeTaken
+      return mustSubmit ? .needsPoolTask : .willBeTaken
     }
   }
 
-  /// Queues a call that no runner will take, so that it can be withdrawn; false if it has been cancelled.
+  /// Queues a call that no pool task will take, so that it can be withdrawn; false if it has been cancelled.
   func keep(_ offload: Offload, in queue: OffloadQueue) -> Bool {
     lock.withLock {
       if offload.isWithdrawn { return false }
@@ -108,17 +109,17 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       """)
   }
 
-  /// A runner begins: the call that it shall run, or nil if there is none any more.
-  func begin(_ runner: Runner) -> Offload? {
+  /// A pool task begins: the call that it shall run, or nil if there is none any more.
+  func begin(_ poolTask: PoolTask) -> Offload? {
     let now = MonotonicClock.now()
-    let queue = runner.queue
+    let queue = poolTask.queue
     return lock.withLock {
-      queue.runners.begin()
-      if take(for: runner, at: now) {
-        queue.active.append(runner)
-        return runner.call
+      queue.poolTasks.begin()
+      if take(for: poolTask, at: now) {
+        queue.active.append(poolTask)
+        return poolTask.call
       }
-      queue.runners.end()
+      queue.poolTasks.end()
       return nil
     }
   }
@@ -127,55 +128,55 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     case call(Offload)
     /// To spin, waiting for calls beyond those that have come.
     case spin(beyond: Int)
-    /// The runner has ended.
+    /// The pool task has ended.
     case none
   }
 
-  /// A runner has run a call: what it does next.
-  func next(after offload: Offload, for runner: Runner, at now: Int64, hasHadShare: Bool) -> Next {
-    let queue = runner.queue
+  /// A pool task has run a call: what it does next.
+  func next(after offload: Offload, for poolTask: PoolTask, at now: Int64, hasUsedBudget: Bool) -> Next {
+    let queue = poolTask.queue
     return lock.withLock {
       if queue.times.isMeasured { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
-      let mayTake = !hasHadShare || queue.runners.pending == 0
-      if mayTake, take(for: runner, at: now), let next = runner.call { return .call(next) }
-      // Who has had its share ends: others may wait for the pool.
-      if hasHadShare {
-        queue.runners.end()
-        leave(runner)
+      let mayTake = !hasUsedBudget || queue.poolTasks.pending == 0
+      if mayTake, take(for: poolTask, at: now), let next = poolTask.call { return .call(next) }
+      // Who has used its budget ends: others may wait for the pool.
+      if hasUsedBudget {
+        queue.poolTasks.end()
+        leave(poolTask)
         return .none
       }
-      queue.runners.spin()
+      queue.poolTasks.spin()
       return .spin(beyond: queue.arrivals.load(ordering: .relaxed))
     }
   }
 
-  /// A runner has spun: the call that it has found, or nil, and then it has ended.
-  func endSpin(_ runner: Runner) -> Offload? {
+  /// A pool task has spun: the call that it has found, or nil, and then it has ended.
+  func endSpin(_ poolTask: PoolTask) -> Offload? {
     let now = MonotonicClock.now()
     return lock.withLock {
-      let hasFound = take(for: runner, at: now)
-      runner.queue.runners.endSpin(found: hasFound)
-      if !hasFound { leave(runner) }
-      return runner.call
+      let hasFound = take(for: poolTask, at: now)
+      poolTask.queue.poolTasks.endSpin(found: hasFound)
+      if !hasFound { leave(poolTask) }
+      return poolTask.call
     }
   }
 
-  /// Gives a runner the next call; false if none waits, and then it has none.
-  private func take(for runner: Runner, at now: Int64) -> Bool {
-    let queue = runner.queue
+  /// Gives a pool task the next call; false if none waits, and then it has none.
+  private func take(for poolTask: PoolTask, at now: Int64) -> Bool {
+    let queue = poolTask.queue
     guard let offload = queue.popFirst() else {
-      runner.call = nil
+      poolTask.call = nil
       return false
     }
     if queue.times.isMeasured { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
-    runner.call = offload
+    poolTask.call = offload
     return true
   }
 
-  private func leave(_ runner: Runner) {
-    runner.call = nil
-    runner.queue.active.removeAll { $0 === runner }
+  private func leave(_ poolTask: PoolTask) {
+    poolTask.call = nil
+    poolTask.queue.active.removeAll { $0 === poolTask }
   }
 
   /// Takes a call out of the queue that it waits in; false if it does not wait.
@@ -190,14 +191,14 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// Takes out all calls that wait.
   func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.removeAll() } }
 
-  /// Whether one more runner must be sent for what waits, which is then counted.
-  func mustSendRunner(to queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.runners.mustSend(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
+  /// Whether one more pool task must be sent for what waits, which is then counted.
+  func mustSubmitPoolTask(to queue: OffloadQueue) -> Bool {
+    lock.withLock { queue.poolTasks.mustSubmit(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
   }
 
-  /// libuv has given a runner back.
-  func runnerCameBack(to queue: OffloadQueue, hasBegun: Bool) {
-    lock.withLock { queue.runners.comeBack(hasBegun: hasBegun) }
+  /// libuv has given a pool task back.
+  func poolTaskCameBack(to queue: OffloadQueue, hasBegun: Bool) {
+    lock.withLock { queue.poolTasks.comeBack(hasBegun: hasBegun) }
   }
 
   /// Whether no call of a loop waits.
@@ -209,13 +210,13 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     lock.withLock { queue.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
   }
 
-  /// Whether nothing of a loop waits or runs that its shutdown waits for: of its runners that libuv has, each runs a call
-  /// that is not waited for.
+  /// Whether nothing of a loop waits or runs that its shutdown waits for: of its pool tasks that libuv has, each runs a
+  /// call that is not waited for.
   func isSettled(_ queue: OffloadQueue) -> Bool {
     lock.withLock {
       // What an abandoned call held is released on the worker, and that may take as long as the call.
       func isExcused(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExcused && !offload.isOver }
-      return queue.waiting.allSatisfy(isExcused) && queue.running.count(where: isExcused) == queue.runners.inFlight
+      return queue.waiting.allSatisfy(isExcused) && queue.running.count(where: isExcused) == queue.poolTasks.inFlight
     }
   }
 
@@ -227,7 +228,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     }
   }
 
-  /// What runs, by when it began: that is read before the lock is taken, so that runners may have begun in another
+  /// What runs, by when it began: that is read before the lock is taken, so that pool tasks may have begun in another
   /// order.
   private func oldestFirst(_ queues: [OffloadQueue]) -> [Offload] {
     queues.flatMap(\.running).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }

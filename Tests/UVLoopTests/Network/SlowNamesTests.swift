@@ -144,7 +144,7 @@ private func expectCancelledAtOnce(_ task: Task<Void, any Error>) async throws {
 }
 
 extension EventLoop {
-  /// How many look-ups libuv has, beside the pool's runners.
+  /// How many look-ups libuv has, beside the pool tasks of offloaded calls.
   fileprivate var lookUps: Int {
     get async { await run { $0.probe.requests.count { $0 != "work" } } }
   }

@@ -170,7 +170,7 @@ extension LoopProbe {
     own.handles.open.contains { $0.state.activity.contains(HandleActivity(rawValue: 2)) }
   }
 
-  /// What libuv has of the library to do, each by its kind: `work` is a runner of offloaded calls.
+  /// What libuv has of the library to do, each by its kind: `work` is a pool task of offloaded calls.
   var requests: [String] { own.requests.inFlight.map(\.kind.rawValue) }
 
   /// How many requests libuv itself counts, whoever's they are.

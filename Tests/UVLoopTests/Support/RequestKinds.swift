@@ -4,7 +4,7 @@ import Testing
 
 /// Every kind of request of the library, and one as it is added, for laws that hold for all of them.
 enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sendable {
-  /// The pool's runner, by which a call is offloaded.
+  /// The pool task by which a call is offloaded.
   case work
   case random
   /// Of a stream.

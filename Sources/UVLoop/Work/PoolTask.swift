@@ -1,20 +1,20 @@
 import CLibUV
 import Synchronization
 
-/// A request in libuv's pool that runs a loop's offloaded calls; see ``RunnerCount`` for its life.
+/// A request in libuv's pool that runs a loop's offloaded calls; see ``PoolTaskCount`` for its life.
 ///
 /// The loop's thread makes it, submits it, and gets it back in libuv's callback, to use again.
 // Holds because the worker uses `queue` alone, and `call`, which the scheduler's lock guards.
-@safe final class Runner: PendingRequest, @unchecked Sendable {
+@safe final class PoolTask: PendingRequest, @unchecked Sendable {
   let queue: OffloadQueue
   /// What it runs.
   var call: Offload?
-  // Holds because a runner in flight keeps the loop running.
+  // Holds because a pool task in flight keeps the loop running.
   private unowned(unsafe) let work: LoopWork
 
   /// At most this much in one go, while others wait for the pool.
-  private static let shareCount = 64
-  private static let shareTime: Int64 = 1_000_000
+  private static let callBudget = 64
+  private static let timeBudget: Int64 = 1_000_000
   /// For how long it spins, waiting for another call.
   private static let spinTime: Int64 = 10_000
 
@@ -29,8 +29,8 @@ import Synchronization
     let status = unsafe submit { loop, memory in
       unsafe uv_queue_work(
         loop, memory.bindMemory(to: uv_work_t.self, capacity: 1),
-        { work in unsafe Runner.of(work?.pointee.data)?.run() },
-        { work, status in unsafe Runner.finish(work?.pointee.data, status) })
+        { work in unsafe PoolTask.of(work?.pointee.data)?.run() },
+        { work, status in unsafe PoolTask.finish(work?.pointee.data, status) })
     }
     // It refuses nothing but a missing function (`threadpool.c`).
     if status < 0 { fatalError("UVLoop: uv_queue_work answered \(status).") }
@@ -40,14 +40,14 @@ import Synchronization
   private func run() {
     let scheduler = OffloadScheduler.process
     guard var offload = scheduler.begin(self) else { return }
-    let end = MonotonicClock.now() + Runner.shareTime
+    let end = MonotonicClock.now() + PoolTask.timeBudget
     var count = 0
     while true {
       offload.runOnWorker()
       count += 1
       let now = MonotonicClock.now()
       let next = scheduler.next(
-        after: offload, for: self, at: now, hasHadShare: count >= Runner.shareCount || now > end)
+        after: offload, for: self, at: now, hasUsedBudget: count >= PoolTask.callBudget || now > end)
       offload.leftWorker()
       switch next {
       case .call(let next):
@@ -64,11 +64,11 @@ import Synchronization
 
   /// Returns when more calls have come, or it has been long enough.
   private func spin(beyond seen: Int) {
-    let end = MonotonicClock.now() + Runner.spinTime
+    let end = MonotonicClock.now() + PoolTask.spinTime
     repeat { Posix.yield() } while queue.arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
   }
 
-  override func ended(_ status: Int32) { unsafe work.runnerCameBack(self, hasBegun: status == 0) }
+  override func ended(_ status: Int32) { unsafe work.poolTaskCameBack(self, hasBegun: status == 0) }
 
   /// The calls that it runs say what a shutdown waits for.
   override var isAwaited: Bool { false }

@@ -5,7 +5,7 @@ import Testing
 
 /// Offloaded calls share the workers with whoever else uses the pool. It is one per process, so that each test has a
 /// process of its own, with a single worker.
-@Suite(.alone) struct RunnerTests {
+@Suite(.alone) struct PoolTaskTests {
   /// Offloads again and again, `width` calls at a time, until told to stop; counts the calls.
   private static func flood(_ loop: EventLoop, width: Int, _ ran: Counter, until isOver: Shared<Bool>) -> [Task<
     Void, any Error
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test func `calls in line leave the only worker to a neighbour's request after a share`() async {
+  @Test func `calls in line leave the only worker to a neighbour's request after a budget`() async {
     await #expect(processExitsWith: .success) {
       try ThreadPool.setSize(1)
       try await onTestLoop { loop, _ in
@@ -52,8 +52,8 @@ import Testing
         let tasks = (0..<1_000).map { _ in
           loop.task { loop in
             try await loop.offload {
-              // The loop runs meanwhile, and sends the runner that follows.
-              RunnerTests.waitForTwoIterations(of: loop)
+              // The loop runs meanwhile, and sends the pool task that follows.
+              PoolTaskTests.waitForTwoIterations(of: loop)
               ran.add()
             }
           }
@@ -63,7 +63,7 @@ import Testing
         unsafe loop.withUnsafeLoop { unsafe neighbour.submit(on: $0) }
         held.open()
         try await neighbour.done.wait()
-        // A share is 64 calls. One runner may have stood in the pool's queue before it.
+        // The budget is 64 calls. One pool task may have stood in the pool's queue before it.
         #expect(before.value <= 128, "\(before.value) calls ran before it")
         try await held.release()
         for task in tasks { try await task.value }
@@ -86,7 +86,7 @@ import Testing
       try ThreadPool.setSize(1)
       try await withTestLoop("flood") { flooded, _ in
         let (ran, isOver) = (Counter(), Shared(false))
-        let tasks = RunnerTests.flood(flooded, width: 64, ran, until: isOver)
+        let tasks = PoolTaskTests.flood(flooded, width: 64, ran, until: isOver)
         try await onTestLoop("other") { other, _ in
           while ran.value == 0 { try await other.sleep(for: .zero) }
           for _ in 0..<20 { try await other.offload {} }
@@ -102,7 +102,7 @@ import Testing
       try ThreadPool.setSize(1)
       try await onTestLoop { loop, _ in
         let (ran, isOver) = (Counter(), Shared(false))
-        let tasks = RunnerTests.flood(loop, width: 1, ran, until: isOver)
+        let tasks = PoolTaskTests.flood(loop, width: 1, ran, until: isOver)
         while ran.value < 100 { try await loop.sleep(for: .zero) }
         let neighbour = Neighbour {}
         unsafe loop.withUnsafeLoop { unsafe neighbour.submit(on: $0) }
@@ -122,8 +122,8 @@ import Testing
         let tasks = (0..<1_000).map { _ in loop.task { loop in try await loop.offload { ran.signal() } } }
         while ThreadPool.statistics.queued < 1_000 { try await loop.sleep(for: .zero) }
         held.open()
-        // The loop's thread waits here for far more calls than a share has.
-        #expect(RunnerTests.wait(for: ran, times: 1_000))
+        // The loop's thread waits here for far more calls than a budget has.
+        #expect(PoolTaskTests.wait(for: ran, times: 1_000))
         try await held.release()
         for task in tasks { try await task.value }
       }
@@ -133,7 +133,7 @@ import Testing
   /// Blocks the calling thread, which no asynchronous code should.
   private static func wait(for event: Event, times: Int) -> Bool { event.waitBlocking(times: times) }
 
-  @Test func `a loop ends at once though a runner of its own waits behind what others do in the pool`() async {
+  @Test func `a loop ends at once though a pool task of its own waits behind what others do in the pool`() async {
     await #expect(processExitsWith: .success) {
       try ThreadPool.setSize(1)
       try await withTestLoop("holder") { holder, _ in

@@ -2,28 +2,28 @@ import Testing
 
 @testable import UVLoop
 
-/// When a loop sends one more runner to the pool.
-@Suite(.sideBySide) struct RunnerCountTests {
-  /// A call has been queued, and so many wait; whether that sends a runner.
-  private func queue(_ queued: Int, in count: inout RunnerCount, poolSize: Int, finishing: Int = 0) -> Bool {
-    count.mustSend(forWaiting: queued, poolSize: poolSize, finishing: finishing)
+/// When a loop sends one more pool task to the pool.
+@Suite(.sideBySide) struct PoolTaskCountTests {
+  /// A call has been queued, and so many wait; whether that sends a pool task.
+  private func queue(_ queued: Int, in count: inout PoolTaskCount, poolSize: Int, finishing: Int = 0) -> Bool {
+    count.mustSubmit(forWaiting: queued, poolSize: poolSize, finishing: finishing)
   }
 
-  @Test func `calls that come before any runner has begun get one each, and all of them one that follows`() {
-    var count = RunnerCount()
-    let sent = (1...7).map { count.mustSend(forWaiting: $0, poolSize: 4) }
+  @Test func `calls that come before any pool task has begun get one each, and all of them one that follows`() {
+    var count = PoolTaskCount()
+    let sent = (1...7).map { count.mustSubmit(forWaiting: $0, poolSize: 4) }
     #expect(sent == [true, true, true, true, true, false, false])
   }
 
-  @Test func `a call that a runner on its way will take needs no other`() {
-    var count = RunnerCount()
-    _ = count.mustSend(forWaiting: 1, poolSize: 4)
+  @Test func `a call that a pool task on its way will take needs no other`() {
+    var count = PoolTaskCount()
+    _ = count.mustSubmit(forWaiting: 1, poolSize: 4)
     // That call was withdrawn, and this one came.
     #expect(!queue(1, in: &count, poolSize: 4))
   }
 
-  @Test func `a call behind runners that are busy gets one of its own while the pool has room`() {
-    var count = RunnerCount()
+  @Test func `a call behind pool tasks that are busy gets one of its own while the pool has room`() {
+    var count = PoolTaskCount()
     for _ in 1...3 {
       #expect(queue(1, in: &count, poolSize: 4))
       count.begin()
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func `with all workers busy one more is sent, and the next when one has come back`() {
-    var count = RunnerCount()
+    var count = PoolTaskCount()
     for _ in 1...2 {
       _ = queue(1, in: &count, poolSize: 2)
       count.begin()
@@ -48,8 +48,8 @@ import Testing
     #expect(!queue(6, in: &count, poolSize: 2))
   }
 
-  @Test func `a runner that comes back before the next has begun is followed by another`() {
-    var count = RunnerCount()
+  @Test func `a pool task that comes back before the next has begun is followed by another`() {
+    var count = PoolTaskCount()
     _ = queue(1, in: &count, poolSize: 1)
     count.begin()
     #expect(queue(9, in: &count, poolSize: 1))
@@ -57,20 +57,20 @@ import Testing
     count.comeBack(hasBegun: true)
     #expect(queue(9, in: &count, poolSize: 1))
     count.begin()
-    // The one that runs can end after its share though the loop has not been told that it began.
+    // The one that runs can end after its budget though the loop has not been told that it began.
     #expect(count.active == 1 && count.pending == 1)
   }
 
   @Test func `one that was taken out of the pool's queue is no more`() {
-    var count = RunnerCount()
+    var count = PoolTaskCount()
     _ = queue(1, in: &count, poolSize: 1)
     count.comeBack(hasBegun: false)
     #expect(count.pending == 0 && count.inFlight == 0)
     #expect(queue(1, in: &count, poolSize: 1))
   }
 
-  @Test func `runners that have ended, and have not come back, hold up no call`() {
-    var count = RunnerCount()
+  @Test func `pool tasks that have ended, and have not come back, hold up no call`() {
+    var count = PoolTaskCount()
     for _ in 1...2 {
       #expect(queue(1, in: &count, poolSize: 1))
       count.begin()
@@ -80,8 +80,8 @@ import Testing
     #expect(queue(1, in: &count, poolSize: 1))
   }
 
-  @Test func `a call that a spinning runner will find needs no other, and the next one does`() {
-    var count = RunnerCount()
+  @Test func `a call that a spinning pool task will find needs no other, and the next one does`() {
+    var count = PoolTaskCount()
     _ = queue(1, in: &count, poolSize: 4)
     count.begin()
     count.spin()
@@ -91,8 +91,8 @@ import Testing
     #expect(count.active == 1 && count.spinning == 0 && count.pending == 1)
   }
 
-  @Test func `a runner that has looked in vain is no more`() {
-    var count = RunnerCount()
+  @Test func `a pool task that has looked in vain is no more`() {
+    var count = PoolTaskCount()
     _ = queue(1, in: &count, poolSize: 1)
     count.begin()
     count.spin()
@@ -101,16 +101,16 @@ import Testing
     #expect(queue(1, in: &count, poolSize: 1))
   }
 
-  @Test func `a call that comes while a runner leaves another one needs no other`() {
-    var count = RunnerCount()
+  @Test func `a call that comes while a pool task leaves another one needs no other`() {
+    var count = PoolTaskCount()
     _ = queue(1, in: &count, poolSize: 4)
     count.begin()
     #expect(!queue(1, in: &count, poolSize: 4, finishing: 1))
     #expect(queue(2, in: &count, poolSize: 4, finishing: 1))
   }
 
-  @Test func `with all workers busy a runner that looks needs none that follows for the call that it will find`() {
-    var count = RunnerCount()
+  @Test func `with all workers busy a pool task that looks needs none that follows for the call that it will find`() {
+    var count = PoolTaskCount()
     for _ in 1...2 {
       _ = queue(1, in: &count, poolSize: 2)
       count.begin()
@@ -122,7 +122,7 @@ import Testing
   }
 
   @Test func `where no call waits none is sent`() {
-    var count = RunnerCount()
+    var count = PoolTaskCount()
     #expect(!queue(0, in: &count, poolSize: 4))
     #expect(count.pending == 0)
   }

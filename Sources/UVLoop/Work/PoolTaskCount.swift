@@ -1,22 +1,22 @@
-// A runner is a request of ours in libuv's pool which takes offloaded calls of one loop, one after the other:
+// A pool task is a request of ours in libuv's pool which takes offloaded calls of one loop, one after the other:
 //
 //   pending ──begins──▶ active ──finds nothing──▶ spinning ──still nothing──▶ ended
 //                        │  ▲                        │
 //                        │  └───────finds one────────┘
-//                        └──has had its share, and another is pending or nothing waits──▶ ended
+//                        └──has used its budget, and another is pending or nothing waits──▶ ended
 //
 // One request a call would be simpler, and cost two locks, two wakes and an allocation more for each. One request for
-// ever would keep files and names from the pool, which they share: so a runner ends after its share, and whatever
-// waited in libuv's queue comes before the next runner. Where all workers have one and calls wait, the loop keeps one
-// more pending, to follow the first that ends. It counts what libuv has and not what is pending: a runner may begin
-// when nobody tells the loop, but each that ends comes back to it. One that has had its share while none is pending
-// stays, so that calls go on though the loop's thread is busy.
+// ever would keep files and names from the pool, which they share: so a pool task ends after its budget, and whatever
+// waited in libuv's queue comes before the next pool task. Where all workers have one and calls wait, the loop keeps
+// one more pending, to follow the first that ends. It counts what libuv has and not what is pending: a pool task may
+// begin when nobody tells the loop, but each that ends comes back to it. One that has used its budget while none is
+// pending stays, so that calls go on though the loop's thread is busy.
 //
 // It spins for some microseconds, since a loop that offloads short calls would otherwise wake a thread for each. While
 // it spins it lets other threads have its CPU: where that is the loop's, the next calls come just then.
 
-/// How many runners a loop has, and when one more is worth the thread that it wakes.
-struct RunnerCount {
+/// How many pool tasks a loop has, and when one more is worth the thread that it wakes.
+struct PoolTaskCount {
   /// Queued in libuv's pool, and not begun.
   private(set) var pending = 0
   /// Running a call, or about to look for one.
@@ -26,11 +26,11 @@ struct RunnerCount {
   /// Given to libuv and not given back. Changes on the loop's thread only.
   private(set) var inFlight = 0
 
-  /// To be asked when a call has been queued, and when libuv has given a runner back. True if one more must be queued
-  /// for the calls that wait, and then it is counted.
+  /// To be asked when a call has been queued, and when libuv has given a pool task back. True if one more must be
+  /// queued for the calls that wait, and then it is counted.
   ///
   /// - Parameter finishing: How many of the active ones have run their call, and are about to look for the next.
-  mutating func mustSend(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
+  mutating func mustSubmit(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
     // As many as can run side by side, since each call may block, and one that follows.
     let isAllowed = pending + active + spinning < poolSize || inFlight <= poolSize
     // Those that will take a call anyway.
