@@ -88,7 +88,7 @@ extension HandleActivity {
   /// It may wait again at once; if not, libuv is told before the poll that nobody does.
   private func takeWaiter() -> LoopWait? {
     guard let wait = waiter.take() else { return nil }
-    core.handles.remind(self)
+    core.handles.callBeforePoll(self)
     deactivate(.waiting)
     return wait
   }
@@ -128,7 +128,7 @@ extension HandleActivity {
     refusal = 0
     isFresh = true
     self.events = events
-    core.handles.remind(self)
+    core.handles.callBeforePoll(self)
   }
 
   private func startNow(_ events: PollHandle.Events) -> Int32 {

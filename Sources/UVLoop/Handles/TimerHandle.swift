@@ -120,7 +120,7 @@ public final class TimerHandle: LoopHandle {
       _ = unsafe uv_timer_stop(uvTimer)
       isPostponed = true
       due.store(loopTime, ordering: .relaxed)
-      core.handles.remind(self)
+      core.handles.callBeforePoll(self)
     } else {
       try arm(nanoseconds)
     }

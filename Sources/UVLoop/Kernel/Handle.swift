@@ -24,7 +24,7 @@ import CLibUV
   /// Where it stands in the registry, which keeps this number.
   final var place = -1
   /// Whether it waits for its `beforePoll`; kept by the registry.
-  final var isReminded = false
+  final var isCalledBeforePoll = false
   final private var closeWaiters = Waiters()
   /// Where it was made, if anybody wants to know.
   final let site: CallSite?
@@ -245,8 +245,8 @@ import CLibUV
   var uvRequests: Int { 0 }
   /// The descriptor that it watches.
   var watchedDescriptor: Int32? { nil }
-  /// Before the poll, if it was asked for with `LoopHandles.remind`. It calls nobody: it answers true if it has to, which
-  /// makes the poll one that does not wait, and brings `afterPoll`.
+  /// Before the poll, if it was asked for with `LoopHandles.callBeforePoll`. It calls nobody: it answers true if it has
+  /// to, which makes the poll one that does not wait, and brings `afterPoll`.
   func beforePoll() -> Bool { false }
   /// After the poll, if `beforePoll` asked for it. The handle may have been stopped, started anew or closed meanwhile.
   func afterPoll() {}

@@ -7,7 +7,7 @@ import CLibUV
   private(set) var open: [Handle] = []
   /// What is kept for good after a burst: 32 KiB.
   private static let keptCapacity = 4_096
-  private var reminded: [Handle] = []
+  private var calledBeforePoll: [Handle] = []
   private var called: [Handle] = []
   /// Those that libuv cannot close any more. They stay on its loop, which so never ends, and are not anybody else's.
   private var left: [UnsafeMutablePointer<uv_handle_t>]
@@ -57,18 +57,18 @@ import CLibUV
   }
 
   /// Calls the handle's `beforePoll` once, before the next poll, however often it is asked for until then.
-  func remind(_ handle: Handle) {
-    if handle.isReminded { return }
-    handle.isReminded = true
-    reminded.append(handle)
+  func callBeforePoll(_ handle: Handle) {
+    if handle.isCalledBeforePoll { return }
+    handle.isCalledBeforePoll = true
+    calledBeforePoll.append(handle)
   }
 
   func beforePoll() -> Bool {
-    if reminded.isEmpty { return false }
-    let handles = reminded
-    reminded = []
+    if calledBeforePoll.isEmpty { return false }
+    let handles = calledBeforePoll
+    calledBeforePoll = []
     for handle in handles {
-      handle.isReminded = false
+      handle.isCalledBeforePoll = false
       if handle.beforePoll() { called.append(handle) }
     }
     return !called.isEmpty

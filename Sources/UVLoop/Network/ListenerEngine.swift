@@ -57,7 +57,7 @@ import CLibUV
     isWatched = true
     if socket.isAdopted {
       isFresh = true
-      core.handles.remind(self)
+      core.handles.callBeforePoll(self)
     }
     activate()
   }
@@ -127,7 +127,7 @@ import CLibUV
   }
 
   private func goOn() {
-    if !listener.isWatching { return core.handles.remind(self) }
+    if !listener.isWatching { return core.handles.callBeforePoll(self) }
     do throws(UVError) { try watch() } catch { listener.fail(error) }
   }
 

@@ -86,7 +86,7 @@ extension RequestKind {
     try check(start(), "\(noun).read")
     isStarted = true
     noteChange()
-    if core.time.virtual != nil { core.handles.remind(self) }
+    if core.time.virtual != nil { core.handles.callBeforePoll(self) }
     activate(.reading)
   }
 
@@ -149,7 +149,7 @@ extension RequestKind {
     if status == Int32(UV_ENOBUFS.rawValue) {
       // Reading goes on if somebody wants them before the poll.
       isUnwanted = true
-      core.handles.remind(self)
+      core.handles.callBeforePoll(self)
       return
     }
     stopReading()
@@ -173,7 +173,7 @@ extension RequestKind {
   private final func noteChange() {
     if !isAdopted || state.isClosed { return }
     isFresh = true
-    core.handles.remind(self)
+    core.handles.callBeforePoll(self)
   }
 
   /// Checks whether an adopted descriptor is still what it was.
@@ -201,7 +201,7 @@ extension RequestKind {
     if core.time.virtual != nil {
       // A stream that is merely open must not hold the time.
       if unsafe sink?.room() == nil { isUnwanted = true }
-      core.handles.remind(self)
+      core.handles.callBeforePoll(self)
     }
     if isUnwanted {
       isUnwanted = false

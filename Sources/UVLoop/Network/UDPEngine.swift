@@ -176,7 +176,7 @@ extension RequestKind {
       })
     try check(status, "UDPSocket.receive")
     isStarted = true
-    if core.time.virtual != nil { core.handles.remind(self) }
+    if core.time.virtual != nil { core.handles.callBeforePoll(self) }
     activate(.receiving)
   }
 
@@ -204,7 +204,7 @@ extension RequestKind {
     } else if count == Int(UV_ENOBUFS.rawValue) {
       // Receiving goes on if somebody wants it before the poll.
       isUnwanted = true
-      core.handles.remind(self)
+      core.handles.callBeforePoll(self)
     } else {
       receiver?.failed(UVError(status: Int32(truncatingIfNeeded: count), call: "UDPSocket.receive"))
     }
@@ -215,7 +215,7 @@ extension RequestKind {
     if core.time.virtual != nil {
       // A socket that is merely open must not hold the time.
       if receiver?.isWaiting != true { isUnwanted = true }
-      core.handles.remind(self)
+      core.handles.callBeforePoll(self)
     }
     if isUnwanted {
       isUnwanted = false
