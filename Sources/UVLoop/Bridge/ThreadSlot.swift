@@ -35,5 +35,5 @@ extension ThreadSlot {
   /// What this thread holds that others wait for, a `PoolHolder`.
   static let poolHolder = ThreadSlot()
   /// The job that this thread runs for a while, and that was both to its loop, and is to be both when it comes home.
-  static let homecomer = ThreadSlot()
+  static let resumptionHint = ThreadSlot()
 }

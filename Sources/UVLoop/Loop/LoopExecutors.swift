@@ -28,7 +28,7 @@ enum JobIdentity {
 /// Runs the jobs of Swift tasks for the executors of a loop: its serial one and its task executor.
 @safe final class LoopExecutors: @unchecked Sendable {  // Holds because each variable belongs to the loop's thread.
   private let thread: LoopThread
-  private let homecomerSlot = ThreadSlot.homecomer
+  private let hintSlot = ThreadSlot.resumptionHint
   /// Unowned: whoever has a job for the loop owns both, its thread or the task.
   private var serial: UnownedSerialExecutor?
   private var task: UnownedTaskExecutor?
@@ -73,7 +73,7 @@ enum JobIdentity {
 
   /// The same for one that comes from another thread.
   @inline(__always)
-  func identity(ofArriving job: UnownedJob) -> JobIdentity { homecomerSlot.word == job.bits ? .both : .actor }
+  func identity(ofArriving job: UnownedJob) -> JobIdentity { hintSlot.word == job.bits ? .both : .actor }
 
   /// For which executors a job ran that leaves the loop now.
   @inline(__always)

@@ -37,7 +37,7 @@ actor Offload: PoolHolder, ScopedWait {
   private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
   /// Why the body does not run.
   private nonisolated(unsafe) var refusal: (any Error)?  // Holds for the reason above.
-  private nonisolated(unsafe) var isHomecomer = false  // Holds for the reason above.
+  private nonisolated(unsafe) var resumesOnLoop = false  // Holds for the reason above.
 
   init(on core: LoopCore, label: String?, isAbandonable: Bool) {
     self.core = core
@@ -79,7 +79,7 @@ extension Offload: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     unsafe self.job = job
-    unsafe isHomecomer = LoopThread.current?.executors.identity(ofLeaving: job) == .both
+    unsafe resumesOnLoop = LoopThread.current?.executors.identity(ofLeaving: job) == .both
     if core.isCurrent {
       submit()
     } else if !core.tell({ self.submit() }) {
@@ -104,9 +104,9 @@ extension Offload: SerialExecutor {
   nonisolated func runOnWorker() {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
     if unsafe !chain.isEmpty { unsafe chain = [] }
-    if unsafe isHomecomer { ThreadSlot.homecomer.word = unsafe job?.bits ?? 0 }
+    if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe job?.bits ?? 0 }
     PoolHolders.hold(as: self) { runJob() }
-    if unsafe isHomecomer { ThreadSlot.homecomer.word = 0 }
+    if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
   }
 
   /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
