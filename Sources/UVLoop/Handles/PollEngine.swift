@@ -185,7 +185,7 @@ extension HandleActivity {
     takeWaiter()?.resume(throwing: error)
     outcome = .failure(error)
     call(once: true)
-    closeIfOrphan()
+    closeIfDetached()
   }
 
   private func closedBehind(_ call: String) -> UVError {

@@ -20,7 +20,7 @@ import CLibUV
   /// What it calls; see ``start(calling:)``.
   final private(set) var function: (() -> Void)?
   /// Nobody holds the wrapper any more.
-  final private var isOrphan = false
+  final private var isDetached = false
   /// Where it stands in the registry, which keeps this number.
   final var place = -1
   /// Whether it waits for its `beforePoll`; kept by the registry.
@@ -106,7 +106,7 @@ import CLibUV
 
   /// Records that no callback will come for this reason. Closes the handle if it was the last one, and nobody holds it.
   final func deactivate(_ reason: HandleActivity = .started) {
-    if core.registryLock.withOwnership({ state.deactivate(reason) }) { closeIfOrphan() }
+    if core.registryLock.withOwnership({ state.deactivate(reason) }) { closeIfDetached() }
   }
 
   // A function is released last, when the handle is in order: what it captured may call back into the handle.
@@ -138,23 +138,23 @@ import CLibUV
     }
     core.counters.callbacks.add()
     core.observation.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), function)
-    closeIfOrphan()
+    closeIfDetached()
   }
 
-  final func closeIfOrphan() {
-    if isOrphan && !state.isActive { close(by: .owner) }
+  final func closeIfDetached() {
+    if isDetached && !state.isActive { close(by: .owner) }
   }
 
   /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
   final func abandon() {
     // Without a closure where it can be: that would be a block of memory for each handle.
-    if core.isCurrent { orphan() } else { core.tell { self.orphan() } }
+    if core.isCurrent { detachFromOwner() } else { core.tell { self.detachFromOwner() } }
   }
 
-  private final func orphan() {
-    isOrphan = true
+  private final func detachFromOwner() {
+    isDetached = true
     if let site, !state.isClosed && !state.isActive { core.observation.observer.handleWasDropped(noun, site) }
-    closeIfOrphan()
+    closeIfDetached()
   }
 
   /// What a wrapper's `close` does.
