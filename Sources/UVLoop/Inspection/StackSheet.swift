@@ -12,7 +12,7 @@ import Synchronization
 /// | written | the thread that took it |
 ///
 /// It is never freed, and each ask has a ticket of its own: a handler that comes late finds no ask that is meant for it,
-/// and one that is still writing when its asker has gone keeps the others waiting.
+/// and one that is still writing when whoever asked has gone keeps the others waiting.
 ///
 /// All of it stands in this file, and is never inlined: C's `static` sheet and handler exist once for each file that
 /// uses them.

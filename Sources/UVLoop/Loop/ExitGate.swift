@@ -70,5 +70,5 @@ private final class ExitingThread: PoolHolder {
   var isOver: Bool { false }
   func block() {}
   func unblock() {}
-  func excuse(from core: LoopCore) {}
+  func exempt(from core: LoopCore) {}
 }

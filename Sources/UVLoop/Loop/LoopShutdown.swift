@@ -43,9 +43,9 @@ import CLibUV
   func request(within limit: Duration?) {
     let core = thread.core
     core.requireOwnProcess()
-    tasks.excuse(LoopTasks.chain)
-    for holder in PoolHolders.chain { holder.excuse(from: core) }
-    PoolHolders.current?.excuse(from: core)
+    tasks.exempt(LoopTasks.chain)
+    for holder in PoolHolders.chain { holder.exempt(from: core) }
+    PoolHolders.current?.exempt(from: core)
     note(limit)
     // Behind everything that was accepted: when this message runs, that has run.
     let isFirst = inbox.stopAccepting(then: .call { self.endDraining() })

@@ -17,7 +17,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     let kind: Kind
     let started: Int64
     var cancel: (@Sendable () -> Void)?
-    var isAsker = false
+    var isInitiator = false
     var job: UInt?
   }
 
@@ -97,9 +97,9 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   }
 
   /// A task that itself asked for the shutdown is not waited for.
-  func excuse(_ askers: [ID]) {
+  func exempt(_ initiators: [ID]) {
     lock.withLock {
-      for id in askers where id.owner === self { entries[id.number]?.isAsker = true }
+      for id in initiators where id.owner === self { entries[id.number]?.isInitiator = true }
     }
   }
 
@@ -112,7 +112,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   func releaseBlocked() {
     let releases = lock.withLock {
       entries.values.compactMap { entry -> (@Sendable () -> Void)? in
-        if case .blocking(let release) = entry.kind, !entry.isAsker { return release }
+        if case .blocking(let release) = entry.kind, !entry.isInitiator { return release }
         return nil
       }
     }
@@ -126,7 +126,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   var awaitedCount: Int {
     lock.withLock {
       entries.values.count { entry in
-        if case .task = entry.kind { return !entry.isAsker }
+        if case .task = entry.kind { return !entry.isInitiator }
         return false
       }
     }
@@ -146,7 +146,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
   var all: List { list { _ in true } }
 
   /// The tasks that shutdown waits for.
-  var awaited: List { list { !$0.isAsker } }
+  var awaited: List { list { !$0.isInitiator } }
 
   private func list(_ isWanted: (Entry) -> Bool) -> List {
     lock.withLock {

@@ -10,7 +10,7 @@ protocol PoolHolder: AnyObject, Sendable {
   /// Whether it has ended, and so holds no thread any more.
   var isOver: Bool { get }
   /// It asked for the shutdown of a loop, and if it is one of that loop's it is not waited for.
-  func excuse(from core: LoopCore)
+  func exempt(from core: LoopCore)
 }
 
 enum PoolHolders {

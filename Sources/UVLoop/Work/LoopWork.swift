@@ -86,7 +86,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   func report(into report: inout ShutdownReport) {
-    for (offload, age) in OffloadScheduler.process.running(queue) where !offload.isExcused {
+    for (offload, age) in OffloadScheduler.process.running(queue) where !offload.isExempt {
       report.unfinished.append(.init(kind: .offload, label: offload.label, age: age))
     }
   }

@@ -21,7 +21,7 @@ actor Offload: PoolHolder, ScopedWait {
   private nonisolated let isAbandonable: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
   private nonisolated let blocks = Atomic<Int>(0)
-  private nonisolated let asksForShutdown = Atomic<Bool>(false)
+  private nonisolated let isInitiator = Atomic<Bool>(false)
 
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
@@ -149,8 +149,8 @@ extension Offload {
 
   nonisolated func unblock() { blocks.subtract(1, ordering: .acquiringAndReleasing) }
 
-  nonisolated func excuse(from core: LoopCore) {
-    if core === self.core { asksForShutdown.store(true, ordering: .releasing) }
+  nonisolated func exempt(from core: LoopCore) {
+    if core === self.core { isInitiator.store(true, ordering: .releasing) }
   }
 
   /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues it
@@ -161,7 +161,7 @@ extension Offload {
   nonisolated var isBlocked: Bool { blocks.load(ordering: .acquiring) > 0 }
 
   /// Whether it asked for the shutdown, which must not wait for it.
-  nonisolated var isExcused: Bool { asksForShutdown.load(ordering: .acquiring) }
+  nonisolated var isExempt: Bool { isInitiator.load(ordering: .acquiring) }
 
   /// Whether its caller has gone without waiting for its end.
   nonisolated var isAbandoned: Bool { isAbandonable && isCancelled.load(ordering: .acquiring) }

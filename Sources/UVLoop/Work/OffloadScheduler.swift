@@ -215,8 +215,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func isSettled(_ queue: OffloadQueue) -> Bool {
     lock.withLock {
       // What an abandoned call held is released on the worker, and that may take as long as the call.
-      func isExcused(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExcused && !offload.isOver }
-      return queue.waiting.allSatisfy(isExcused) && queue.running.count(where: isExcused) == queue.poolTasks.inFlight
+      func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
+      return queue.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
     }
   }
 

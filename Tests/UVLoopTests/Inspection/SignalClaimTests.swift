@@ -197,14 +197,14 @@ import Testing
       let silent = try #require(opened.value)
       let first = try await onPlainThread { sampleOwn() }
       #expect(first == 0)
-      let asker = PlainThread { _ = sampler.sample(silent, within: .seconds(2)) }
+      let reader = PlainThread { _ = sampler.sample(silent, within: .seconds(2)) }
       await expectEventually { StackSheet.isInUse }
       let ending = try await onPlainThread {
         try #require(Fork.child(amidstOthers: true) { sampleOwn() }).wait()
       }
       #expect(ending == .exited(0))
       isOver.signal()
-      try await asker.join()
+      try await reader.join()
       try await mute.join()
     }
   }

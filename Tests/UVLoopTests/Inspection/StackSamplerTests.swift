@@ -203,7 +203,7 @@ import Testing
       await expectEventually { Process.isAsleep(id) }
     }
     // A read that was interrupted goes on, and so does everybody else.
-    let askers = (0..<3).map { index in
+    let readers = (0..<3).map { index in
       Task {
         try await onPlainThread {
           guard let thread = threads[index].value else { return 0 }
@@ -215,8 +215,8 @@ import Testing
         }
       }
     }
-    for asker in askers {
-      let named = try await asker.value
+    for reader in readers {
+      let named = try await reader.value
       #expect(named == 30)
     }
     for function in functions { function.release() }

@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  @Test func `G-21 a task that asks does not excuse the others`() async throws {
+  @Test func `G-21 a task that asks does not exempt the others`() async throws {
     try await withTestLoop { loop, calls in
       calls.expect("ended")
       let begun = Event("the begin of the other task")
@@ -157,7 +157,7 @@ import Testing
           }
         }
         try await begun.wait()
-        let asker = Task {
+        let initiator = Task {
           try await loop.offload { () -> Int in
             try loop.shutdownBlocking()
             return calls.count("other")
@@ -166,7 +166,7 @@ import Testing
         let isStopping = await eventually { loop.state == .stopping }
         #expect(isStopping)
         go.signal()
-        let seen = try await asker.value
+        let seen = try await initiator.value
         #expect(seen == 1)
         try await other.value
       }
