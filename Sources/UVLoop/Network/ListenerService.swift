@@ -14,7 +14,7 @@
   private var server: LoopWait?
   private var hasAcceptingEnded = false
   private var isCancelled = false
-  private var drainers: [ListenerDrain] = []
+  private var drains: [ListenerDrain] = []
 
   init(_ statistics: ListenerCounters) { self.statistics = statistics }
 
@@ -90,17 +90,17 @@
 
   func add(_ drain: ListenerDrain) -> Bool {
     if open == 0 && !isRunning { return false }
-    drainers.append(drain)
+    drains.append(drain)
     return true
   }
 
-  func remove(_ drain: ListenerDrain) { drainers.removeAll { $0 === drain } }
+  func remove(_ drain: ListenerDrain) { drains.removeAll { $0 === drain } }
 
   private func finishDrains() {
     if isRunning { return }
-    let drains = drainers
-    drainers = []
-    for drain in drains { drain.finish() }
+    let ended = drains
+    drains = []
+    for drain in ended { drain.finish() }
   }
 }
 

@@ -7,7 +7,7 @@ import Testing
   @Test func `K-10 after a test with handles of all kinds as many were freed as were made, and the thread is gone`()
     async throws
   {
-    let loop = try EventLoop(.init(name: "ledger"))
+    let loop = try EventLoop(.init(name: "named"))
     let handles = await loop.run { $0.probe.handles }
     try await loop.run { loop in
       for kind in HandleKind.allCases {

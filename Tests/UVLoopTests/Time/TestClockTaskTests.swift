@@ -11,7 +11,7 @@ import Testing
     }
   }
 
-  private actor Resident: LoopActor {
+  private actor Sleeper: LoopActor {
     nonisolated let loop: EventLoop
     private(set) var count = 0
 
@@ -60,11 +60,11 @@ import Testing
 
   @Test func `E-25 an actor of the loop advances the clock, and its other methods go on meanwhile`() async throws {
     try await withTestLoop(time: .manual) { loop, calls in
-      let resident = Resident(on: loop)
-      let tasks = (1...3).map { seconds in loop.task { _ in try await resident.rest(for: .seconds(seconds)) } }
+      let sleeper = Sleeper(on: loop)
+      let tasks = (1...3).map { seconds in loop.task { _ in try await sleeper.rest(for: .seconds(seconds)) } }
       await expectEventually { await loop.run { $0.probe.timers } == 3 }
-      #expect(try await resident.advance(by: .seconds(2)) == 2)
-      #expect(try await resident.advance(by: .seconds(1)) == 3)
+      #expect(try await sleeper.advance(by: .seconds(2)) == 2)
+      #expect(try await sleeper.advance(by: .seconds(1)) == 3)
       for task in tasks { try await task.value }
     }
   }
