@@ -34,14 +34,15 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   /// The loop has ended. What came now would stay for ever: a report may hold the loop, whose core holds this object.
   private var hasEnded = false
   private let name: String
-  /// Weak, since it keeps this object. Not the core: a weak reference makes each retain of an object five times as slow.
-  private weak var watch: LoopObservation?
+  // Holds because it keeps this object, and whoever asks for something has the loop, which keeps it. A weak reference
+  // would make each retain of it five times as slow.
+  private unowned var observation: LoopObservation?
 
   init(_ name: String) { self.name = name }
 
   /// Called before anybody else can know the loop.
   func begin(on core: LoopCore, _ options: EventLoop.Options) {
-    lock.withLock { watch = core.observation }
+    lock.withLock { observation = core.observation }
     if options.metrics {
       lock.withLock { meter = IterationMeter(core.observation.uptime) }
       core.observation.setInterest(.iterations, true)
@@ -68,8 +69,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
       if hasEnded { return nil }
       let old = slowCalls
       slowCalls = report.map { SlowCallLog(threshold: threshold.saturatingNanoseconds, report: $0) }
-      watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
-      watch?.setInterest(.sites, slowCalls != nil || site != nil)
+      observation?.setInterest(.calls, slowCalls != nil || watchdog != nil)
+      observation?.setInterest(.sites, slowCalls != nil || site != nil)
       return old
     }
     _ = consume old
@@ -81,7 +82,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
       if hasEnded { return new }
       let old = watchdog
       watchdog = new
-      watch?.setInterest(.calls, slowCalls != nil || watchdog != nil)
+      observation?.setInterest(.calls, slowCalls != nil || watchdog != nil)
       return old
     }
     old?.end()
@@ -154,7 +155,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   func loopEnds() {
     let (last, _, isDebugged) = lock.withLock { () -> (Watchdog?, SlowCallLog?, Bool) in
       hasEnded = true
-      watch?.setInterest(.calls, false)
+      observation?.setInterest(.calls, false)
       return (watchdog.take(), slowCalls.take(), site != nil)
     }
     last?.end()
