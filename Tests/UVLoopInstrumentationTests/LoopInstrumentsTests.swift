@@ -130,7 +130,7 @@ import UVLoopInstrumentation
     let backend = TestMetrics()
     let loop = try EventLoop(.init(name: "timed", time: .manual))
     let task = try LoopInstruments(of: loop, factory: backend).report(every: .seconds(10))
-    let iterations = try backend.expectCounter("uvloop_turns", [("loop", "timed")])
+    let iterations = try backend.expectCounter("uvloop_iterations", [("loop", "timed")])
     try await loop.run { loop in
       try await loop.runUntilIdle()
       #expect(iterations.values.count == 0)
@@ -153,7 +153,7 @@ import UVLoopInstrumentation
       let task = try LoopInstruments(of: loop, factory: backend).report(every: .seconds(10))
       task.cancel()
       await task.value
-      #expect(try backend.expectCounter("uvloop_turns", [("loop", "cancelled")]).values.count == 1)
+      #expect(try backend.expectCounter("uvloop_iterations", [("loop", "cancelled")]).values.count == 1)
       #expect(loop.state == .running)
     }
   }
@@ -166,7 +166,7 @@ import UVLoopInstrumentation
     #expect(error?.code == .invalidArgument)
     await loop.shutdown()
     try await instruments.report(every: .seconds(1)).value
-    #expect(try backend.expectCounter("uvloop_turns", [("loop", "over")]).values == [Int64(loop.metrics.iterations)])
+    #expect(try backend.expectCounter("uvloop_iterations", [("loop", "over")]).values == [Int64(loop.metrics.iterations)])
   }
 
   @Test func `destroyed instruments are forgotten by the backend`() async throws {

@@ -133,7 +133,7 @@ import Testing
       #expect(bytes == [5])
       let stream = try #require(try await pipe.receiveStream())
       stream.close()
-      #expect(far.isAtEnd())
+      await expectEventually { far.isAtEnd() }
     }
   }
 
@@ -180,7 +180,7 @@ import Testing
       }
       if end != .shutdown { await expectEventually { far.isAtEnd() } }
     }
-    #expect(far.isAtEnd())
+    await expectEventually { far.isAtEnd() }
   }
 
   @Test func `L-97 of more than 64 that wait the others are closed, and said`() async throws {
@@ -189,7 +189,8 @@ import Testing
       try other.pass(pairs.map(\.0.descriptor), with: [1])
       for pair in pairs { pair.0.close() }
       #expect(try await pipe.read() == [1])
-      #expect(pairs.map { $0.1.isAtEnd() } == (0..<70).map { $0 >= 64 })
+      // A process that is being started elsewhere may have copies for a moment.
+      await expectEventually { pairs.map { $0.1.isAtEnd() } == (0..<70).map { $0 >= 64 } }
       for (index, pair) in pairs.prefix(64).enumerated() {
         let stream = try #require(try await pipe.receiveStream())
         try await stream.write([UInt8(index)])
@@ -212,7 +213,7 @@ import Testing
       try other.pass([near.descriptor], with: [1])
       near.close()
       #expect(try await pipe.read() == [1])
-      #expect(far.isAtEnd())
+      await expectEventually { far.isAtEnd() }
     }
   }
 
