@@ -166,7 +166,8 @@ import UVLoopInstrumentation
     #expect(error?.code == .invalidArgument)
     await loop.shutdown()
     try await instruments.report(every: .seconds(1)).value
-    #expect(try backend.expectCounter("uvloop_iterations", [("loop", "over")]).values == [Int64(loop.metrics.iterations)])
+    #expect(
+      try backend.expectCounter("uvloop_iterations", [("loop", "over")]).values == [Int64(loop.metrics.iterations)])
   }
 
   @Test func `destroyed instruments are forgotten by the backend`() async throws {

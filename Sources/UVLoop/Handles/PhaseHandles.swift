@@ -103,19 +103,19 @@ public final class IdleHandle: LoopHandle {
   /// In the loop's milliseconds. Nil once it has been reported, or needs not be.
   private var started: UInt64?
 
-  init(_ kind: Kind, _ noun: StaticString, on core: LoopCore) throws(UVError) {
+  init(_ kind: Kind, _ typeName: StaticString, on core: LoopCore) throws(UVError) {
     self.kind = kind
     switch kind {
     case .prepare:
-      try unsafe super.init(UV_PREPARE, noun, on: core) { loop, memory in
+      try unsafe super.init(UV_PREPARE, typeName, on: core) { loop, memory in
         unsafe uv_prepare_init(loop, memory.bindMemory(to: uv_prepare_t.self, capacity: 1))
       }
     case .check:
-      try unsafe super.init(UV_CHECK, noun, on: core) { loop, memory in
+      try unsafe super.init(UV_CHECK, typeName, on: core) { loop, memory in
         unsafe uv_check_init(loop, memory.bindMemory(to: uv_check_t.self, capacity: 1))
       }
     case .idle:
-      try unsafe super.init(UV_IDLE, noun, on: core) { loop, memory in
+      try unsafe super.init(UV_IDLE, typeName, on: core) { loop, memory in
         unsafe uv_idle_init(loop, memory.bindMemory(to: uv_idle_t.self, capacity: 1))
       }
     }
@@ -123,7 +123,7 @@ public final class IdleHandle: LoopHandle {
 
   func start(_ body: @escaping () -> Void) throws(UVError) {
     try enter("start")
-    try check(startNow(), "\(noun).start")
+    try check(startNow(), "\(typeName).start")
     if !state.isActive { begin() }
     start(calling: body)
   }
@@ -165,7 +165,7 @@ public final class IdleHandle: LoopHandle {
   private func reportIfLong() {
     guard let started, let site, unsafe uv_now(core.rawLoop.loop) - started > 10_000 else { return }
     self.started = nil
-    core.observation.observer.loopNeverWaits(noun, site)
+    core.observation.observer.loopNeverWaits(typeName, site)
   }
 
   func stop() {

@@ -124,21 +124,21 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     }
   }
 
-  func handleWasDropped(_ noun: StaticString, _ site: CallSite) {
-    tellOfHandle(noun, site, "was dropped open, and has been closed. Call close() first.")
+  func handleWasDropped(_ typeName: StaticString, _ site: CallSite) {
+    tellOfHandle(typeName, site, "was dropped open, and has been closed. Call close() first.")
   }
 
-  func loopNeverWaits(_ noun: StaticString, _ site: CallSite) {
+  func loopNeverWaits(_ typeName: StaticString, _ site: CallSite) {
     tellOfHandle(
-      noun, site, "has kept the loop from waiting for more than 10 s: it takes a whole CPU until it is stopped.")
+      typeName, site, "has kept the loop from waiting for more than 10 s: it takes a whole CPU until it is stopped.")
   }
 
-  private func tellOfHandle(_ noun: StaticString, _ site: CallSite, _ sentence: String) {
+  private func tellOfHandle(_ typeName: StaticString, _ site: CallSite, _ sentence: String) {
     // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
     if lock.withLock({ self.site == nil }) { return }
     DebugMode.tell { [name] in
       """
-      \("AI".contains(noun.description.prefix(1)) ? "an" : "a") \(noun) of loop "\(name)" \(sentence) It was made at
+      \("AI".contains(typeName.description.prefix(1)) ? "an" : "a") \(typeName) of loop "\(name)" \(sentence) It was made at
       \(StackTrace(site))
       """
     }

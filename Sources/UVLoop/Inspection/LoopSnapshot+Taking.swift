@@ -110,7 +110,7 @@ extension LoopSnapshot.Running {
 
 extension LoopSnapshot.Stream {
   init(_ stream: StreamCore) {
-    kind = stream.noun.description
+    kind = stream.typeName.description
     localAddress = stream.addresses.local.map(String.init(describing:))
     peerAddress = stream.addresses.peer.map(String.init(describing:))
     isReading = stream.reader.hasWaiter
@@ -139,7 +139,7 @@ extension LoopSnapshot.Socket {
 
 extension LoopSnapshot.Handle {
   init(_ handle: UVLoop.Handle) {
-    kind = handle.noun.description
+    kind = handle.typeName.description
     state = handle.state.isClosed ? .closing : handle.mayCall ? .active : .inactive
     isReferenced = unsafe uv_has_ref(handle.uvHandle) != 0
     dueIn = handle.state.isActive ? handle.remaining : nil

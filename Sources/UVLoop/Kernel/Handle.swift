@@ -14,7 +14,7 @@ import CLibUV
 @safe class Handle {
   final let core: LoopCore
   /// The public type's name, for messages.
-  final let noun: StaticString
+  final let typeName: StaticString
   final let memory: UnsafeMutableRawPointer
   final private(set) var state = HandleState.inactive
   /// What it calls; see ``start(calling:)``.
@@ -32,17 +32,17 @@ import CLibUV
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
   /// is no handle, and the memory is freed without a close. A kind that needs no start is given its `function` here.
   init(
-    _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore, calling function: (() -> Void)? = nil,
+    _ type: uv_handle_type, _ typeName: StaticString, on core: LoopCore, calling function: (() -> Void)? = nil,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
-    try core.requireOnLoop("\(noun).init")
+    try core.requireOnLoop("\(typeName).init")
     self.core = core
-    self.noun = noun
+    self.typeName = typeName
     self.function = function
     site = core.observation.siteIfWanted
     unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
     do throws(UVError) {
-      unsafe try check(initialise(core.rawLoop.loop, memory), "\(noun).init")
+      unsafe try check(initialise(core.rawLoop.loop, memory), "\(typeName).init")
     } catch {
       unsafe memory.deallocate()
       throw error
@@ -66,23 +66,23 @@ import CLibUV
   @inline(__always)
   final func enter(_ call: StaticString) throws(UVError) {
     if let closer = state.closer { throw closedError(call, closer) }
-    try core.requireRunning("\(noun).\(call)")
+    try core.requireRunning("\(typeName).\(call)")
     requireLoop(call)
   }
 
   /// Handles cannot leave their loop in safe code; unsafe code is told.
   @inline(__always)
   final func requireLoop(_ call: StaticString) {
-    core.requireCurrent("\(noun).\(call)", instead: LoopCore.wayOntoLoop)
+    core.requireCurrent("\(typeName).\(call)", instead: LoopCore.wayOntoLoop)
   }
 
   /// For a property that shows the state; traps off the loop.
   @inline(__always)
-  final func requireReadable(_ property: StaticString) { core.requireReadable("\(noun).\(property)") }
+  final func requireReadable(_ property: StaticString) { core.requireReadable("\(typeName).\(property)") }
 
   /// A debugger asks for it on any thread, and so it never traps.
   final var description: String {
-    "\(noun)\(subject) on loop \"\(core.name)\", \(core.isReadable ? stateText : LoopCore.unreadState)"
+    "\(typeName)\(subject) on loop \"\(core.name)\", \(core.isReadable ? stateText : LoopCore.unreadState)"
   }
 
   private final var stateText: String { state.isClosed ? "closed" : mayCall ? activeText : "inactive" }
@@ -90,11 +90,11 @@ import CLibUV
   final func closedError(_ call: StaticString, _ closer: Closer) -> UVError {
     switch closer {
     case .loop:
-      return core.closedError("\(noun).\(call)")
+      return core.closedError("\(typeName).\(call)")
     case .owner:
       return UVError(
-        .handleClosed, call: "\(noun).\(call)",
-        "This \(noun) of loop \"\(core.name)\" has been closed, and a closed handle stays closed. Make a new one.")
+        .handleClosed, call: "\(typeName).\(call)",
+        "This \(typeName) of loop \"\(core.name)\" has been closed, and a closed handle stays closed. Make a new one.")
     }
   }
 
@@ -137,7 +137,7 @@ import CLibUV
       _ = core.registryLock.withOwnership { state.deactivate(.started) }
     }
     core.counters.callbacks.add()
-    core.observation.observing(LoopCall(kind: CallKind(rawValue: noun.description), site: site), function)
+    core.observation.observing(LoopCall(kind: CallKind(rawValue: typeName.description), site: site), function)
     closeIfDetached()
   }
 
@@ -153,7 +153,7 @@ import CLibUV
 
   private final func detachFromOwner() {
     isDetached = true
-    if let site, !state.isClosed && !state.isActive { core.observation.observer.handleWasDropped(noun, site) }
+    if let site, !state.isClosed && !state.isActive { core.observation.observer.handleWasDropped(typeName, site) }
     closeIfDetached()
   }
 

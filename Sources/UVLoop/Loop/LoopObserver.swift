@@ -14,9 +14,9 @@ protocol LoopObserver: AnyObject, Sendable {
   /// Before the loop is closed.
   func loopEnds()
   /// Nobody holds an inactive handle of this kind any more, and so it closes, while there is interest in sites.
-  func handleWasDropped(_ noun: StaticString, _ site: CallSite)
+  func handleWasDropped(_ typeName: StaticString, _ site: CallSite)
   /// A handle of this kind has kept the loop from waiting for long, while there is interest in sites.
-  func loopNeverWaits(_ noun: StaticString, _ site: CallSite)
+  func loopNeverWaits(_ typeName: StaticString, _ site: CallSite)
   /// The loop was dropped without shutdown: says so, on standard error.
   func loopWasDropped(_ sentence: String)
   /// Before those that wait for the shutdown go on: what was to be written is written when this returns.

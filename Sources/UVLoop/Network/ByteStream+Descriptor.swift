@@ -50,7 +50,7 @@ extension StreamCore {
   /// For what is done at once, on the loop, with a stream that is open.
   func requireOpen(_ name: StaticString) throws(UVError) {
     try requireOnLoop(name)
-    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call(name)) }
+    if isClosed { throw StreamCore.closedError(.handleClosed, typeName, loop, call(name)) }
   }
 
   func descriptor(_ name: StaticString) throws(UVError) -> Int32 {
@@ -73,7 +73,7 @@ extension StreamCore {
     for name: StaticString, _ requireMore: () throws(UVError) -> Void = {}
   ) throws(UVError) -> Int32 {
     try loop.requireRunning(call(name))
-    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call(name)) }
+    if isClosed { throw StreamCore.closedError(.handleClosed, typeName, loop, call(name)) }
     if transport is StandardTransport {
       throw UVError(
         .notSupported, call: call(name),

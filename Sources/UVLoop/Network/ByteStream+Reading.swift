@@ -175,7 +175,7 @@ extension ByteStream {
   ) throws(UVError) {
     try core.requireOnLoop("startReading")
     try core.reader.requireAlone("startReading")
-    try core.reader.start(StreamCallbacks(core.loop, core.noun, core.addresses, body, atEnd: end))
+    try core.reader.start(StreamCallbacks(core.loop, core.typeName, core.addresses, body, atEnd: end))
   }
 
   /// Ends the reading by callbacks, and releases them. What comes from now on stays in the kernel.

@@ -185,7 +185,7 @@ extension StreamCore {
     try loop.requireRunning(call("enqueue"))
     if let error = writer.refusedAnywhere("enqueue") { throw error }
     // Somebody may have closed it on another thread, and the loop has not heard of it.
-    if isClosed { throw StreamCore.closedError(.handleClosed, noun, loop, call("enqueue")) }
+    if isClosed { throw StreamCore.closedError(.handleClosed, typeName, loop, call("enqueue")) }
     if let error = transport.refusal(toQueue: "enqueue") { throw error }
     if !writer.noteQueued(bytes.count, within: writeQueueLimit) { return false }
     if bytes.isEmpty { return true }

@@ -12,7 +12,7 @@ extension RequestKind {
 /// for the next one.
 @safe final class FileTransport: StreamTransport {
   private let core: LoopCore
-  private let noun: StaticString
+  private let typeName: StaticString
   /// Ours. Closed when no request uses it any more.
   private let own: Int32
   private var requests = 0
@@ -27,10 +27,10 @@ extension RequestKind {
   private var isDue = false
 
   /// - Parameter descriptor: The transport's from now on.
-  init(_ descriptor: Int32, on core: LoopCore, _ noun: StaticString) {
+  init(_ descriptor: Int32, on core: LoopCore, _ typeName: StaticString) {
     own = descriptor
     self.core = core
-    self.noun = noun
+    self.typeName = typeName
   }
 
   var descriptor: Int32? { isClosed ? nil : own }
@@ -97,7 +97,7 @@ extension RequestKind {
     if count == Int(UV_EINTR.rawValue) { return read() }
     // The loop shuts down.
     if count == Int(UV_ECANCELED.rawValue) { return }
-    let error = count < 0 ? UVError(status: Int32(count), call: "\(noun).read") : nil
+    let error = count < 0 ? UVError(status: Int32(count), call: "\(typeName).read") : nil
     sink?.ended(error)
   }
 
@@ -115,7 +115,7 @@ extension RequestKind {
       }
       // A device that takes nothing, and has no reason, would be asked for ever.
       let status = count == 0 && bytes.count > 0 ? Int32(UV_EIO.rawValue) : Int32(count)
-      done(status < 0 ? UVError(status: status, call: "\(self.noun).write") : nil)
+      done(status < 0 ? UVError(status: status, call: "\(self.typeName).write") : nil)
     }
     unsafe begin(request) { loop, memory in
       let base = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)

@@ -61,7 +61,7 @@ final class StandardStreams: @unchecked Sendable {
       if let stream = streams[number] { return stream }
       let stream = ByteStream(
         StreamCore(
-          number.noun, over: StandardTransport(number, on: core), on: core, .init(),
+          number.typeName, over: StandardTransport(number, on: core), on: core, .init(),
           number.wasOpen ? StreamAddresses(of: number.rawValue) : StreamAddresses()))
       // A loop that has ended would never let go of it.
       if !hasEnded && core.life.state != .stopped { streams[number] = stream }
@@ -82,7 +82,7 @@ final class StandardStreams: @unchecked Sendable {
 
 extension StandardDescriptor {
   /// For messages: `standardInput.read`.
-  var noun: StaticString {
+  var typeName: StaticString {
     switch self {
     case .input: "standardInput"
     case .output: "standardOutput"

@@ -47,12 +47,12 @@ import CLibUV
 
   /// Nobody would be told that what was queued is another loop's to write.
   func refusal(toQueue call: StaticString) -> UVError? {
-    unsafe StandardClaims.process.refusal(number, for: core, "\(number.noun).\(call)")
+    unsafe StandardClaims.process.refusal(number, for: core, "\(number.typeName).\(call)")
   }
 
   private func opened(_ name: StaticString) throws(UVError) -> any StreamTransport {
     if let below { return below }
-    let call = "\(number.noun).\(name)"
+    let call = "\(number.typeName).\(name)"
     if !number.wasOpen || !Posix.isOpen(number.rawValue) {
       let reason = number.wasOpen ? "has been closed by the program" : "was closed when the first loop began"
       throw UVError(.badFileDescriptor, call: call, "\(number.title), descriptor \(number.rawValue), \(reason).")
@@ -79,12 +79,12 @@ import CLibUV
       return try unsafe PipeEngine(own, on: core, passesStreams: false, isAdopted: false)
     case S_IFSOCK: return try openShared(call)
     case S_IFREG, S_IFDIR, S_IFBLK:
-      return unsafe FileTransport(try duplicate(call), on: core, self.number.noun)
+      return unsafe FileTransport(try duplicate(call), on: core, self.number.typeName)
     default:
       if unsafe Posix.refusal(toPoll: number, by: uv_backend_fd(core.rawLoop.loop)) == 0 {
         return try openShared(call)
       }
-      return unsafe FileTransport(try duplicate(call), on: core, self.number.noun)
+      return unsafe FileTransport(try duplicate(call), on: core, self.number.typeName)
     }
   }
 
@@ -108,7 +108,8 @@ import CLibUV
 
   private func wrongWay(_ name: StaticString, _ only: String) -> UVError {
     UVError(
-      .badFileDescriptor, call: "\(number.noun).\(name)", "\(number.title) is open for \(only) only in this process.")
+      .badFileDescriptor, call: "\(number.typeName).\(name)",
+      "\(number.title) is open for \(only) only in this process.")
   }
 
   private func openedForReading(_ name: StaticString) throws(UVError) -> any StreamTransport {

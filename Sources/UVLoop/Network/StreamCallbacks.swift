@@ -8,11 +8,11 @@ final class StreamCallbacks {
   private let site: CallSite?
 
   init(
-    _ core: LoopCore, _ noun: StaticString, _ addresses: StreamAddresses, _ body: @escaping (RawSpan) -> Void,
+    _ core: LoopCore, _ typeName: StaticString, _ addresses: StreamAddresses, _ body: @escaping (RawSpan) -> Void,
     atEnd: @escaping (UVError?) -> Void
   ) {
     watch = core.observation
-    kind = CallKind(rawValue: noun.description)
+    kind = CallKind(rawValue: typeName.description)
     self.addresses = addresses
     site = core.observation.siteIfWanted
     self.body = body

@@ -9,7 +9,7 @@ import Synchronization
 /// A stream on its loop. Belongs to the loop's thread, but for what is atomic.
 @safe final class StreamCore: LoopMember, @unchecked Sendable {  // Holds because of the line above.
   let loop: LoopCore
-  let noun: StaticString
+  let typeName: StaticString
   let transport: any StreamTransport
   let reader: StreamReader
   let writer: StreamWriter
@@ -29,16 +29,16 @@ import Synchronization
   private let writeLimit = Atomic<Int64>(.max)
 
   init(
-    _ noun: StaticString, over transport: any StreamTransport, on loop: LoopCore, _ options: ByteStream.Options,
+    _ typeName: StaticString, over transport: any StreamTransport, on loop: LoopCore, _ options: ByteStream.Options,
     _ addresses: StreamAddresses, passing engine: PassingEngine? = nil
   ) {
     self.loop = loop
-    self.noun = noun
+    self.typeName = typeName
     self.transport = transport
     self.addresses = addresses
     writeQueueLimit = options.writeQueueLimit
-    reader = StreamReader(loop, transport, noun)
-    writer = StreamWriter(loop, transport, noun, beside: reader)
+    reader = StreamReader(loop, transport, typeName)
+    writer = StreamWriter(loop, transport, typeName, beside: reader)
     if let engine { reader.receive(by: engine) }
     if loop.isCurrent { loop.network.streams.add(self) } else { loop.tell { self.join() } }
     if options.timeouts != .init() { timeouts = options.timeouts }
@@ -51,9 +51,9 @@ import Synchronization
   }
 
   /// The kind and its two ends.
-  var text: String { addresses.text.map { "\(noun) \($0)" } ?? "\(noun)" }
+  var text: String { addresses.text.map { "\(typeName) \($0)" } ?? "\(typeName)" }
 
-  func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+  func call(_ name: StaticString) -> String { "\(typeName).\(name)" }
 
   var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
 
@@ -89,12 +89,13 @@ import Synchronization
     writer.releaseWaits()
   }
 
-  static func closedError(_ code: UVError.Code, _ noun: StaticString, _ loop: LoopCore, _ call: String) -> UVError {
+  static func closedError(_ code: UVError.Code, _ typeName: StaticString, _ loop: LoopCore, _ call: String) -> UVError {
     switch code {
     case .loopClosed: loop.closedError(call)
     case .handleClosed:
       UVError(
-        .handleClosed, call: call, "This \(noun) of loop \"\(loop.name)\" has been closed. Connect or accept a new one."
+        .handleClosed, call: call,
+        "This \(typeName) of loop \"\(loop.name)\" has been closed. Connect or accept a new one."
       )
     default: UVError(status: code.rawValue, call: call, hint: "An earlier write has failed with it.")
     }

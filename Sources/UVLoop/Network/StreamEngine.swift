@@ -34,11 +34,11 @@ extension RequestKind {
   private final var request: StreamRequest?
 
   init(
-    _ type: uv_handle_type, _ noun: StaticString, on core: LoopCore, isAdopted: Bool,
+    _ type: uv_handle_type, _ typeName: StaticString, on core: LoopCore, isAdopted: Bool,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
     self.isAdopted = isAdopted
-    unsafe try super.init(type, noun, on: core, initialise)
+    unsafe try super.init(type, typeName, on: core, initialise)
   }
 
   /// Last in the init of a kind: what it made of the attempt to open the descriptor.
@@ -51,7 +51,7 @@ extension RequestKind {
     // libuv has not taken it.
     Posix.close(descriptor)
     close(by: .owner)
-    throw UVError(status: status, call: "\(noun).init")
+    throw UVError(status: status, call: "\(typeName).init")
   }
 
   final var uvStream: UnsafeMutablePointer<uv_stream_t> { unsafe memory.assumingMemoryBound(to: uv_stream_t.self) }
@@ -71,8 +71,8 @@ extension RequestKind {
   }
 
   private final func set(_ option: Int32, _ size: Int, _ name: StaticString) throws(UVError) {
-    let size = try ByteStream.Options.bufferSize(size, "\(noun).Options.\(name)")
-    if let descriptor { try check(Socket.set(descriptor, SOL_SOCKET, option, size), "\(noun).Options.\(name)") }
+    let size = try ByteStream.Options.bufferSize(size, "\(typeName).Options.\(name)")
+    if let descriptor { try check(Socket.set(descriptor, SOL_SOCKET, option, size), "\(typeName).Options.\(name)") }
   }
 
   // MARK: - Reading
@@ -83,7 +83,7 @@ extension RequestKind {
     if let closer = state.closer { throw closedError("read", closer) }
     if isGone { throw goneError("read") }
     self.sink = sink
-    try check(start(), "\(noun).read")
+    try check(start(), "\(typeName).read")
     isStarted = true
     noteChange()
     if core.time.virtual != nil { core.handles.callBeforePoll(self) }
@@ -117,7 +117,7 @@ extension RequestKind {
     guard let descriptor else { throw closedError("tryRead", state.closer ?? .owner) }
     let count = unsafe receive(from: descriptor, into: room)
     if count == Int(UV_EAGAIN.rawValue) { return nil }
-    if count < 0 { throw UVError(status: Int32(count), call: "\(noun).tryRead") }
+    if count < 0 { throw UVError(status: Int32(count), call: "\(typeName).tryRead") }
     return count
   }
 
@@ -160,7 +160,7 @@ extension RequestKind {
       let found = Socket.peek(descriptor)
       if found < 0, found != Int32(UV_ENOTSOCK.rawValue), found != Int32(UV_EAGAIN.rawValue) { status = found }
     }
-    sink?.ended(isEnd(status) ? nil : UVError(status: status, call: "\(noun).read", hint: advice(on: status)))
+    sink?.ended(isEnd(status) ? nil : UVError(status: status, call: "\(typeName).read", hint: advice(on: status)))
   }
 
   /// Whether a status of reading is the peer's end.
@@ -187,7 +187,7 @@ extension RequestKind {
 
   private final func goneError(_ call: StaticString) -> UVError {
     UVError(
-      .badFileDescriptor, call: "\(noun).\(call)",
+      .badFileDescriptor, call: "\(typeName).\(call)",
       "The descriptor was closed behind the stream. Close the stream and nothing else.")
   }
 
@@ -244,7 +244,7 @@ extension RequestKind {
     }
     if status >= 0 { return Int(status) }
     if status == Int32(UV_EAGAIN.rawValue) { return 0 }
-    throw UVError(status: status, call: "\(noun).write")
+    throw UVError(status: status, call: "\(typeName).write")
   }
 
   private static func buffer(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
@@ -264,7 +264,7 @@ extension RequestKind {
     done: @escaping (UVError?) -> Void
   ) {
     if isGone { return done(goneError("write")) }
-    let request = StreamRequest(.write, UV_WRITE, of: self, "\(noun).write", done)
+    let request = StreamRequest(.write, UV_WRITE, of: self, "\(typeName).write", done)
     self.request = request
     var buffer = unsafe StreamEngine.buffer(bytes)
     let stream = unsafe uvStream
@@ -278,7 +278,7 @@ extension RequestKind {
 
   func finishWriting(done: @escaping (UVError?) -> Void) {
     if isGone { return done(goneError("finishWriting")) }
-    let request = StreamRequest(.finishWriting, UV_SHUTDOWN, of: self, "\(noun).finishWriting", done)
+    let request = StreamRequest(.finishWriting, UV_SHUTDOWN, of: self, "\(typeName).finishWriting", done)
     self.request = request
     let stream = unsafe uvStream
     unsafe request.start { memory in

@@ -22,7 +22,7 @@ import Synchronization
   private let transport: any StreamTransport
   private let loopCounters: LoopCounters
   /// The type's name, for messages.
-  private let noun: StaticString
+  private let typeName: StaticString
 
   /// The wait of a task that reads again and again.
   private var wait: LoopWait?
@@ -58,10 +58,10 @@ import Synchronization
   private var since: Int64 = 0
   private let total = Atomic<Int64>(0)
 
-  init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString) {
+  init(_ core: LoopCore, _ transport: any StreamTransport, _ typeName: StaticString) {
     self.core = core
     self.transport = transport
-    self.noun = noun
+    self.typeName = typeName
     loopCounters = core.counters
     super.init(core.networkAnywhere)
   }
@@ -79,7 +79,7 @@ import Synchronization
     loopCounters.bytesRead.add(count)
   }
 
-  func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+  func call(_ name: StaticString) -> String { "\(typeName).\(name)" }
 
   // MARK: - Waiting for bytes
 
@@ -182,7 +182,7 @@ import Synchronization
     if isInUse {
       throw UVError(
         .busy, call: call(name),
-        "This \(noun) is being read already, by another task or by callbacks. One can read at a time.")
+        "This \(typeName) is being read already, by another task or by callbacks. One can read at a time.")
     }
   }
 
@@ -199,7 +199,7 @@ import Synchronization
     case nil, .end: nil
     case .failed(let error): error.named(call(name))
     case .dropped: UVError(.handleClosed, call: call(name), "closeGracefully is under way, and drops what comes.")
-    case .closed(let code): StreamCore.closedError(code, noun, core, call(name))
+    case .closed(let code): StreamCore.closedError(code, typeName, core, call(name))
     }
   }
 

@@ -33,7 +33,7 @@ import Synchronization
   /// What it shares with the other streams of the loop.
   let network: LoopNetwork
   private let reader: StreamReader
-  private let noun: StaticString
+  private let typeName: StaticString
   /// Behind the end, which only waits for what is queued, writing goes on.
   private let isEndless: Bool
   private var state = State.open { didSet { publish() } }
@@ -53,11 +53,11 @@ import Synchronization
   private let refusal = Atomic<Int32>(0)
 
   /// - Parameter reader: The other side, which is told of a reset.
-  init(_ core: LoopCore, _ transport: any StreamTransport, _ noun: StaticString, beside reader: StreamReader) {
+  init(_ core: LoopCore, _ transport: any StreamTransport, _ typeName: StaticString, beside reader: StreamReader) {
     self.core = core
     self.transport = transport
     self.reader = reader
-    self.noun = noun
+    self.typeName = typeName
     network = core.networkAnywhere
     isEndless = !transport.endsWriting
   }
@@ -86,7 +86,7 @@ import Synchronization
     if count > 0 { limit?.note() }
   }
 
-  func call(_ name: StaticString) -> String { "\(noun).\(name)" }
+  func call(_ name: StaticString) -> String { "\(typeName).\(name)" }
 
   // MARK: - Whether it may write
 
@@ -117,7 +117,7 @@ import Synchronization
     switch state {
     case .open: nil
     case .failed(let error): error.named(call(name))
-    case .closed(let code): StreamCore.closedError(code, noun, core, call(name))
+    case .closed(let code): StreamCore.closedError(code, typeName, core, call(name))
     case .torn: StreamWriter.torn(call(name))
     case .finishing, .finished: StreamWriter.finished(call(name))
     }
@@ -130,7 +130,7 @@ import Synchronization
     case 0: return nil
     case UVError.Code.tornWrite.rawValue: return StreamWriter.torn(call(name))
     case UVError.Code.brokenPipe.rawValue: return StreamWriter.finished(call(name))
-    default: return StreamCore.closedError(code, noun, core, call(name))
+    default: return StreamCore.closedError(code, typeName, core, call(name))
     }
   }
 
@@ -448,7 +448,7 @@ import Synchronization
     limit?.end()
     limit = nil
     state = .closed(code)
-    endAll { StreamCore.closedError(code, self.noun, self.core, self.call($0.name)) }
+    endAll { StreamCore.closedError(code, self.typeName, self.core, self.call($0.name)) }
   }
 
   private func endAll(_ error: (StreamWrite) -> UVError) {

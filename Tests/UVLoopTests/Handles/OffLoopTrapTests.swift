@@ -62,12 +62,12 @@ import Testing
     try await withTestLoop("kitchen") { loop, _ in
       let handles = try await loop.run { loop in try UnsafeHandles(isolation: loop) }
       let texts = try await onPlainThread { handles.descriptions }
-      let nouns = [
+      let names = [
         "TimerHandle", "AsyncHandle", "PollHandle for descriptor", "SignalHandle for", "ScheduledCall", "Promise",
       ]
-      try #require(texts.count == nouns.count)
-      for (text, noun) in zip(texts, nouns) {
-        #expect(text.hasPrefix(noun))
+      try #require(texts.count == names.count)
+      for (text, typeName) in zip(texts, names) {
+        #expect(text.hasPrefix(typeName))
         #expect(text.hasSuffix("on loop \"kitchen\", asked off its loop"))
       }
       await loop.run { _ in handles.close() }

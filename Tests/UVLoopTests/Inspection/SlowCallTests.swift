@@ -95,7 +95,7 @@ import Testing
       try made.start()
       try made.provoke()
     }
-    #expect(call.kind == CallKind(rawValue: kind.noun) && call.label == nil)
+    #expect(call.kind == CallKind(rawValue: kind.typeName) && call.label == nil)
   }
 
   @Test func `J-01 the first part of a task is reported with the task's name`() async throws {

@@ -17,7 +17,7 @@ enum HandleKind: String, CaseIterable, CustomTestStringConvertible, Sendable {
   var testDescription: String { rawValue }
 
   /// The public type's name, by which its callbacks are reported.
-  var noun: String { "\(rawValue.prefix(1).uppercased())\(rawValue.dropFirst())Handle" }
+  var typeName: String { "\(rawValue.prefix(1).uppercased())\(rawValue.dropFirst())Handle" }
 
   /// The kinds that call back only once they have been started.
   static let startable = allCases.filter { $0 != .async }
