@@ -65,7 +65,7 @@ import CLibUV
   /// loop.
   @inline(__always)
   final func enter(_ call: StaticString) throws(UVError) {
-    if let closer = state.closer { throw closedError(call, closer) }
+    if let closeReason = state.closeReason { throw closedError(call, closeReason) }
     try core.requireRunning("\(typeName).\(call)")
     requireLoop(call)
   }
@@ -87,8 +87,8 @@ import CLibUV
 
   private final var stateText: String { state.isClosed ? "closed" : mayCall ? activeText : "inactive" }
 
-  final func closedError(_ call: StaticString, _ closer: Closer) -> UVError {
-    switch closer {
+  final func closedError(_ call: StaticString, _ closeReason: CloseReason) -> UVError {
+    switch closeReason {
     case .loop:
       return core.closedError("\(typeName).\(call)")
     case .owner:
@@ -165,8 +165,8 @@ import CLibUV
   }
 
   /// Closes the handle. From now on no callback of it runs. Twice is once.
-  final func close(by closer: Closer) {
-    if !core.registryLock.withOwnership({ state.close(by: closer) }) { return }
+  final func close(by closeReason: CloseReason) {
+    if !core.registryLock.withOwnership({ state.close(by: closeReason) }) { return }
     let function = function
     self.function = nil
     willClose()

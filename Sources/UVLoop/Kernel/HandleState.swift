@@ -2,15 +2,15 @@
 //
 //   open([])          initialised, and inactive: not started yet, stopped, or a one-shot that has fired
 //   open(reasons)     active, for these reasons: its callback may come
-//   closing(closer)   `uv_close` was called, so no callback but the last comes any more; libuv still uses the memory
-//   closed(closer)    the close callback came: the memory is ours to free
+//   closing(closeReason)   `uv_close` was called, so no callback but the last comes any more; libuv still uses the memory
+//   closed(closeReason)    the close callback came: the memory is ours to free
 //
 // From open to closing, exactly once, then to closed, and never back. Freeing before the close callback
 // gives libuv a dangling pointer, closing twice aborts the process (`uv-common.c`, `core.c`), and so both are decided
 // here and nowhere else.
 
 /// Who closed a handle: that decides whether a later use is the owner's mistake, or the loop's end.
-enum Closer: Hashable, Sendable {
+enum CloseReason: Hashable, Sendable {
   /// `close` was called, or the last reference went away.
   case owner
   /// The loop's shutdown closed it.
@@ -28,8 +28,8 @@ struct HandleActivity: OptionSet, Hashable, Sendable {
 /// The state of one handle; see the top of the file.
 enum HandleState: Hashable, Sendable {
   case open(HandleActivity)
-  case closing(Closer)
-  case closed(Closer)
+  case closing(CloseReason)
+  case closed(CloseReason)
 
   static let inactive = HandleState.open([])
 
@@ -49,22 +49,22 @@ enum HandleState: Hashable, Sendable {
   }
 
   /// Records the wish to close; `true` exactly once, for the one who must then call `uv_close`.
-  mutating func close(by closer: Closer) -> Bool {
+  mutating func close(by closeReason: CloseReason) -> Bool {
     guard !isClosed else { return false }
-    self = .closing(closer)
+    self = .closing(closeReason)
     return true
   }
 
   /// Records libuv's close callback. It comes exactly once and only after `uv_close`; anything else traps.
   mutating func finish() {
-    guard case .closing(let closer) = self else {
+    guard case .closing(let closeReason) = self else {
       preconditionFailure("a close callback came to a handle that was not closing: close handles through HandleState")
     }
-    self = .closed(closer)
+    self = .closed(closeReason)
   }
 
   /// Whether `uv_close` was called: closing or closed.
-  var isClosed: Bool { closer != nil }
+  var isClosed: Bool { closeReason != nil }
 
   /// Whether the handle has a reason to be active.
   var isActive: Bool { !activity.isEmpty }
@@ -73,10 +73,10 @@ enum HandleState: Hashable, Sendable {
   var activity: HandleActivity { if case .open(let reasons) = self { reasons } else { [] } }
 
   /// Who closed the handle, `nil` while it is open.
-  var closer: Closer? {
+  var closeReason: CloseReason? {
     switch self {
     case .open: nil
-    case .closing(let closer), .closed(let closer): closer
+    case .closing(let closeReason), .closed(let closeReason): closeReason
     }
   }
 }

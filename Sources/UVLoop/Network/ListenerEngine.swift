@@ -177,7 +177,7 @@ import CLibUV
     // with the handle, so that the address is free at once.
     unsafe clibuv_forget_descriptor(uvPoll)
     if !isAnothers { socket.close() }
-    if case .loop? = state.closer { listener.quiesce() }
+    if case .loop? = state.closeReason { listener.quiesce() }
   }
 
   override func willFree() { core.network.descriptorIsFree() }

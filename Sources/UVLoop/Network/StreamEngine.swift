@@ -80,7 +80,7 @@ extension RequestKind {
   final func startReading(into sink: any StreamSink) throws(UVError) {
     isUnwanted = false
     if isStarted { return }
-    if let closer = state.closer { throw closedError("read", closer) }
+    if let closeReason = state.closeReason { throw closedError("read", closeReason) }
     if isGone { throw goneError("read") }
     self.sink = sink
     try check(start(), "\(typeName).read")
@@ -114,7 +114,7 @@ extension RequestKind {
 
   final func tryRead(into room: UnsafeMutableRawBufferPointer) throws(UVError) -> Int? {
     if isGone { throw goneError("tryRead") }
-    guard let descriptor else { throw closedError("tryRead", state.closer ?? .owner) }
+    guard let descriptor else { throw closedError("tryRead", state.closeReason ?? .owner) }
     let count = unsafe receive(from: descriptor, into: room)
     if count == Int(UV_EAGAIN.rawValue) { return nil }
     if count < 0 { throw UVError(status: Int32(count), call: "\(typeName).tryRead") }
@@ -326,7 +326,7 @@ extension RequestKind {
     isFresh = false
     isStarted = false
     let sink = sink.take()
-    if case .loop? = state.closer { sink?.closed(closedError("close", .loop)) }
+    if case .loop? = state.closeReason { sink?.closed(closedError("close", .loop)) }
   }
 }
 

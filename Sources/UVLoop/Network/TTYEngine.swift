@@ -72,7 +72,7 @@ import CLibUV
   // MARK: Mode and size
 
   func setMode(_ mode: TTYStream.Mode) throws(UVError) {
-    guard let descriptor else { throw closedError("setMode", state.closer ?? .owner) }
+    guard let descriptor else { throw closedError("setMode", state.closeReason ?? .owner) }
     if mode == .normal && change == nil && !TerminalModes.process.hasChanged(descriptor) { return }
     if clibuv_is_in_background(descriptor) {
       throw UVError(

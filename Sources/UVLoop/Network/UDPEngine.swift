@@ -160,7 +160,7 @@ extension RequestKind {
   func startReceiving(into receiver: UDPReceiver) throws(UVError) {
     isUnwanted = false
     if isStarted { return }
-    if let closer = state.closer { throw closedError("receive", closer) }
+    if let closeReason = state.closeReason { throw closedError("receive", closeReason) }
     self.receiver = receiver
     let status = unsafe uv_udp_recv_start(
       uvUDP,
@@ -282,7 +282,7 @@ extension RequestKind {
   override func willClose() {
     isStarted = false
     let receiver = receiver.take()
-    if case .loop? = state.closer { receiver?.close(.loopClosed) }
+    if case .loop? = state.closeReason { receiver?.close(.loopClosed) }
   }
 
   override func willFree() { core.network.descriptorIsFree() }

@@ -37,28 +37,28 @@ extension HandleActivity {
     #expect(state.activity.isEmpty && !state.isActive)
   }
 
-  @Test(arguments: open, [Closer.owner, .loop])
-  func `close closes an open handle once and keeps the first closer`(before: HandleState, closer: Closer) {
+  @Test(arguments: open, [CloseReason.owner, .loop])
+  func `close closes an open handle once and keeps the first reason`(before: HandleState, closeReason: CloseReason) {
     var state = before
-    #expect(state.close(by: closer) == true)
-    #expect(state == .closing(closer))
+    #expect(state.close(by: closeReason) == true)
+    #expect(state == .closing(closeReason))
     #expect(state.close(by: .owner) == false)
     #expect(state.close(by: .loop) == false)
-    #expect(state == .closing(closer))
+    #expect(state == .closing(closeReason))
   }
 
-  @Test(arguments: [Closer.owner, .loop])
-  func `finish ends a closing handle and keeps its closer`(closer: Closer) {
-    var state = HandleState.closing(closer)
+  @Test(arguments: [CloseReason.owner, .loop])
+  func `finish ends a closing handle and keeps its reason`(closeReason: CloseReason) {
+    var state = HandleState.closing(closeReason)
     state.finish()
-    #expect(state == .closed(closer))
+    #expect(state == .closed(closeReason))
     #expect(state.close(by: .owner) == false)
   }
 
-  @Test func `isClosed and closer describe the state`() {
-    for state in HandleStateTests.open { #expect(!state.isClosed && state.closer == nil) }
-    for state in HandleStateTests.closed { #expect(state.isClosed && state.closer != nil) }
-    #expect(HandleState.closing(.loop).closer == .loop && HandleState.closed(.owner).closer == .owner)
+  @Test func `isClosed and closeReason describe the state`() {
+    for state in HandleStateTests.open { #expect(!state.isClosed && state.closeReason == nil) }
+    for state in HandleStateTests.closed { #expect(state.isClosed && state.closeReason != nil) }
+    #expect(HandleState.closing(.loop).closeReason == .loop && HandleState.closed(.owner).closeReason == .owner)
   }
 
   @Test func `a close callback without a close traps`() async {
