@@ -2,8 +2,8 @@
 //
 //   open([])          initialised, and inactive: not started yet, stopped, or a one-shot that has fired
 //   open(reasons)     active, for these reasons: its callback may come
-//   closing(closeReason)   `uv_close` was called, so no callback but the last comes any more; libuv still uses the memory
-//   closed(closeReason)    the close callback came: the memory is ours to free
+//   closing(reason)   `uv_close` was called, so no callback but the last comes any more; libuv still uses the memory
+//   closed(reason)    the close callback came: the memory is ours to free
 //
 // From open to closing, exactly once, then to closed, and never back. Freeing before the close callback
 // gives libuv a dangling pointer, closing twice aborts the process (`uv-common.c`, `core.c`), and so both are decided
