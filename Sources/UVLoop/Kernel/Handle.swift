@@ -22,7 +22,7 @@ import CLibUV
   /// Nobody holds the wrapper any more.
   final private var isDetached = false
   /// Where it stands in the registry, which keeps this number.
-  final var place = -1
+  final var index = -1
   /// Whether it waits for its `beforePoll`; kept by the registry.
   final var isCalledBeforePoll = false
   final private var closeWaiters = Waiters()

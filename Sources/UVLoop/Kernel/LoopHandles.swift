@@ -23,7 +23,7 @@ import CLibUV
   }
 
   func add(_ handle: Handle) {
-    handle.place = open.count
+    handle.index = open.count
     unsafe core.registryLock.withOwnership { open.append(handle) }
     created += 1
   }
@@ -34,11 +34,11 @@ import CLibUV
     freed += 1
     let last = unsafe core.registryLock.withOwnership {
       let last = open.removeLast()
-      if last !== handle { open[handle.place] = last }
+      if last !== handle { open[handle.index] = last }
       if open.capacity > LoopHandles.keptCapacity && open.count < open.capacity / 4 { halve() }
       return last
     }
-    last.place = handle.place
+    last.index = handle.index
   }
 
   /// The same for one that stays on libuv's loop, with its memory.

@@ -9,17 +9,17 @@ final class LoopRequests: LoopComponent {
   init(_ core: LoopCore) { unsafe self.core = core }
 
   func add(_ request: PendingRequest) {
-    request.place = inFlight.count
+    request.index = inFlight.count
     unsafe core.registryLock.withOwnership { inFlight.append(request) }
   }
 
   func remove(_ request: PendingRequest) {
     let last = unsafe core.registryLock.withOwnership {
       let last = inFlight.removeLast()
-      if last !== request { inFlight[request.place] = last }
+      if last !== request { inFlight[request.index] = last }
       return last
     }
-    last.place = request.place
+    last.index = request.index
   }
 
   func releaseWaits() {

@@ -27,7 +27,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   /// When it was submitted, in nanoseconds of the monotonic clock.
   final private(set) var since: Int64 = 0
   /// Where it stands among the loop's requests, which keep this number.
-  final var place = -1
+  final var index = -1
 
   init(_ kind: RequestKind, _ type: uv_req_type, on core: LoopCore) {
     self.core = core

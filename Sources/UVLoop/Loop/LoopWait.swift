@@ -81,7 +81,7 @@ protocol WaitOwner: AnyObject, Sendable {
   private nonisolated(unsafe) var isInScope = false  // Holds because it belongs to the loop's thread.
   /// The scope in which it was waited for last: most likely the next one's too.
   private nonisolated(unsafe) var lastScope: WaitScope?  // Holds because it belongs to the loop's thread.
-  private nonisolated(unsafe) var index = -1  // Holds because it belongs to the loop's thread.
+  private nonisolated(unsafe) var position = -1  // Holds because it belongs to the loop's thread.
 
   init(_ kind: WaitKind, on core: LoopCore, owner: (any WaitOwner)? = nil, _ argument: Int64 = 0) {
     self.kind = kind
@@ -104,9 +104,9 @@ protocol WaitOwner: AnyObject, Sendable {
   }
 
   /// Where it stands among the loop's waits, which keep this number; negative if it does not.
-  nonisolated var place: Int {
-    get { unsafe index }
-    set { unsafe index = newValue }
+  nonisolated var index: Int {
+    get { unsafe position }
+    set { unsafe position = newValue }
   }
 
   /// The assignment is what makes it wait: the optimiser removes a hop to an executor on which nothing is done.
@@ -310,7 +310,7 @@ extension LoopWait {
       unsafe isInScope = false
       unsafe lastScope?.waiting = nil
     }
-    if place >= 0 { core.waits.remove(self) }
+    if index >= 0 { core.waits.remove(self) }
   }
 
   /// Only the first call counts; the others return false.
@@ -365,19 +365,19 @@ final class LoopWaits {
   var count: Int { waits.count }
 
   func add(_ wait: LoopWait) {
-    wait.place = waits.count
+    wait.index = waits.count
     registryLock.withOwnership { waits.append(wait) }
   }
 
   func remove(_ wait: LoopWait) {
-    let place = wait.place
-    wait.place = -1
+    let index = wait.index
+    wait.index = -1
     let last = registryLock.withOwnership {
       let last = waits.removeLast()
-      if last !== wait { waits[place] = last }
+      if last !== wait { waits[index] = last }
       return last
     }
-    if last !== wait { last.place = place }
+    if last !== wait { last.index = index }
   }
 
   /// Shutdown: every wait ends with `loopClosed`.

@@ -47,12 +47,12 @@ extension EventLoop {
     try core.requireRunning("EventLoop.connect")
     try options.validate("EventLoop.connect")
     guard let timeout else {
-      return unsafe unsafeDowncast(try await connect(to: endpoint.place, options), to: Stream.self)
+      return unsafe unsafeDowncast(try await connect(to: endpoint.location, options), to: Stream.self)
     }
     do {
       // Holds because an endpoint's kind is that of its streams.
       return unsafe unsafeDowncast(
-        try await withTimeout(timeout) { try await connect(to: endpoint.place, options) }, to: Stream.self)
+        try await withTimeout(timeout) { try await connect(to: endpoint.location, options) }, to: Stream.self)
     } catch let error as UVError where error.code == .timedOut && error.call == "withTimeout" {
       throw UVError(
         .timedOut, call: "EventLoop.connect",
@@ -61,8 +61,8 @@ extension EventLoop {
   }
 
   /// On the loop.
-  private func connect(to place: StreamPlace, _ options: ByteStream.Options) async throws -> ByteStream {
-    switch place {
+  private func connect(to location: StreamLocation, _ options: ByteStream.Options) async throws -> ByteStream {
+    switch location {
     case .socket(let address) where address.family == .unix: return try await connect(toUnix: address, options)
     case .socket(let address): return try await Connecting(core, to: [address], options).stream()
     case .allInterfaces(let port): return try await Connecting(core, to: [.loopback(port: port)], options).stream()
@@ -71,7 +71,7 @@ extension EventLoop {
     case .activated:
       throw UVError(
         .invalidArgument, call: "EventLoop.connect",
-        "\(place) is a socket that this process was passed to listen on. Connect to its address.")
+        "\(location) is a socket that this process was passed to listen on. Connect to its address.")
     }
   }
 

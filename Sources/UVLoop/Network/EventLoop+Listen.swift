@@ -38,13 +38,13 @@ extension EventLoop {
     try Task.checkCancellation()
     try core.requireRunning("EventLoop.listen")
     try options.validate()
-    if case .activated(let name) = endpoint.place { return try await open(activated: name, options) }
-    let addresses = try await addresses(toListenOn: endpoint.place)
+    if case .activated(let name) = endpoint.location { return try await open(activated: name, options) }
+    let addresses = try await addresses(toListenOn: endpoint.location)
     return try await open(addresses, options)
   }
 
-  nonisolated(nonsending) func addresses(toListenOn place: StreamPlace) async throws -> [SocketAddress] {
-    switch place {
+  nonisolated(nonsending) func addresses(toListenOn location: StreamLocation) async throws -> [SocketAddress] {
+    switch location {
     case .socket(let address): [address]
     case .allInterfaces(let port): [.any(port: port, family: .ipv6), .any(port: port)]
     case .name(let host, let port): try await resolve(host, port: port)

@@ -49,11 +49,11 @@ extension EventLoopGroup {
   ) async throws -> Listener<Stream> {
     try Task.checkCancellation()
     try options.validate()
-    let addresses = try await addresses(toListenOn: endpoint.place)
+    let addresses = try await addresses(toListenOn: endpoint.location)
     let loops = loops.filter { $0.core.life == .accepting }
     // A listener that has been closed frees its address on its loops, by messages that are older than these.
     for loop in loops { await loop.run { _ in } }
-    let sockets = try EventLoopGroup.sockets(endpoint.place, at: addresses, distribution, for: loops.count, options)
+    let sockets = try EventLoopGroup.sockets(endpoint.location, at: addresses, distribution, for: loops.count, options)
     let listener = GroupListener(sockets[0][0].address, options.stream, distribution)
     var parts: [ListenerCore] = []
     for loop in loops {
@@ -68,10 +68,10 @@ extension EventLoopGroup {
   }
 
   /// Looked up by any of the loops: one may end meanwhile.
-  private nonisolated(nonsending) func addresses(toListenOn place: StreamPlace) async throws -> [SocketAddress] {
+  private nonisolated(nonsending) func addresses(toListenOn location: StreamLocation) async throws -> [SocketAddress] {
     while let loop = loops.first(where: { $0.core.life == .accepting }) {
       do {
-        return try await loop.addresses(toListenOn: place)
+        return try await loop.addresses(toListenOn: location)
       } catch let error as UVError where error.code == .loopClosed && loop.core.life != .accepting {}
     }
     throw EventLoopGroup.closedError("EventLoopGroup.listen")
@@ -79,14 +79,14 @@ extension EventLoopGroup {
 
   /// The sockets of each loop that accepts.
   private static func sockets<Stream>(
-    _ place: StreamPlace, at addresses: [SocketAddress], _ distribution: Distribution, for count: Int,
+    _ location: StreamLocation, at addresses: [SocketAddress], _ distribution: Distribution, for count: Int,
     _ options: Listener<Stream>.Options
   ) throws(UVError) -> [[ListeningSocket]] {
-    if case .activated(let name) = place {
+    if case .activated(let name) = location {
       if distribution == .leastConnections { return [try SocketActivation.shared.open(name)] }
       throw UVError(
         .notSupported, call: "EventLoopGroup.listen",
-        "\(place) is a socket that is open already, once. Use .leastConnections for it.")
+        "\(location) is a socket that is open already, once. Use .leastConnections for it.")
     }
     if distribution == .leastConnections { return [try ListeningSocket.open(at: addresses, options)] }
     if let path = addresses.first(where: { $0.family == .unix }) {

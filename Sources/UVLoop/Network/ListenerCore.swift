@@ -12,7 +12,7 @@ import Synchronization
   let address: SocketAddress
   let statistics = ListenerCounters()
   /// Where it stands among the loop's listeners, which keep this number.
-  var place = -1
+  var index = -1
   /// When it was made, in nanoseconds of the monotonic clock.
   let since = MonotonicClock.now()
   private let options: ByteStream.Options
@@ -249,7 +249,7 @@ import Synchronization
   private func leaveIfOver() {
     if end == nil || service.isRunning { return }
     // After the loop's end there is no list any more.
-    if place >= 0 { loop.network.listeners.remove(self) }
+    if index >= 0 { loop.network.listeners.remove(self) }
     group = nil
   }
 

@@ -100,28 +100,28 @@ final class LoopMembers<Member: LoopMember> {
   init(_ registryLock: BiasedLock) { self.registryLock = registryLock }
 
   func add(_ member: Member) {
-    member.place = all.count
+    member.index = all.count
     registryLock.withOwnership { all.append(member) }
   }
 
   /// Once; a second time nothing happens.
   func remove(_ member: Member) {
-    let place = member.place
-    if place < 0 { return }
-    member.place = -1
+    let index = member.index
+    if index < 0 { return }
+    member.index = -1
     let last = registryLock.withOwnership {
       let last = all.removeLast()
-      if last !== member { all[place] = last }
+      if last !== member { all[index] = last }
       return last
     }
-    if last !== member { last.place = place }
+    if last !== member { last.index = index }
   }
 }
 
 /// What is in such a list, and knows where.
 protocol LoopMember: AnyObject {
   /// Kept by the list; negative outside.
-  var place: Int { get set }
+  var index: Int { get set }
 }
 
 extension LoopCore {

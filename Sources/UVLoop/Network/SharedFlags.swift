@@ -19,7 +19,7 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
 
   private struct Claim {
     let number: Int
-    let place: Place
+    let location: Location
     /// A descriptor of our own.
     let descriptor: Int32
     let wasNonBlocking: Bool
@@ -27,7 +27,7 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
   }
 
   /// What tells one from another. The windows' ends of all pseudo-terminals are one file.
-  private struct Place: Equatable {
+  private struct Location: Equatable {
     let identity: Posix.Identity
     let terminal: UInt64
     /// Both ends of a pipe are one file.
@@ -59,14 +59,14 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
     guard let identity = Posix.Identity(of: own) else {
       throw UVError(.badFileDescriptor, call: call, "Descriptor \(descriptor) is not open.")
     }
-    let place = Place(
+    let location = Location(
       identity: identity, terminal: Posix.isTerminal(own) ? clibuv_terminal_number(own) : 0,
       access: Posix.flags(of: own) & O_ACCMODE)
     return lock.withLock {
       lastNumber += 1
       claims.append(
         Claim(
-          number: lastNumber, place: place, descriptor: own,
+          number: lastNumber, location: location, descriptor: own,
           wasNonBlocking: Posix.flags(of: own) & O_NONBLOCK != 0))
       Posix.setNonBlocking(own, true)
       return Token(number: lastNumber)
@@ -77,13 +77,13 @@ final class SharedFlags: @unchecked Sendable {  // Holds because `claims` is gua
     lock.withLock {
       guard let index = claims.firstIndex(where: { $0.number == token.number }) else { return }
       claims[index].isInUse = false
-      let place = claims[index].place
-      if claims.contains(where: { $0.place == place && $0.isInUse }) { return }
-      for claim in claims.reversed() where claim.place == place {
+      let location = claims[index].location
+      if claims.contains(where: { $0.location == location && $0.isInUse }) { return }
+      for claim in claims.reversed() where claim.location == location {
         Posix.setNonBlocking(claim.descriptor, claim.wasNonBlocking)
         Posix.close(claim.descriptor)
       }
-      claims.removeAll { $0.place == place }
+      claims.removeAll { $0.location == location }
     }
   }
 

@@ -17,7 +17,7 @@ import Synchronization
   /// From which `enqueue` takes no more.
   let writeQueueLimit: Int
   /// Where it stands among the loop's streams, which keep this number.
-  var place = -1
+  var index = -1
   /// When it was made, in nanoseconds of the monotonic clock.
   let since = MonotonicClock.now()
   private let hasClosed = Atomic(false)

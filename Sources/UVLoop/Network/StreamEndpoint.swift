@@ -7,12 +7,12 @@
 ///
 /// A value: nothing is looked up, opened or bound before it is used.
 public struct StreamEndpoint<Stream: ByteStream>: Hashable, Sendable, CustomStringConvertible {
-  let place: StreamPlace
+  let location: StreamLocation
 
-  init(_ place: StreamPlace) { self.place = place }
+  init(_ location: StreamLocation) { self.location = location }
 
   /// The endpoint as `StreamEndpoint<ByteStream>.text` reads it: `tcp://example.org:80`, `unix:/run/greet.sock`.
-  public var description: String { place.description }
+  public var description: String { location.description }
 }
 
 /// A TCP endpoint: its streams are of type ``TCPStream``.
@@ -26,7 +26,7 @@ public typealias UnixEndpoint = StreamEndpoint<PipeStream>
 public typealias AnyEndpoint = StreamEndpoint<ByteStream>
 
 /// What an endpoint says.
-enum StreamPlace: Hashable, Sendable, CustomStringConvertible {
+enum StreamLocation: Hashable, Sendable, CustomStringConvertible {
   case name(String, UInt16)
   case socket(SocketAddress)
   case allInterfaces(UInt16)
@@ -161,8 +161,8 @@ extension StreamEndpoint where Stream == ByteStream {
   }
 
   /// The same place, to be kept beside others of another kind.
-  public init(_ endpoint: TCPEndpoint) { self.init(endpoint.place) }
+  public init(_ endpoint: TCPEndpoint) { self.init(endpoint.location) }
 
   /// The same place, to be kept beside others of another kind.
-  public init(_ endpoint: UnixEndpoint) { self.init(endpoint.place) }
+  public init(_ endpoint: UnixEndpoint) { self.init(endpoint.location) }
 }

@@ -408,14 +408,14 @@ import Synchronization
 
   /// Its caller has gone: cancelled, or its limit is over.
   func abandon(_ write: StreamWrite) {
-    guard let place = queue[first...].firstIndex(where: { $0 === write }) else { return }
+    guard let index = queue[first...].firstIndex(where: { $0 === write }) else { return }
     if write.isEnd {
       // What has begun goes on, and somebody else may want it too.
-      if place == first && isUnderWay || write.isWatched { return }
-      remove(place)
+      if index == first && isUnderWay || write.isWatched { return }
+      remove(index)
       if case .finishing = state { state = .open }
-    } else if write.sent == 0 && !(place == first && isUnderWay) {
-      remove(place)
+    } else if write.sent == 0 && !(index == first && isUnderWay) {
+      remove(index)
       noteQueued(-write.rest)
       write.isWithdrawn = true
     } else if write.rest > StreamWriter.wholeSize {
@@ -425,8 +425,8 @@ import Synchronization
     }
   }
 
-  private func remove(_ place: Int) {
-    queue.remove(at: place).letGo()
+  private func remove(_ index: Int) {
+    queue.remove(at: index).letGo()
     waiting -= 1
   }
 

@@ -14,7 +14,7 @@ import Synchronization
   let sender: UDPSender
   let addresses: UDPAddresses
   /// Where it stands among the loop's sockets, which keep this number.
-  var place = -1
+  var index = -1
   /// When it was made, in nanoseconds of the monotonic clock.
   let since = MonotonicClock.now()
   private let hasClosed = Atomic(false)

@@ -116,8 +116,8 @@ protocol DatagramTransport: AnyObject {
   }
 
   private func leave(_ send: UDPSend) {
-    guard let place = queue.firstIndex(where: { $0 === send }) else { return }
-    queue.remove(at: place)
+    guard let index = queue.firstIndex(where: { $0 === send }) else { return }
+    queue.remove(at: index)
     queued.subtract(send.bytes.count, ordering: .relaxed)
   }
 

@@ -14,7 +14,7 @@ final class OffloadQueue: @unchecked Sendable {  // Holds because of the line ab
   var times = OffloadTimes()
 
   private var line: [Offload?] = []
-  /// The first place that may be taken.
+  /// The first index that may be taken.
   private var head = 0
   /// How many calls wait.
   private(set) var count = 0
@@ -31,7 +31,7 @@ final class OffloadQueue: @unchecked Sendable {  // Holds because of the line ab
 
   func append(_ offload: Offload) {
     if line.count > 2 * count + 64 { closeGaps() }
-    unsafe offload.place = line.count
+    unsafe offload.index = line.count
     unsafe offload.queue = self
     line.append(offload)
     count += 1
@@ -50,7 +50,7 @@ final class OffloadQueue: @unchecked Sendable {  // Holds because of the line ab
 
   /// Takes a call out that waits here.
   func remove(_ offload: Offload) {
-    unsafe line[offload.place] = nil
+    unsafe line[offload.index] = nil
     left(offload)
   }
 
@@ -72,7 +72,7 @@ final class OffloadQueue: @unchecked Sendable {  // Holds because of the line ab
     var kept = 0
     for index in head..<line.count {
       guard let offload = line[index] else { continue }
-      unsafe offload.place = kept
+      unsafe offload.index = kept
       line[kept] = offload
       kept += 1
     }
