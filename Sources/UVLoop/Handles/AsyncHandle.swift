@@ -54,16 +54,16 @@ extension AsyncHandle {
     ///
     /// > libuv: `uv_async_send`.
     @discardableResult
-    public func send() -> Bool { lease.gate.send() }
+    public func send() -> Bool { lease.sendGuard.send() }
   }
 
   /// Held by the handle and by all its senders: when it goes the last of them has gone.
   fileprivate final class Lease: @unchecked Sendable {  // Holds because `async` is used on its loop only, by `abandon`.
-    let gate: SendGate
+    let sendGuard: SendGuard
     private let async: Async
 
     init(_ async: Async) {
-      gate = async.gate
+      sendGuard = async.sendGuard
       self.async = async
     }
 
@@ -77,7 +77,7 @@ extension AsyncHandle {
 /// loop may already have been woken by it, so that the memory must outlive every sender inside; a test of *closed*
 /// apart from the count would leave a gap.
 // Holds because the pointer goes to nothing but `uv_async_send`, which any thread may call.
-@safe private final class SendGate: @unchecked Sendable {
+@safe private final class SendGuard: @unchecked Sendable {
   private let word = Atomic<UInt>(0)
   private let async: UnsafeMutablePointer<uv_async_t>
   private let generation = ProcessGeneration.current
@@ -90,7 +90,7 @@ extension AsyncHandle {
     if generation != ProcessGeneration.current { return false }
     // Sequentially consistent: `uv_async_send` begins with a plain read of its flag, which nothing else keeps behind
     // what the caller has stored before.
-    let isOpen = word.add(1, ordering: .sequentiallyConsistent).oldValue & SendGate.closed == 0
+    let isOpen = word.add(1, ordering: .sequentiallyConsistent).oldValue & SendGuard.closed == 0
     if isOpen {
       let saved = Posix.errno
       _ = unsafe uv_async_send(async)
@@ -100,16 +100,16 @@ extension AsyncHandle {
     return isOpen
   }
 
-  func close() { word.bitwiseOr(SendGate.closed, ordering: .acquiringAndReleasing) }
+  func close() { word.bitwiseOr(SendGuard.closed, ordering: .acquiringAndReleasing) }
 
   /// A sender is inside for a few hundred nanoseconds, unless its thread lost the CPU: then it gets this one.
   func waitUntilEmpty() {
-    while word.load(ordering: .acquiring) != SendGate.closed { Posix.yield() }
+    while word.load(ordering: .acquiring) != SendGuard.closed { Posix.yield() }
   }
 }
 
 @safe private final class Async: Handle {
-  private(set) lazy var gate = unsafe SendGate(memory.assumingMemoryBound(to: uv_async_t.self))
+  private(set) lazy var sendGuard = unsafe SendGuard(memory.assumingMemoryBound(to: uv_async_t.self))
 
   init(on core: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
     try unsafe super.init(UV_ASYNC, "AsyncHandle", on: core, calling: callback) { loop, memory in
@@ -119,9 +119,9 @@ extension AsyncHandle {
     }
   }
 
-  override func willClose() { gate.close() }
+  override func willClose() { sendGuard.close() }
 
-  override func willFree() { gate.waitUntilEmpty() }
+  override func willFree() { sendGuard.waitUntilEmpty() }
 
   /// The last of handle and senders tells, by their lease.
   override func wrapperIsGone() {}

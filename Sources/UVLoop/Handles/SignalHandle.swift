@@ -85,8 +85,8 @@ public final class SignalHandle: LoopHandle {
     try enter(isOnce ? "startOnce" : "start")
     if !isWatching {
       // libuv locks in `uv_signal_start` and `uv_signal_stop`, with a pipe that it closes when the process exits.
-      if !ExitGate.enter() { throw core.closedError("SignalHandle.start") }
-      defer { ExitGate.leave() }
+      if !ExitGuard.enter() { throw core.closedError("SignalHandle.start") }
+      defer { ExitGuard.leave() }
       try SignalDisposition.process.watch(signal.rawValue) { () throws(UVError) in
         unsafe try check(
           uv_signal_start(
@@ -116,11 +116,11 @@ public final class SignalHandle: LoopHandle {
     isWatching = false
     let isLast = !core.handles.open.contains { ($0 as? SignalWatcher)?.watches(signal) == true }
     if isLast { setBlocked(true) }
-    if !ExitGate.enter() {
+    if !ExitGuard.enter() {
       isStuck = true
       return
     }
-    defer { ExitGate.leave() }
+    defer { ExitGuard.leave() }
     SignalDisposition.process.unwatch(signal.rawValue) { _ = unsafe uv_signal_stop(uvSignal) }
   }
 

@@ -27,8 +27,8 @@ import CLibUV
   /// The wait's number is libuv's status.
   func begin(_ wait: LoopWait) {
     // A process that exits begins nothing any more: the wait lasts until its end, or the loop's.
-    if !ExitGate.enter() { return core.waits.add(wait) }
-    defer { ExitGate.leave() }
+    if !ExitGuard.enter() { return core.waits.add(wait) }
+    defer { ExitGuard.leave() }
     let status = unsafe submit(start)
     if status < 0 { wait.resume(returning: Int64(status)) } else { self.wait = wait }
   }

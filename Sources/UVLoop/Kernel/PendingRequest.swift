@@ -61,8 +61,8 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   /// Asks libuv to take it out of the pool's queue. One that has begun goes on, and so does one that is not the pool's.
   final func cancel() {
     // When the process exits the pool runs what is queued, so that the callback comes then too.
-    if !isInFlight || !ExitGate.enter() { return }
-    defer { ExitGate.leave() }
+    if !isInFlight || !ExitGuard.enter() { return }
+    defer { ExitGuard.leave() }
     _ = unsafe uv_cancel(memory.assumingMemoryBound(to: uv_req_t.self))
   }
 

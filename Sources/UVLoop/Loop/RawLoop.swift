@@ -20,7 +20,7 @@ import Synchronization
     unsafe loop = memory.bindMemory(to: uv_loop_t.self, capacity: 1)
     // Where this throws every stored property has its value, so that `deinit` runs and frees the memory.
     unsafe try check(uv_loop_init(loop), "EventLoop.init", hint: "A loop needs five descriptors; see `ulimit -n`.")
-    ExitGate.register()
+    ExitGuard.register()
     RawLoop.hasMadeLoop.store(true, ordering: .relaxed)
   }
 

@@ -169,9 +169,9 @@ private final class FileRequest: PendingRequest, @unchecked Sendable {  // Holds
 
   func start(_ start: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutablePointer<uv_fs_t>) -> Int32) {
     // A process that exits begins nothing any more.
-    if !ExitGate.enter() { return }
+    if !ExitGuard.enter() { return }
     let status = unsafe submit { unsafe start($0, $1.assumingMemoryBound(to: uv_fs_t.self)) }
-    ExitGate.leave()
+    ExitGuard.leave()
     if status < 0 { ended(status) }
   }
 

@@ -19,8 +19,8 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// Puts a call in line, and sends for a pool task if need be; false if it has been cancelled. Throws where the call
   /// could never begin. From here on the call may be run and freed.
   func add(_ offload: Offload) throws(UVError) -> Bool {
-    if !ExitGate.enter() { return try addLate(offload) }
-    defer { ExitGate.leave() }
+    if !ExitGuard.enter() { return try addLate(offload) }
+    defer { ExitGuard.leave() }
     switch try OffloadScheduler.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
     case .cancelled: return false
@@ -57,8 +57,8 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   func poolTaskCameBack(_ poolTask: PoolTask, hasBegun: Bool) {
     resting.append(poolTask)
     OffloadScheduler.process.poolTaskCameBack(to: queue, hasBegun: hasBegun)
-    if !ExitGate.enter() { return }
-    defer { ExitGate.leave() }
+    if !ExitGuard.enter() { return }
+    defer { ExitGuard.leave() }
     if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTasks() }
   }
 

@@ -24,7 +24,7 @@ import Synchronization
     super.init(.work, UV_WORK, on: core)
   }
 
-  /// On the loop's thread, inside the exit gate.
+  /// On the loop's thread, inside the exit guard.
   func submit() {
     let status = unsafe submit { loop, memory in
       unsafe uv_queue_work(

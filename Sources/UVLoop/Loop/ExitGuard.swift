@@ -19,7 +19,7 @@ import Synchronization
 // and in which it may shut its loops down, runs before.
 
 /// Lets in what uses the part of libuv that ends with the process, for as long as it is there.
-enum ExitGate {
+enum ExitGuard {
   /// The top bit says that the process exits, the rest counts who is inside.
   private static let word = Atomic<UInt>(0)
   private static let exits: UInt = 1 << 63
@@ -27,10 +27,10 @@ enum ExitGate {
   private static let registration: Void = {
     word.store(0, ordering: .relaxed)
     // In the child of a fork nobody is inside: it has none of the threads.
-    let status = pthread_atfork(nil, nil) { ExitGate.word.store(0, ordering: .relaxed) }
+    let status = pthread_atfork(nil, nil) { ExitGuard.word.store(0, ordering: .relaxed) }
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
     // Where there is no memory for it the process may abort at its exit, as it would without us.
-    _ = atexit { ExitGate.close() }
+    _ = atexit { ExitGuard.close() }
   }()
 
   /// Call for each new loop.
