@@ -90,7 +90,7 @@ public final class SignalHandle: LoopHandle {
       try SignalDisposition.process.watch(signal.rawValue) { () throws(UVError) in
         unsafe try check(
           uv_signal_start(
-            uvSignal, { handle, _ in unsafe SignalWatcher.of(handle?.pointee.data)?.fire() }, signal.rawValue),
+            uvSignal, { handle, _ in unsafe SignalWatcher.of(handle?.pointee.data)?.signalCame() }, signal.rawValue),
           "SignalHandle.start")
       }
       isWatching = true
@@ -101,7 +101,7 @@ public final class SignalHandle: LoopHandle {
     start(calling: body)
   }
 
-  private func fire() {
+  private func signalCame() {
     if isOnce { unwatch() }
     call(once: isOnce)
   }

@@ -137,7 +137,7 @@ public final class TimerHandle: LoopHandle {
   private func arm(at moment: UInt64) throws(UVError) {
     unsafe try check(
       uv_timer_start(
-        uvTimer, { unsafe Timer.of($0?.pointee.data)?.fire() }, moment - loopTime, interval),
+        uvTimer, { unsafe Timer.of($0?.pointee.data)?.expired() }, moment - loopTime, interval),
       "TimerHandle.start")
     isPostponed = false
     due.store(moment, ordering: .relaxed)
@@ -151,7 +151,7 @@ public final class TimerHandle: LoopHandle {
     return false
   }
 
-  private func fire() {
+  private func expired() {
     let isOnce = unsafe uv_is_active(uvHandle) == 0
     if !isOnce {
       // Armed anew by libuv, before it called, and with the same sum.

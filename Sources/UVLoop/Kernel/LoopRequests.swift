@@ -36,7 +36,7 @@ final class LoopRequests: LoopComponent {
   var isEmpty: Bool { inFlight.isEmpty }
 
   /// On virtual time: each of them comes back by itself.
-  var isQuiet: Bool { isSettled }
+  var hasNoWork: Bool { isSettled }
 
   var uvRequests: Int { inFlight.count }
 

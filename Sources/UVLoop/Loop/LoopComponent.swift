@@ -7,9 +7,9 @@ protocol LoopComponent: AnyObject {
   /// Before each poll. True if something is due, so that the poll must not wait.
   func beforePoll() -> Bool
   /// On virtual time: whether nothing of it is under way elsewhere and will come back by itself.
-  var isQuiet: Bool { get }
+  var hasNoWork: Bool { get }
   /// On virtual time: nothing but time is left to wait for. True if that has moved, or something has been made ready.
-  func passIdle() -> Bool
+  func advanceIfIdle() -> Bool
   /// After each poll.
   func afterPoll()
   /// Shutdown, before anything else: stops taking on what others ask of the program, such as connections. What was
@@ -35,8 +35,8 @@ protocol LoopComponent: AnyObject {
 
 extension LoopComponent {
   func beforePoll() -> Bool { false }
-  var isQuiet: Bool { true }
-  func passIdle() -> Bool { false }
+  var hasNoWork: Bool { true }
+  func advanceIfIdle() -> Bool { false }
   func afterPoll() {}
   func quiesce() {}
   func releaseWaits() {}

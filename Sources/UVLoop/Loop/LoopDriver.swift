@@ -174,13 +174,13 @@ import CLibUV
     jobsAtLastCheck = nil
     // Our own handle would make libuv say that it has something to do.
     keepIterating(false)
-    if !components.all.allSatisfy(\.isQuiet) { return true }
+    if !components.all.allSatisfy(\.hasNoWork) { return true }
     // Not left to the poll, which waits though a watcher is only about to be handed to the kernel.
     if rawLoop.isReady { return false }
     // As late as can be: of a post that comes now nobody can say whether it was before the time went on, or after.
     queue.take()
     if !queue.isEmpty { return false }
-    for component in components.all where component.passIdle() { return false }
+    for component in components.all where component.advanceIfIdle() { return false }
     return true
   }
 }

@@ -7,7 +7,7 @@ import Synchronization
 //   1, 2, 3      ended: resumed, cancelled, closed
 //   otherwise    the address of the job that waits
 //
-// empty ──pass──▶ waiting ──end──▶ ended        empty ──end──▶ ended ──value──▶ goes on
+// empty ──park──▶ waiting ──end──▶ ended        empty ──end──▶ ended ──value──▶ goes on
 //   ▲                                                                             │
 //   └────────────────────── renew, where nobody else holds it ────────────────────┘
 //
@@ -39,7 +39,7 @@ protocol WaitOwner: AnyObject, Sendable {
 ///
 /// A task that waits at a continuation is resumed on the global pool first and hops to its actor from there: 20 to
 /// 40 µs and two allocations, even when the loop's own thread resumed it. A wait is an actor that is its own executor
-/// instead. To await ``pass()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and
+/// instead. To await ``park()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and
 /// then gives it to the loop, which runs it as one of its own. If the task is isolated to the loop it goes on at once;
 /// if not it hops to where it belongs.
 @safe actor LoopWait: ScopedWait {
@@ -56,7 +56,7 @@ protocol WaitOwner: AnyObject, Sendable {
   nonisolated let core: LoopCore
   nonisolated let kind: WaitKind
   private nonisolated let word = Atomic<UInt>(0)
-  private var hasPassed = false
+  private var isParked = false
   /// As what the task that waits was running. Written before its job is parked, and read by whoever takes the job.
   private nonisolated(unsafe) var identity = JobIdentity.actor  // Holds because the word orders the write and the read.
 
@@ -110,7 +110,7 @@ protocol WaitOwner: AnyObject, Sendable {
   }
 
   /// The assignment is what makes it wait: the optimiser removes a hop to an executor on which nothing is done.
-  private func pass() { hasPassed = true }
+  private func park() { isParked = true }
 }
 
 // MARK: - The task that waits
@@ -129,9 +129,9 @@ extension LoopWait {
     unsafe isInUse = true
     defer { unsafe isInUse = false }
     if core.isCurrent, enterScope() {
-      if end == nil { await pass() }
+      if end == nil { await park() }
     } else {
-      await passAlone(isolation: #isolation)
+      await parkAlone(isolation: #isolation)
     }
     if unsafe end == .resumed && error == nil { return unsafe number }
     throw failure(call())
@@ -154,11 +154,11 @@ extension LoopWait {
   }
 
   /// The wait of a task without a scope, which hears of its cancellation here.
-  private func passAlone(isolation: isolated (any Actor)?) async {
+  private func parkAlone(isolation: isolated (any Actor)?) async {
     await withTaskCancellationHandler {
       _ = isolation
       begin()
-      if end == nil { await pass() }
+      if end == nil { await park() }
     } onCancel: {
       cancel()
     }
@@ -178,7 +178,7 @@ extension LoopWait {
   func isResumed(isolation: isolated (any Actor)?, onCancel cancel: @Sendable () -> Void) async -> Bool {
     await withTaskCancellationHandler {
       _ = isolation
-      if end == nil { await pass() }
+      if end == nil { await park() }
     } onCancel: {
       cancel()
     }
@@ -342,7 +342,7 @@ extension LoopWait: SerialExecutor {
     if !attempt.exchanged { core.accept(.job(job, identity)) }
   }
 
-  /// The wait's one job runs on the loop, as the loop's; nothing in `pass` asks where it is.
+  /// The wait's one job runs on the loop, as the loop's; nothing in `park` asks where it is.
   nonisolated func isIsolatingCurrentContext() -> Bool? { core.isIsolating }
 }
 

@@ -163,7 +163,7 @@ protocol LoopDeadline: AnyObject {
     return false
   }
 
-  func passIdle() -> Bool {
+  func advanceIfIdle() -> Bool {
     guard let testClock else { return false }
     let earliest = queue.earliest.flatMap { $0 == .max ? nil : $0 }
     return unsafe testClock.goOn(earliest: earliest, isAlone: !core.rawLoop.awaitsOthers)

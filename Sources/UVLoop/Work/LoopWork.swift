@@ -67,7 +67,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   var isSettled: Bool { OffloadScheduler.process.isSettled(queue) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
-  var isQuiet: Bool { OffloadScheduler.process.isQuiet(queue) }
+  var hasNoWork: Bool { OffloadScheduler.process.hasNoWork(queue) }
 
   /// At the end of the loop a pool task that has not begun is called back when nothing is left for it: the pool may
   /// belong to others for long.

@@ -206,7 +206,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
 
   /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has gone
   /// home, and so is in the loop's queue if it lives there.
-  func isQuiet(_ queue: OffloadQueue) -> Bool {
+  func hasNoWork(_ queue: OffloadQueue) -> Bool {
     lock.withLock { queue.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
   }
 
