@@ -29,21 +29,21 @@ final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is
   /// For the owner. `body` must not come back here, nor run anybody's code that could.
   @inline(__always)
   func withOwnership<R: ~Copyable, E>(_ body: () throws(E) -> R) throws(E) -> R {
-    enter()
-    defer { leave() }
+    lock()
+    defer { unlock() }
     return try body()
   }
 
-  /// For the owner, where a closure would be in the way. Until ``leave()`` the same holds as there.
+  /// For the owner, where a closure would be in the way. Until ``unlock()`` the same holds as there.
   @inline(__always)
-  func enter() {
+  func lock() {
     isInside.store(true, ordering: .relaxed)
     clibuv_compiler_fence()
     if isWanted.load(ordering: .acquiring) { giveWay() }
   }
 
   @inline(__always)
-  func leave() {
+  func unlock() {
     if hasGivenWay { return endGivenWay() }
     isInside.store(false, ordering: .releasing)
   }

@@ -122,7 +122,7 @@ public final class IdleHandle: LoopHandle {
   }
 
   func start(_ body: @escaping () -> Void) throws(UVError) {
-    try enter("start")
+    try requireUsable("start")
     try check(startNow(), "\(typeName).start")
     if !state.isActive { begin() }
     start(calling: body)

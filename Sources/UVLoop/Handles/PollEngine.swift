@@ -57,14 +57,14 @@ extension HandleActivity {
   func start(
     for events: PollHandle.Events, _ body: @escaping (Result<PollHandle.Events, UVError>) -> Void
   ) throws(UVError) {
-    try enter("start")
+    try requireUsable("start")
     if waiter != nil { throw busy("start") }
     try watch(for: events, "PollHandle.start")
     start { body(self.outcome) }
   }
 
   func wait(for events: PollHandle.Events, isolation: isolated (any Actor)?) async throws -> PollHandle.Events {
-    try enter("wait")
+    try requireUsable("wait")
     let wait = LoopWait(.readiness, on: core, owner: self, Int64(events.rawValue))
     return PollHandle.Events(rawValue: Int32(try await wait.value("PollHandle.wait")))
   }

@@ -82,7 +82,7 @@ public final class SignalHandle: LoopHandle {
   private var uvSignal: UnsafeMutablePointer<uv_signal_t> { unsafe memory.assumingMemoryBound(to: uv_signal_t.self) }
 
   func start(once isOnce: Bool, _ body: @escaping () -> Void) throws(UVError) {
-    try enter(isOnce ? "startOnce" : "start")
+    try requireUsable(isOnce ? "startOnce" : "start")
     if !isWatching {
       // libuv locks in `uv_signal_start` and `uv_signal_stop`, with a pipe that it closes when the process exits.
       if !ExitGuard.enter() { throw core.closedError("SignalHandle.start") }

@@ -113,7 +113,7 @@ public final class TimerHandle: LoopHandle {
   private var loopTime: UInt64 { unsafe uv_now(core.rawLoop.loop) }
 
   func start(after delay: Duration, repeating interval: Duration, _ body: @escaping () -> Void) throws(UVError) {
-    try enter("start")
+    try requireUsable("start")
     setRepeat(interval.millisecondsRoundedUp)
     let nanoseconds = delay.saturatingNanoseconds
     if nanoseconds <= 0 {
@@ -169,7 +169,7 @@ public final class TimerHandle: LoopHandle {
   }
 
   func again() throws(UVError) {
-    try enter("again")
+    try requireUsable("again")
     if !wasStarted {
       throw UVError(
         status: Int32(UV_EINVAL.rawValue), call: "TimerHandle.again",

@@ -64,7 +64,7 @@ import CLibUV
   /// Before each call that starts the handle: throws where it is closed, or the loop shuts down; then traps off the
   /// loop.
   @inline(__always)
-  final func enter(_ call: StaticString) throws(UVError) {
+  final func requireUsable(_ call: StaticString) throws(UVError) {
     if let closeReason = state.closeReason { throw closedError(call, closeReason) }
     try core.requireRunning("\(typeName).\(call)")
     requireLoop(call)
@@ -175,7 +175,7 @@ import CLibUV
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
       core.registryLock.withOwnership { state.finish() }
-      core.handles.leave(self)
+      core.handles.remove(self)
       resumeCloseWaiters()
       _ = consume function
       return

@@ -42,7 +42,7 @@ import CLibUV
   }
 
   /// The same for one that stays on libuv's loop, with its memory.
-  func leave(_ handle: Handle) {
+  func remove(_ handle: Handle) {
     unsafe left.append(handle.uvHandle)
     remove(handle)
   }

@@ -32,10 +32,10 @@ extension EventLoop {
     let call = BlockingCall<R>()
     let core = core
     let closed = core.closedWhileWaiting("runBlocking")
-    guard let id = core.tasks.enter("runBlocking", .blocking(release: { call.finish(.failure(closed)) })) else {
+    guard let id = core.tasks.register("runBlocking", .blocking(release: { call.finish(.failure(closed)) })) else {
       throw core.closedError("runBlocking")
     }
-    defer { core.tasks.leave(id) }
+    defer { core.tasks.unregister(id) }
 
     // Said before the body can run: what it offloads must find this thread blocked.
     let holder = PoolHolders.current

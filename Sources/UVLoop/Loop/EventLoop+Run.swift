@@ -109,11 +109,11 @@ extension EventLoop {
     operation: @Sendable @escaping (isolated EventLoop) async throws -> R
   ) -> Task<R, any Error> {
     core.requireOwnProcess()
-    let id = core.tasks.enter(name, .task)
+    let id = core.tasks.register(name, .task)
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else { throw self.core.closedError("task") }
       self.core.noteStart(of: id, name)
-      defer { self.core.tasks.leave(id) }
+      defer { self.core.tasks.unregister(id) }
       var result: Result<R, any Error>?
       await LoopTasks.$chain.withValue([id]) {
         await WaitScope.run(on: self.core) {
@@ -137,7 +137,7 @@ extension EventLoop {
     operation: @Sendable @escaping (isolated EventLoop) async -> R
   ) -> Task<R, Never> {
     core.requireOwnProcess()
-    let id = core.tasks.enter(name, .task)
+    let id = core.tasks.register(name, .task)
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else {
         // Here and not from outside, where it might come after the operation has begun.
@@ -145,7 +145,7 @@ extension EventLoop {
         return await operation(self)
       }
       self.core.noteStart(of: id, name)
-      defer { self.core.tasks.leave(id) }
+      defer { self.core.tasks.unregister(id) }
       var result: R?
       await LoopTasks.$chain.withValue([id]) {
         await WaitScope.run(on: self.core) { result = await operation(self) }

@@ -40,8 +40,8 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
 
   init(_ inbox: LoopInbox) { self.inbox = inbox }
 
-  /// Enters a task before it exists; nil once shutdown has begun.
-  func enter(_ name: String?, _ kind: Kind) -> ID? {
+  /// Registers a task before it exists; nil once shutdown has begun.
+  func register(_ name: String?, _ kind: Kind) -> ID? {
     lock.withLock {
       if !inbox.life.acceptsPosts { return nil }
       lastNumber += 1
@@ -62,7 +62,7 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     if isLate { cancel() }
   }
 
-  func leave(_ id: ID) {
+  func unregister(_ id: ID) {
     // The entry is released outside the lock: it may hold the last reference to anything.
     let entry = lock.withLock {
       let entry = entries.removeValue(forKey: id.number)

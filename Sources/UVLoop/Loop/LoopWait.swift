@@ -149,7 +149,7 @@ extension LoopWait {
     }
     unsafe scope.waiting = self
     unsafe isInScope = true
-    enter()
+    beginOnLoop()
     return true
   }
 
@@ -206,18 +206,18 @@ extension LoopWait {
 
   private nonisolated func begin() {
     if core.isCurrent {
-      enter()
-    } else if !core.tell({ self.enter() }) {
+      beginOnLoop()
+    } else if !core.tell({ self.beginOnLoop() }) {
       end(.closed)
     }
   }
 
   /// On the loop. It may have been cancelled before it came here, and a shutdown would not find it any more.
-  private nonisolated func enter() {
-    if end != nil { return leave() }
+  private nonisolated func beginOnLoop() {
+    if end != nil { return unlist() }
     if core.waits.areReleased {
       end(.closed)
-      leave()
+      unlist()
     } else {
       unsafe hasBegun = true
       unsafe owner?.begin(self)
@@ -243,7 +243,7 @@ extension LoopWait {
   nonisolated func resumeNow(returning number: Int64 = 0) {
     if end != nil { return }
     unsafe self.number = number
-    leave()
+    unlist()
     end(.resumed, now: true)
   }
 
@@ -275,13 +275,13 @@ extension LoopWait {
   nonisolated func resumeNow(carrying object: AnyObject) {
     if end != nil { return }
     unsafe self.object = object
-    leave()
+    unlist()
     end(.resumed, now: true)
   }
 
   private nonisolated func resumed() -> Bool {
     if !end(.resumed) { return false }
-    leave()
+    unlist()
     return true
   }
 
@@ -300,12 +300,12 @@ extension LoopWait {
   }
 
   private nonisolated func callOff() {
-    leave()
+    unlist()
     if unsafe hasBegun { unsafe owner?.withdraw(self) }
   }
 
   /// Nobody shall find it any more who looks for a wait to end.
-  private nonisolated func leave() {
+  private nonisolated func unlist() {
     if unsafe isInScope {
       unsafe isInScope = false
       unsafe lastScope?.waiting = nil

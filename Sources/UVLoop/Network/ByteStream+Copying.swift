@@ -51,7 +51,7 @@ extension StreamCore {
       if !rest.isEmpty {
         reader.isHandingOver = true
         defer { reader.isHandingOver = false }
-        try await handOver(rest, to: other)
+        try await forward(rest, to: other)
       }
       copied += Int64(sent + rest.count)
     }
@@ -60,7 +60,7 @@ extension StreamCore {
   }
 
   /// What the other stream does not take at once. If it takes none of it, it is given back.
-  private func handOver(_ rest: [UInt8], to other: ByteStream) async throws {
+  private func forward(_ rest: [UInt8], to other: ByteStream) async throws {
     // Of another loop nobody can tell whether it went.
     if other.core.loop !== loop { return try await other.write(rest) }
     var write: StreamWrite?

@@ -357,7 +357,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// The loop of a part shuts down. What waits at its sockets, or at those that were on their way to it, is another
   /// loop's from now on.
-  func leave(_ part: ListenerCore, with sockets: [ListeningSocket]) {
+  func partEnded(_ part: ListenerCore, leaving sockets: [ListeningSocket]) {
     forget(part)
     move(sockets)
   }

@@ -146,7 +146,7 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop, ByteStream) async throws -> Void
   ) async {
     // Off the loop only when that has ended, and with it the stream.
-    guard let scope = WaitScope.open(on: core) else { return listener.leave() }
+    guard let scope = WaitScope.open(on: core) else { return listener.serveEnded() }
     await scope.run {
       do {
         try await body(self, stream)
@@ -157,7 +157,7 @@ extension EventLoop {
         if !(error is CancellationError) { listener.service.fail(stream.peerAddress, error) }
       }
     }
-    listener.leave()
+    listener.serveEnded()
   }
 }
 

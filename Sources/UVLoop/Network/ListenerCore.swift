@@ -183,13 +183,13 @@ import Synchronization
 
   /// It gets a connection, which counts from now on if it is `serve`'s.
   private func note(_ wait: LoopWait) {
-    if wait.argument == ListenerService.Caller.service.rawValue { service.enter() }
+    if wait.argument == ListenerService.Caller.service.rawValue { service.serveBegan() }
     group?.settled()
   }
 
   /// A connection of `serve`'s has ended.
-  func leave() {
-    service.leave()
+  func serveEnded() {
+    service.serveEnded()
     group?.placeIsFree()
   }
 
@@ -216,7 +216,7 @@ import Synchronization
 
   /// The loop shuts down: nobody comes in any more. Who waits is let go with all other waits.
   func quiesce() {
-    if end == nil { group?.leave(self, with: detachAll()) }
+    if end == nil { group?.partEnded(self, leaving: detachAll()) }
     stop(loop.closedError("Listener.close"))
     closeReady()
     leaveIfOver()
@@ -325,7 +325,7 @@ import Synchronization
         .notSupported, call: "Listener.detach",
         "This listener has \(engines.count) sockets, and one can be handed out. Listen on a single address.")
     }
-    let descriptor = engines[0].handOver().detach()
+    let descriptor = engines[0].detachSocket().detach()
     end(closedError("Listener.detach"))
     return descriptor
   }
@@ -379,7 +379,7 @@ extension ListenerCore {
   /// Sockets that were another loop's, or nobody's yet.
   func accept(from sockets: [ListeningSocket], for group: GroupListener) {
     leaveIfStopping()
-    if end != nil { return group.leave(self, with: sockets) }
+    if end != nil { return group.partEnded(self, leaving: sockets) }
     do throws(UVError) {
       try open(sockets)
       group.accepts(at: self)
@@ -409,7 +409,7 @@ extension ListenerCore {
 
   /// They go on listening, and are nobody's.
   func detachAll() -> [ListeningSocket] {
-    let sockets = engines.map { $0.handOver() }
+    let sockets = engines.map { $0.detachSocket() }
     forgetEngines()
     return sockets
   }

@@ -163,7 +163,7 @@ import CLibUV
   // MARK: - The end
 
   /// Closes the handle and leaves the socket open, which is the caller's from now on.
-  func handOver() -> ListeningSocket {
+  func detachSocket() -> ListeningSocket {
     isAnothers = true
     close(by: .owner)
     return socket

@@ -46,12 +46,12 @@
   /// Whether `serve` takes so many more connections.
   func hasRoom(for count: Int) -> Bool { isTaking && count <= limit - open }
 
-  func enter() {
+  func serveBegan() {
     open += 1
     statistics.open.set(open)
   }
 
-  func leave() {
+  func serveEnded() {
     open -= 1
     statistics.open.set(open)
     if hasAcceptingEnded ? open == 0 : hasRoom { server.take()?.resume() }

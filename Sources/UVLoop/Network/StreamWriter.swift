@@ -319,7 +319,7 @@ import Synchronization
       let write = queue[first]
       if write.isEnd { return finish() }
       if write.rest == 0 {
-        leave(write, nil)
+        dequeue(write, nil)
         continue
       }
       if !write.isTried && sentNow < StreamWriter.mostAtOnce {
@@ -366,7 +366,7 @@ import Synchronization
     // It was to be cut behind its first slice, which has not gone either.
     if write.isCut { state = .open }
     noteQueued(-write.rest)
-    leave(write, error.named(call(write.name)))
+    dequeue(write, error.named(call(write.name)))
     return true
   }
 
@@ -383,13 +383,13 @@ import Synchronization
       if let error { return self.fail(error) }
       if self.isOver { return }
       if !self.isEndless { self.state = .finished }
-      self.leave(self.queue[self.first], nil)
+      self.dequeue(self.queue[self.first], nil)
       if self.isEndless { self.pump() }
     }
   }
 
   /// Takes the first one out of the queue.
-  private func leave(_ write: StreamWrite, _ error: UVError?) {
+  private func dequeue(_ write: StreamWrite, _ error: UVError?) {
     first += 1
     waiting -= 1
     // The list may keep it for a while.

@@ -79,12 +79,12 @@ protocol DatagramTransport: AnyObject {
         do throws(UVError) {
           if try send.tried(by: transport) {
             core.counters.bytesWritten.add(send.bytes.count)
-            leave(send)
+            dequeue(send)
             ended.append((send, nil))
             continue
           }
         } catch {
-          leave(send)
+          dequeue(send)
           ended.append((send, error))
           continue
         }
@@ -111,11 +111,11 @@ protocol DatagramTransport: AnyObject {
     isUnderWay = false
     guard end == nil, let send = queue.first else { return }
     if error == nil { core.counters.bytesWritten.add(send.bytes.count) }
-    leave(send)
+    dequeue(send)
     pump(behind: (send, error))
   }
 
-  private func leave(_ send: UDPSend) {
+  private func dequeue(_ send: UDPSend) {
     guard let index = queue.firstIndex(where: { $0 === send }) else { return }
     queue.remove(at: index)
     queued.subtract(send.bytes.count, ordering: .relaxed)
@@ -126,7 +126,7 @@ protocol DatagramTransport: AnyObject {
   /// Its caller has gone. One that the transport has goes out all the same.
   func abandon(_ send: UDPSend) {
     if isUnderWay && queue.first === send { return }
-    leave(send)
+    dequeue(send)
   }
 
   /// The socket closes: what waits is dropped.

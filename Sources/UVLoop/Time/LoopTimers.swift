@@ -61,8 +61,8 @@ protocol LoopDeadline: AnyObject {
   var capacity: Int { queue.capacity }
 
   func insert(_ entry: consuming Entry, at deadline: Int64) -> TimerToken {
-    registryLock.enter()
-    defer { registryLock.leave() }
+    registryLock.lock()
+    defer { registryLock.unlock() }
     return queue.insert(consume entry, at: deadline)
   }
 

@@ -171,13 +171,13 @@ extension EventLoop {
 
   func begin(until deadline: Int64) {
     if core.isCurrent {
-      enter(deadline)
-    } else if !core.tell({ self.enter(deadline) }) {
+      arm(deadline)
+    } else if !core.tell({ self.arm(deadline) }) {
       drop()
     }
   }
 
-  private func enter(_ deadline: Int64) {
+  private func arm(_ deadline: Int64) {
     // The body has ended already, or shutdown came first.
     if word.load(ordering: .acquiring) == .detached { return }
     if core.waits.areReleased {
@@ -189,13 +189,13 @@ extension EventLoop {
 
   func end() {
     if core.isCurrent {
-      leave()
+      disarm()
     } else {
-      core.tell { self.leave() }
+      core.tell { self.disarm() }
     }
   }
 
-  private func leave() {
+  private func disarm() {
     if let token, !core.waits.areReleased { core.timers.remove(token) }
     token = nil
   }

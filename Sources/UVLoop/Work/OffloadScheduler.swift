@@ -142,7 +142,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       // Who has used its budget ends: others may wait for the pool.
       if hasUsedBudget {
         queue.poolTasks.end()
-        leave(poolTask)
+        remove(poolTask)
         return .none
       }
       queue.poolTasks.spin()
@@ -156,7 +156,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     return lock.withLock {
       let hasFound = take(for: poolTask, at: now)
       poolTask.queue.poolTasks.endSpin(found: hasFound)
-      if !hasFound { leave(poolTask) }
+      if !hasFound { remove(poolTask) }
       return poolTask.call
     }
   }
@@ -174,7 +174,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     return true
   }
 
-  private func leave(_ poolTask: PoolTask) {
+  private func remove(_ poolTask: PoolTask) {
     poolTask.call = nil
     poolTask.queue.active.removeAll { $0 === poolTask }
   }

@@ -35,16 +35,16 @@ import Testing
   @Test func `the table of 20,000 tasks is given back while one still runs, which shutdown cancels`() throws {
     let tasks = LoopTasks(LoopInbox(waker: try LoopWaker(), spin: nil))
     let cancelled = Counter()
-    let first = try #require(tasks.enter("first", .task))
+    let first = try #require(tasks.register("first", .task))
     tasks.attach(first, job: 1) { cancelled.add() }
     #expect(tasks.name(of: 1) == "first")
     let others = try (0..<20_000).map { number in
-      let id = try #require(tasks.enter(nil, .task))
+      let id = try #require(tasks.register(nil, .task))
       tasks.attach(id, job: UInt(number) + 2) {}
       return id
     }
     #expect(tasks.capacity >= 20_000)
-    for id in others.shuffled() { tasks.leave(id) }
+    for id in others.shuffled() { tasks.unregister(id) }
     #expect(tasks.capacity < 10_000)
     #expect(tasks.awaited.oldestFirst.map(\.name) == ["first"] && tasks.name(of: 1) == "first")
     #expect(tasks.name(of: 2) == nil)
