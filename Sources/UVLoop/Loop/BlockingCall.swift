@@ -1,7 +1,7 @@
 /// A plain thread that waits for the result of asynchronous code. The first outcome counts.
 final class BlockingCall<R>: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
-  private var outcome: Result<Transfer<R>, any Error>?
+  private var outcome: Result<Disconnected<R>, any Error>?
   private var holder: (any PoolHolder)?
 
   /// Says that `holder`, of the calling thread, is going to wait for the outcome.
@@ -19,7 +19,7 @@ final class BlockingCall<R>: @unchecked Sendable {  // Holds because every varia
     holder = nil
   }
 
-  func finish(_ result: Result<Transfer<R>, any Error>) {
+  func finish(_ result: Result<Disconnected<R>, any Error>) {
     lock.withLock {
       if outcome == nil {
         outcome = result
@@ -30,7 +30,7 @@ final class BlockingCall<R>: @unchecked Sendable {  // Holds because every varia
   }
 
   /// Blocks the thread; nil once `deadline` (nanoseconds of the monotonic clock) has passed.
-  func wait(until deadline: Int64?) -> Result<Transfer<R>, any Error>? {
+  func wait(until deadline: Int64?) -> Result<Disconnected<R>, any Error>? {
     lock.withLock {
       while outcome == nil {
         guard let deadline, deadline != .max else {

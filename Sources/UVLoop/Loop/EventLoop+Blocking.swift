@@ -61,7 +61,7 @@ extension EventLoop {
     _ body: @Sendable (isolated EventLoop) async throws -> sending R
   ) async {
     do {
-      call.finish(.success(Transfer(try await body(self))))
+      call.finish(.success(Disconnected(try await body(self))))
     } catch is CancellationError where core.life != .accepting {
       // Nobody but shutdown cancels a body whose caller still waits.
       call.finish(.failure(closed))

@@ -69,9 +69,9 @@ extension EventLoop {
   @inline(never)
   private func run<R, E>(
     in scope: WaitScope, _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
-  ) async throws(E) -> Transfer<R> {
+  ) async throws(E) -> Disconnected<R> {
     // Holds because it is written before the scope's `run` returns, and read after that.
-    nonisolated(unsafe) var result: Result<Transfer<R>, E>?
+    nonisolated(unsafe) var result: Result<Disconnected<R>, E>?
     await scope.run(isolation: self) {
       do throws(E) { unsafe result = .success(try await preferring(body)) } catch { unsafe result = .failure(error) }
     }
@@ -81,9 +81,9 @@ extension EventLoop {
   @inline(__always)
   private func preferring<R, E>(
     _ body: @Sendable (isolated EventLoop) async throws(E) -> sending R
-  ) async throws(E) -> Transfer<R> {
-    try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Transfer<R> in
-      Transfer(try await body(self))
+  ) async throws(E) -> Disconnected<R> {
+    try await withTaskExecutorPreference(taskExecutor) { () async throws(E) -> Disconnected<R> in
+      Disconnected(try await body(self))
     }
   }
 

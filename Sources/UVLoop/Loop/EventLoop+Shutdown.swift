@@ -52,7 +52,7 @@ extension EventLoop {
     try core.refuseToBlock("shutdownBlocking", instead: "`await loop.shutdown()`")
     core.shutdown.request(within: limit)
     let call = BlockingCall<ShutdownReport>()
-    core.shutdown.whenDelivered { call.finish(.success(Transfer($0))) }
+    core.shutdown.whenDelivered { call.finish(.success(Disconnected($0))) }
     // Neither fails nor times out: the report always comes.
     guard case .success(let report) = call.wait(until: nil) else { return ShutdownReport() }
     return report.take()

@@ -22,9 +22,9 @@ public func withEventLoop<R>(
   _ body: @Sendable (isolated EventLoop) async throws -> sending R
 ) async throws -> sending R {
   let loop = try EventLoop(options)
-  let result: Result<Transfer<R>, any Error>
+  let result: Result<Disconnected<R>, any Error>
   do {
-    result = .success(Transfer(try await loop.run(body)))
+    result = .success(Disconnected(try await loop.run(body)))
   } catch {
     result = .failure(error)
   }

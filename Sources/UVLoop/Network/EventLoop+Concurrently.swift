@@ -20,23 +20,23 @@ extension EventLoop {
     return try await withoutActuallyEscaping(first) { first in
       _ = isolation
       // Holds because both run in one isolation, the caller's, and have ended when this returns.
-      let first = Transfer(first)
+      let first = Disconnected(first)
       return try await withoutActuallyEscaping(second) { second in
         _ = isolation
-        return try await EventLoop.runBoth(first, Transfer(second), actor, core)
+        return try await EventLoop.runBoth(first, Disconnected(second), actor, core)
       }
     }
   }
 
   private static func runBoth<A, B>(
-    _ first: Transfer<() async throws -> A>,
-    _ second: Transfer<() async throws -> B>, _ isolation: any Actor, _ core: LoopCore
+    _ first: Disconnected<() async throws -> A>,
+    _ second: Disconnected<() async throws -> B>, _ isolation: any Actor, _ core: LoopCore
   ) async throws -> (A, B) {
     try await withThrowingTaskGroup(of: Part<A, B>.self) { group in
       group.addTask { .first(try await run(first, on: core, isolation: isolation)) }
       group.addTask { .second(try await run(second, on: core, isolation: isolation)) }
-      var one: Transfer<A>?
-      var other: Transfer<B>?
+      var one: Disconnected<A>?
+      var other: Disconnected<B>?
       for try await part in group {
         switch part {
         case .first(let value): one = value
@@ -50,11 +50,11 @@ extension EventLoop {
 
   /// In a scope of its own, since a child task has not that of its parent.
   private static func run<R>(
-    _ body: Transfer<() async throws -> R>, on core: LoopCore, isolation: isolated any Actor
-  ) async throws -> Transfer<R> {
-    var result: Result<Transfer<R>, any Error>?
+    _ body: Disconnected<() async throws -> R>, on core: LoopCore, isolation: isolated any Actor
+  ) async throws -> Disconnected<R> {
+    var result: Result<Disconnected<R>, any Error>?
     await WaitScope.run(on: core) {
-      do { result = .success(Transfer(try await unsafe body.value())) } catch { result = .failure(error) }
+      do { result = .success(Disconnected(try await unsafe body.value())) } catch { result = .failure(error) }
     }
     return try given(result).get()
   }
@@ -62,6 +62,6 @@ extension EventLoop {
 
 /// What one of two has returned.
 private enum Part<A, B>: Sendable {
-  case first(Transfer<A>)
-  case second(Transfer<B>)
+  case first(Disconnected<A>)
+  case second(Disconnected<B>)
 }

@@ -75,7 +75,7 @@ public final class EventLoopGroup: Sendable {
     for loop in loops { loop.core.shutdown.request(within: nil) }
     for loop in loops {
       let call = BlockingCall<ShutdownReport>()
-      loop.core.shutdown.whenDelivered { call.finish(.success(Transfer($0))) }
+      loop.core.shutdown.whenDelivered { call.finish(.success(Disconnected($0))) }
       _ = call.wait(until: nil)
     }
   }

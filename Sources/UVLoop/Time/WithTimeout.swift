@@ -88,9 +88,9 @@ extension EventLoop {
   /// That task starts on the spot and in the caller's isolation, so that a body which does not wait costs no switch.
   func run<R>(
     isolation: isolated (any Actor)?, _ body: () async throws -> R
-  ) async -> Result<Transfer<R>, any Error> {
+  ) async -> Result<Disconnected<R>, any Error> {
     await withoutActuallyEscaping(body) { body in
-      let body = Transfer(body)
+      let body = Disconnected(body)
       return switch core.preference {
       case .none: await runOnLoop(isolation: isolation, executor: nil, body)
       case .loop(let executor): await runOnLoop(isolation: isolation, executor: executor, body)
@@ -102,8 +102,8 @@ extension EventLoop {
   /// On the loop even a task group without a child goes over the global pool; so the task is unstructured, cancelled by
   /// hand, and its end awaited on the loop. It never outlives this call.
   private func runOnLoop<R>(
-    isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Transfer<() async throws -> R>
-  ) async -> Result<Transfer<R>, any Error> {
+    isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Disconnected<() async throws -> R>
+  ) async -> Result<Disconnected<R>, any Error> {
     let wait = LoopWait(.timeLimit, on: core)
     let task = Task.immediate(name: Task.name, executorPreference: executor) {
       _ = isolation
@@ -121,10 +121,10 @@ extension EventLoop {
   /// The group's own result is nothing: with a generic one the optimiser of Swift 6.3 makes a child that does not prefer
   /// the executor which its parent prefers.
   private func runElsewhere<R>(
-    isolation: isolated (any Actor)?, _ body: Transfer<() async throws -> R>
-  ) async -> Result<Transfer<R>, any Error> {
+    isolation: isolated (any Actor)?, _ body: Disconnected<() async throws -> R>
+  ) async -> Result<Disconnected<R>, any Error> {
     // Holds because the child writes it once, and it is read when the child has ended.
-    nonisolated(unsafe) var result: Result<Transfer<R>, any Error> = .failure(CancellationError())
+    nonisolated(unsafe) var result: Result<Disconnected<R>, any Error> = .failure(CancellationError())
     await withTaskGroup(of: Void.self, isolation: isolation) { group in
       _ = isolation
       group.addImmediateTask(name: Task.name) {
@@ -137,12 +137,12 @@ extension EventLoop {
   }
 
   private func perform<R>(
-    isolation: isolated (any Actor)?, _ body: Transfer<() async throws -> R>
-  ) async -> Result<Transfer<R>, any Error> {
+    isolation: isolated (any Actor)?, _ body: Disconnected<() async throws -> R>
+  ) async -> Result<Disconnected<R>, any Error> {
     attach()
     defer { detach() }
     do {
-      return .success(Transfer(try await unsafe body.value()))
+      return .success(Disconnected(try await unsafe body.value()))
     } catch {
       return .failure(error)
     }

@@ -55,7 +55,7 @@ extension EventLoop {
     core.requireOwnProcess()
     try core.requireRunning("offload")
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
-    let body = Transfer(consume body)
+    let body = Disconnected(consume body)
     if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }
     guard core.isAtHome, let scope = core.waits.scopes.current else {
       return try await handled(offload, isolation: isolation, consume body).take()
@@ -70,8 +70,8 @@ extension EventLoop {
 
   /// In a task without a scope.
   private func handled<T>(
-    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
-  ) async throws -> Transfer<T> {
+    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Disconnected<() throws -> sending T>
+  ) async throws -> Disconnected<T> {
     let body = consume body
     return try await withTaskCancellationHandler {
       _ = isolation
@@ -84,8 +84,8 @@ extension EventLoop {
   /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and
   /// the caller waits for what that one leaves.
   private func abandonable<T>(
-    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Transfer<() throws -> sending T>
-  ) async throws -> Transfer<T> {
+    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Disconnected<() throws -> sending T>
+  ) async throws -> Disconnected<T> {
     let wait = LoopWait(.abandonableCall, on: core)
     // A variable, since a closure keeps what it captured as long as it is there itself: the body is to go when the call
     // has ended.

@@ -55,19 +55,19 @@ actor Offload: PoolHolder, ScopedWait {
   ///
   /// Both in their wrappers: to open them at the call would be work on the caller's isolation, for which the runtime sees
   /// to it that the task is there, before the call and after it.
-  func perform<T>(_ body: Transfer<() throws -> sending T>) throws -> Transfer<T> {
+  func perform<T>(_ body: Disconnected<() throws -> sending T>) throws -> Disconnected<T> {
     // Before the task goes home, so that the counts are right when the caller looks.
     defer { hasEnded.store(true, ordering: .releasing) }
     // It may have been cancelled when its call had left the queue, or when the loop had no time to take it out.
     try WaitScope.checkCancellation()
     if let refusal = unsafe refusal { throw refusal }
-    return Transfer(try unsafe body.value())
+    return Disconnected(try unsafe body.value())
   }
 
   /// The same for a caller that does not come along, and that may have gone when the result is there. What the body
   /// captured is released before.
-  func perform<T>(_ body: consuming Transfer<() throws -> sending T>, leavingResultIn wait: LoopWait) {
-    let result: Result<Transfer<T>, any Error>
+  func perform<T>(_ body: consuming Disconnected<() throws -> sending T>, leavingResultIn wait: LoopWait) {
+    let result: Result<Disconnected<T>, any Error>
     do { result = .success(try perform(consume body)) } catch { result = .failure(error) }
     wait.resume(carrying: TaskResult(result))
   }

@@ -153,11 +153,11 @@ import Testing
 /// Where a handle stays for as long as senders are somewhere else.
 private actor Keeper: LoopActor {
   nonisolated let loop: EventLoop
-  private let handle: Transfer<AsyncHandle>
+  private let handle: Disconnected<AsyncHandle>
 
   init(_ handle: AsyncHandle, on loop: isolated EventLoop) {
     self.loop = loop
-    self.handle = Transfer(handle)
+    self.handle = Disconnected(handle)
   }
 
   func close() { handle.take().close() }

@@ -149,7 +149,7 @@ import Testing
           let copies = try loop.signals(.user1, .user2).makeAsyncIterator()
           // A task that was given up waits no more: what comes is not for it.
           func wait(_ name: String, _ isolation: isolated EventLoop) -> Task<Void, any Error> {
-            let copies = Transfer(copies)
+            let copies = Disconnected(copies)
             return loop.task { loop in
               var copy = copies.take()
               let signal = try await copy.next(isolation: loop)

@@ -33,7 +33,7 @@ import Testing
             for _ in 0..<3 { try? loop.post {} }
             functions.waitsForACondition()
           }
-          return Transfer((poll, timer, call))
+          return Disconnected((poll, timer, call))
         }
         try await functions.began.wait()
 

@@ -7,7 +7,7 @@ import Testing
   @Test func `E-31 the memory of 100,000 scheduled calls is given back while one still waits`() async throws {
     try await withTestLoop { loop, _ in
       let waiting = try await loop.run { loop in
-        Transfer(try loop.schedule(after: .seconds(3_600)) { _ = loop })
+        Disconnected(try loop.schedule(after: .seconds(3_600)) { _ = loop })
       }
       try await loop.run { loop in
         for _ in 0..<100_000 { try loop.schedule(after: .milliseconds(1)) { _ = loop } }

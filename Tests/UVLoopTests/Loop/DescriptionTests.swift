@@ -43,7 +43,7 @@ import Testing
 
   @Test func `H-10 a scheduled call that shutdown dropped says so`() async throws {
     let loop = try EventLoop(.init(name: "kitchen"))
-    let call = try await loop.run { loop in Transfer(try loop.schedule(after: .seconds(1_000)) {}) }
+    let call = try await loop.run { loop in Disconnected(try loop.schedule(after: .seconds(1_000)) {}) }
     await loop.shutdown()
     #expect("\(call.take())" == "ScheduledCall on loop \"kitchen\", dropped at shutdown")
     await expectThreadGone(loop.thread)

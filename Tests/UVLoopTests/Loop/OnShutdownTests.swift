@@ -208,7 +208,7 @@ import Testing
   @Test func `K-18 to cancel a hook off its loop traps with a sentence`() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       let loop = try EventLoop(.init(name: "away"))
-      let hook = try await loop.run { loop in Transfer(try loop.onShutdown {}) }.take()
+      let hook = try await loop.run { loop in Disconnected(try loop.onShutdown {}) }.take()
       hook.cancel()
     }
     let text = result?.standardErrorText ?? ""

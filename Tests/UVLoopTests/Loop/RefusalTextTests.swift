@@ -40,7 +40,7 @@ import Testing
 
   @Test func `H-04 a handle that the loop has closed says loopClosed, with the loop and the call`() async throws {
     let loop = try EventLoop(.init(name: "kitchen"))
-    let timer = try await loop.run { _ in Transfer(try TimerHandle()) }
+    let timer = try await loop.run { _ in Disconnected(try TimerHandle()) }
     await loop.shutdown()
     let error = #expect(throws: UVError.self) { try timer.take().start(after: .zero) {} }
     #expect(error?.code == .loopClosed)

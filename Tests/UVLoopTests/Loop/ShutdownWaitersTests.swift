@@ -68,7 +68,7 @@ import Testing
     try await withTestLoop { loop, calls in
       calls.expect("released", 3)
       let tasks = try await loop.run { loop in
-        let promise = Transfer(try Promise<Int>())
+        let promise = Disconnected(try Promise<Int>())
         return (0..<3).map { _ in
           Task {
             let code = await codeOfError {

@@ -128,7 +128,7 @@ import Testing
       try await withTestLoop { loop, _ in
         let (stream, transport) = await loop.run { loop in
           let transport = ScriptedTransport(on: loop)
-          return Transfer((ByteStream(over: transport, on: loop), transport))
+          return Disconnected((ByteStream(over: transport, on: loop), transport))
         }.take()
         _ = transport
         let writes = (0..<3).map { _ in

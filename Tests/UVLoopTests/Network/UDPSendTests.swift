@@ -191,7 +191,7 @@ import Testing
   @Test(arguments: [true, false])
   func `L-85 a shutdown ends sends and receives that wait`(isOwn: Bool) async throws {
     try await withTestLoop { loop, _ in
-      let (socket, kernel) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop)) }.take()
+      let (socket, kernel) = try await loop.run { loop in Disconnected(try UDPSocket.full(on: loop)) }.take()
       let address = try PlainDatagrams().address.address
       let calls: [@Sendable () async throws -> Void] = [
         { try await socket.send([1], to: address) }, { try await socket.send([2], to: address) },
@@ -216,7 +216,7 @@ import Testing
   @Test(arguments: [true, false])
   func `L-85 a shutdown ends the wait of a task for which one of the loop waits`(isSend: Bool) async throws {
     try await withTestLoop { loop, _ in
-      let (socket, kernel) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop)) }.take()
+      let (socket, kernel) = try await loop.run { loop in Disconnected(try UDPSocket.full(on: loop)) }.take()
       let begun = Event("the wait")
       let task = loop.task { _ in
         await Task.detached {

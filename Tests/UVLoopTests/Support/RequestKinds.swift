@@ -39,7 +39,7 @@ enum Requesting: String, CaseIterable, CustomTestStringConvertible, Codable, Sen
       _ = try await loop.connect(to: .loopback(port: listener.port))
     case .send:
       let peer = try PlainDatagrams()
-      let (socket, kernel) = try await loop.run { loop in Transfer(try UDPSocket.full(on: loop)) }.take()
+      let (socket, kernel) = try await loop.run { loop in Disconnected(try UDPSocket.full(on: loop)) }.take()
       defer { socket.close() }
       // It refuses what is tried, and takes what libuv has.
       await loop.run { _ in kernel.isPersistent = false }

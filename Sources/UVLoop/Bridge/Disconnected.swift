@@ -2,7 +2,7 @@
 ///
 /// Holds because each use hands the value over whole: the giver never touches it again, and the handing over itself
 /// (a lock, a queue, the end of a task) orders its memory.
-struct Transfer<Value>: @unchecked Sendable {
+struct Disconnected<Value>: @unchecked Sendable {
   nonisolated(unsafe) let value: Value  // Holds for the reason above.
 
   init(_ value: Value) { unsafe self.value = value }
@@ -12,7 +12,7 @@ struct Transfer<Value>: @unchecked Sendable {
 
 /// The result of a task, for another one that waits for it.
 final class TaskResult<R>: Sendable {
-  let value: Result<Transfer<R>, any Error>
+  let value: Result<Disconnected<R>, any Error>
 
-  init(_ value: Result<Transfer<R>, any Error>) { self.value = value }
+  init(_ value: Result<Disconnected<R>, any Error>) { self.value = value }
 }
