@@ -32,8 +32,8 @@ extension ThreadSlot {
   static let isolating = ThreadSlot()
   /// The serial number of this thread's identity.
   static let serial = ThreadSlot()
-  /// What this thread holds that others wait for, a `PoolHolder`.
-  static let poolHolder = ThreadSlot()
+  /// What this thread holds that others wait for, a `WorkerLease`.
+  static let workerLease = ThreadSlot()
   /// The job that this thread runs for a while, and that was both to its loop, and is to be both when it comes home.
   static let resumptionHint = ThreadSlot()
 }

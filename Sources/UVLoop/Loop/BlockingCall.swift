@@ -2,21 +2,21 @@
 final class BlockingCall<R>: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var outcome: Result<Disconnected<R>, any Error>?
-  private var holder: (any PoolHolder)?
+  private var lease: (any WorkerLease)?
 
-  /// Says that `holder`, of the calling thread, is going to wait for the outcome.
-  func block(_ holder: any PoolHolder) {
+  /// Says that `lease`, of the calling thread, is going to wait for the outcome.
+  func block(_ lease: any WorkerLease) {
     lock.withLock {
       if outcome != nil { return }
-      self.holder = holder
-      holder.block()
+      self.lease = lease
+      lease.block()
     }
   }
 
   /// The wait is over here, and not when the thread has woken: what follows the outcome may need to know.
   private func unblock() {
-    holder?.unblock()
-    holder = nil
+    lease?.unblock()
+    lease = nil
   }
 
   func finish(_ result: Result<Disconnected<R>, any Error>) {

@@ -38,9 +38,9 @@ extension EventLoop {
     defer { core.tasks.unregister(id) }
 
     // Said before the body can run: what it offloads must find this thread blocked.
-    let holder = PoolHolders.current
-    if let holder { call.block(holder) }
-    let task = PoolHolders.$chain.withValue(PoolHolders.unended + (holder.map { [$0] } ?? [])) {
+    let lease = WorkerLeases.current
+    if let lease { call.block(lease) }
+    let task = WorkerLeases.$chain.withValue(WorkerLeases.unended + (lease.map { [$0] } ?? [])) {
       LoopTasks.$chain.withValue(LoopTasks.unended + [id]) {
         Task(executorPreference: taskExecutor) { await self.answer(call, orIfClosed: closed, body) }
       }

@@ -58,13 +58,13 @@ enum ExitGuard {
       checks += 1
       if checks < 100 { Posix.yield() } else { usleep(50) }
     }
-    if ThreadSlot.poolHolder.word == 0 { PoolHolders.hold(as: ExitingThread.instance) }
+    if ThreadSlot.workerLease.word == 0 { WorkerLeases.take(ExitingThread.instance) }
   }
 }
 
 /// Holds the thread that exits. What was registered with `atexit` before the first loop runs after us, and may wait for
 /// a loop: what it waits for must be refused where it would wait for the end of the process.
-private final class ExitingThread: PoolHolder {
+private final class ExitingThread: WorkerLease {
   static let instance = ExitingThread()
 
   var isOver: Bool { false }

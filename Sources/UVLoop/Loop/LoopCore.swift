@@ -327,11 +327,11 @@ extension LoopCore {
 
   /// A loop's thread must not wait for a loop: its own could never answer, and another's may be waiting for it.
   func refuseToBlock(_ call: String, instead: String) throws(UVError) {
-    guard let holder = LoopThread.current ?? LoopThread.isolating else { return }
+    guard let other = LoopThread.current ?? LoopThread.isolating else { return }
     let reason =
-      holder === self
+      other === self
       ? "it would wait for loop \"\(name)\", which runs on this very thread"
-      : "it would wait for loop \"\(name)\" on \(threadText) and stop loop \"\(holder.name)\", which runs here"
+      : "it would wait for loop \"\(name)\" on \(threadText) and stop loop \"\(other.name)\", which runs here"
     throw UVError(
       .wouldDeadlock, call: call,
       "\(call) was called on \(ThreadIdentity.current): \(reason). Use \(instead) instead.")

@@ -44,8 +44,8 @@ import CLibUV
     let core = thread.core
     core.requireOwnProcess()
     tasks.exempt(LoopTasks.chain)
-    for holder in PoolHolders.chain { holder.exempt(from: core) }
-    PoolHolders.current?.exempt(from: core)
+    for lease in WorkerLeases.chain { lease.exempt(from: core) }
+    WorkerLeases.current?.exempt(from: core)
     note(limit)
     // Behind everything that was accepted: when this message runs, that has run.
     let isFirst = inbox.stopAccepting(then: .call { self.endDraining() })

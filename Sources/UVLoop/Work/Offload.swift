@@ -10,13 +10,13 @@ import Synchronization
 /// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a pool task; the worker then runs
 /// the task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed
 /// back as any result of an actor's method is.
-actor Offload: PoolHolder, ScopedWait {
+actor Offload: WorkerLease, ScopedWait {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller, until the call begins.
   ///
   /// Holds because before it is queued only the loop's thread uses it, while it is queued who has the scheduler's lock,
   /// and afterwards its worker.
-  nonisolated(unsafe) private(set) var chain: [any PoolHolder]
+  nonisolated(unsafe) private(set) var chain: [any WorkerLease]
   private nonisolated let core: LoopCore
   private nonisolated let isAbandonable: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
@@ -43,7 +43,7 @@ actor Offload: PoolHolder, ScopedWait {
     self.core = core
     self.label = label
     self.isAbandonable = isAbandonable
-    unsafe chain = PoolHolders.unended
+    unsafe chain = WorkerLeases.unended
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
@@ -105,7 +105,7 @@ extension Offload: SerialExecutor {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
     if unsafe !chain.isEmpty { unsafe chain = [] }
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe job?.bits ?? 0 }
-    PoolHolders.hold(as: self) { runJob() }
+    WorkerLeases.run(under: self) { runJob() }
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
   }
 
@@ -173,5 +173,5 @@ extension Offload {
   /// captured is released where its caller goes on, but for a call that may be abandoned: then on the worker.
   nonisolated var isLeaving: Bool { isOver && !isAbandonable }
 
-  nonisolated func waits(for holder: Offload) -> Bool { unsafe chain.contains { $0 === holder } }
+  nonisolated func waits(for call: Offload) -> Bool { unsafe chain.contains { $0 === call } }
 }

@@ -70,9 +70,9 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       if offload.isWithdrawn { return .cancelled }
       let size = PoolStart.fixSize()
       if unsafe !offload.chain.isEmpty {
-        let holders = queues.flatMap(\.running).filter { !$0.isOver }
-        if holders.count >= size && holders.allSatisfy({ isStuck($0, behind: offload) }) {
-          throw starvation(offload, holders)
+        let running = queues.flatMap(\.running).filter { !$0.isOver }
+        if running.count >= size && running.allSatisfy({ isStuck($0, behind: offload) }) {
+          throw starvation(offload, running)
         }
       }
       unsafe offload.since = now
@@ -93,18 +93,18 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     }
   }
 
-  private func isStuck(_ holder: Offload, behind newest: Offload) -> Bool {
-    guard holder.isBlocked else { return false }
-    return newest.waits(for: holder) || queues.contains { $0.waiting.contains { $0.waits(for: holder) } }
+  private func isStuck(_ call: Offload, behind newest: Offload) -> Bool {
+    guard call.isBlocked else { return false }
+    return newest.waits(for: call) || queues.contains { $0.waiting.contains { $0.waits(for: call) } }
   }
 
   private func starvation(_ offload: Offload, _ running: [Offload]) -> UVError {
-    let holders = running.map(\.title).joined(separator: ", ")
+    let labels = running.map(\.title).joined(separator: ", ")
     return UVError(
       .wouldDeadlock, call: "offload",
       """
       \(offload.title) could never begin: all \(running.count) workers of the pool are held by calls that wait in \
-      runBlocking for the pool: \(holders). Do not offload from inside an offloaded call, or make the pool larger with \
+      runBlocking for the pool: \(labels). Do not offload from inside an offloaded call, or make the pool larger with \
       ThreadPool.setSize. The call came from \(ThreadIdentity.current).
       """)
   }

@@ -131,7 +131,7 @@ private final class Rounds: Sendable {
           hasBegun()
           let next = Event("the beginning of the next call")
           try self.loop.runBlocking { _ in
-            self.longest.update { $0 = max($0, PoolHolders.chain.count, LoopTasks.chain.count) }
+            self.longest.update { $0 = max($0, WorkerLeases.chain.count, LoopTasks.chain.count) }
             self.start(left - 1, end) { next.signal() }
           }
           if left % 1_000 == 0, let bytes = Process.allocatedBytes { self.allocatedBytes.update { $0.append(bytes) } }
