@@ -175,7 +175,7 @@ import CLibUV
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
       core.registryLock.withOwnership { state.finish() }
-      core.handles.remove(self)
+      core.handles.leaveOpen(self)
       resumeCloseWaiters()
       _ = consume function
       return

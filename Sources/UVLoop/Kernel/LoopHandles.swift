@@ -42,7 +42,7 @@ import CLibUV
   }
 
   /// The same for one that stays on libuv's loop, with its memory.
-  func remove(_ handle: Handle) {
+  func leaveOpen(_ handle: Handle) {
     unsafe left.append(handle.uvHandle)
     remove(handle)
   }
