@@ -18,15 +18,15 @@ enum DebugMode {
   static func begin(_ monitor: LoopMonitor, on core: LoopCore) {
     DebugLog.process.open()
     core.observation.setInterest([.sites], true)
-    monitor.reportSlowCalls(over: threshold) { call in tell { "\(call)" } }
+    monitor.reportSlowCalls(over: threshold) { call in log { "\(call)" } }
     do throws(UVError) {
-      try monitor.startWatchdog(on: core, over: threshold, .urgentData) { stall in tell { "\(stall)" } }
+      try monitor.startWatchdog(on: core, over: threshold, .urgentData) { stall in log { "\(stall)" } }
     } catch {
       let name = core.name
-      tell { "loop \"\(name)\" has no watchdog: \(error)" }
+      log { "loop \"\(name)\" has no watchdog: \(error)" }
     }
   }
 
   /// Each line begins as the library's other line on standard error does.
-  static func tell(_ text: @escaping @Sendable () -> String) { DebugLog.process.tell { "UVLoop: \(text())\n" } }
+  static func log(_ text: @escaping @Sendable () -> String) { DebugLog.process.write { "UVLoop: \(text())\n" } }
 }

@@ -125,18 +125,18 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   }
 
   func handleWasDropped(_ typeName: StaticString, _ site: CallSite) {
-    tellOfHandle(typeName, site, "was dropped open, and has been closed. Call close() first.")
+    logHandle(typeName, site, "was dropped open, and has been closed. Call close() first.")
   }
 
   func loopNeverWaits(_ typeName: StaticString, _ site: CallSite) {
-    tellOfHandle(
+    logHandle(
       typeName, site, "has kept the loop from waiting for more than 10 s: it takes a whole CPU until it is stopped.")
   }
 
-  private func tellOfHandle(_ typeName: StaticString, _ site: CallSite, _ sentence: String) {
+  private func logHandle(_ typeName: StaticString, _ site: CallSite, _ sentence: String) {
     // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
     if lock.withLock({ self.site == nil }) { return }
-    DebugMode.tell { [name] in
+    DebugMode.log { [name] in
       """
       \("AI".contains(typeName.description.prefix(1)) ? "an" : "a") \(typeName) of loop "\(name)" \(sentence) It was made at
       \(StackTrace(site))
@@ -146,7 +146,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
 
   func loopWasDropped(_ sentence: String) {
     if let site = lock.withLock({ site }) {
-      DebugMode.tell { "\(sentence)\nUVLoop: it was made at\n\(StackTrace(site))" }
+      DebugMode.log { "\(sentence)\nUVLoop: it was made at\n\(StackTrace(site))" }
     } else {
       Posix.write("UVLoop: \(sentence)\n", to: STDERR_FILENO)
     }

@@ -63,7 +63,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
       var limit = threshold
       while !hasAnswer(at: asked.saturatingAdding(limit)) {
         if lock.withLock({ hasEnded }) { return }
-        tell(since: asked)
+        report(since: asked)
         limit = limit.saturatingAdding(limit)
       }
       if rest(until: MonotonicClock.now().saturatingAdding(threshold / 2)) { return }
@@ -76,7 +76,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
       asked += 1
       return asked
     }
-    return core.tell { self.answer(number) }
+    return core.enqueue { self.answer(number) }
   }
 
   private func answer(_ number: Int) {
@@ -106,7 +106,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     }
   }
 
-  private func tell(since asked: Int64) {
+  private func report(since asked: Int64) {
     let running = monitor.current
     let sampled = lock.withLock { self.sampled }
     let stack = sampled.flatMap { sampler?.sample($0, within: .milliseconds(100)) } ?? []

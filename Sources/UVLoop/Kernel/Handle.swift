@@ -148,7 +148,7 @@ import CLibUV
   /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
   final func abandon() {
     // Without a closure where it can be: that would be a block of memory for each handle.
-    if core.isCurrent { detachFromOwner() } else { core.tell { self.detachFromOwner() } }
+    if core.isCurrent { detachFromOwner() } else { core.enqueue { self.detachFromOwner() } }
   }
 
   private final func detachFromOwner() {

@@ -114,10 +114,10 @@ extension LoopCore: SerialExecutor {
   @usableFromInline func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     if isCurrent {
-      queue.acceptOwn(.job(job, executors.identity(ofEnqueued: job)))
+      queue.enqueueLocal(.job(job, executors.identity(ofEnqueued: job)))
     } else {
       requireOwnProcess()
-      queue.accept(.job(job, executors.identity(ofArriving: job)))
+      queue.enqueueRemote(.job(job, executors.identity(ofArriving: job)))
     }
   }
 
@@ -140,16 +140,16 @@ extension LoopCore {
   func post(_ work: consuming Work) throws(UVError) {
     if isCurrent {
       try requireRunning("post")
-      queue.acceptOwn(work)
+      queue.enqueueLocal(work)
     } else {
       requireOwnProcess()
       if !queue.post(work) { throw closedError("post") }
     }
   }
 
-  /// A message of the library to the loop; see ``LoopQueue/tell(_:)``.
+  /// A message of the library to the loop; see ``LoopQueue/enqueue(_:)``.
   @discardableResult
-  func tell(_ body: @escaping () -> Void) -> Bool { queue.tell(body) }
+  func enqueue(_ body: @escaping () -> Void) -> Bool { queue.enqueue(body) }
 
   /// Runs `body` on the loop: now if this is its thread, else as a message. False if the loop has ended, and then
   /// `body` never runs: the caller resumes whoever waits for it.
@@ -159,17 +159,17 @@ extension LoopCore {
       body()
       return true
     }
-    return queue.tell(body)
+    return queue.enqueue(body)
   }
 
   /// Jobs are never refused: somebody awaits them.
   @inline(__always)
-  func accept(_ work: consuming Work) {
+  func enqueue(_ work: consuming Work) {
     if isCurrent {
-      queue.acceptOwn(work)
+      queue.enqueueLocal(work)
     } else {
       requireOwnProcess()
-      queue.accept(work)
+      queue.enqueueRemote(work)
     }
   }
 }

@@ -25,7 +25,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
 
   /// A message of the library to the loop: runs for as long as the loop runs and is dropped after that, when every
   /// handle is closed and every wait has ended. In a forked child there is no loop to send it to. False if dropped.
-  func tell(_ body: @escaping () -> Void) -> Bool {
+  func enqueue(_ body: @escaping () -> Void) -> Bool {
     if thread.isCurrent {
       append(.call(body))
       return true
@@ -38,7 +38,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
   func post(_ work: consuming Work) -> Bool { inbox.add(observation.timestamped(work), .post).isAccepted }
 
   /// A job, on any thread but the loop's. It is never refused: somebody awaits it.
-  func accept(_ work: consuming Work) {
+  func enqueueRemote(_ work: consuming Work) {
     if case .ended(let work) = inbox.add(observation.timestamped(work), .job) { addLate(work) }
   }
 
@@ -57,7 +57,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
 
   /// What comes on the loop's own thread.
   @inline(__always)
-  func acceptOwn(_ work: consuming Work) { append(observation.timestamped(work)) }
+  func enqueueLocal(_ work: consuming Work) { append(observation.timestamped(work)) }
 
   @inline(__always)
   private func append(_ work: consuming Work) {
@@ -71,7 +71,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
       observation.counters.jobs.add()
       run(work)
     } else {
-      acceptOwn(work)
+      enqueueLocal(work)
     }
   }
 

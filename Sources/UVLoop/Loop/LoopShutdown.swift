@@ -49,7 +49,7 @@ import CLibUV
     note(limit)
     // Behind everything that was accepted: when this message runs, that has run.
     let isFirst = inbox.stopAccepting(then: .call { self.endDraining() })
-    if !isFirst { _ = queue.tell { self.armDeadline() } }
+    if !isFirst { _ = queue.enqueue { self.armDeadline() } }
     if thread.isCurrent { quiesce() }
   }
 

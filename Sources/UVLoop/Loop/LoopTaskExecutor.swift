@@ -19,7 +19,7 @@ public final class LoopTaskExecutor: TaskExecutor {
   init(_ core: LoopCore) { self.core = core }
 
   /// For the Swift runtime: takes a job of a task that prefers the loop.
-  public func enqueue(_ job: consuming ExecutorJob) { core.accept(.job(UnownedJob(job), .task)) }
+  public func enqueue(_ job: consuming ExecutorJob) { core.enqueue(.job(UnownedJob(job), .task)) }
 
   /// For the Swift runtime: a reference that keeps nothing.
   public func asUnownedTaskExecutor() -> UnownedTaskExecutor { unsafe UnownedTaskExecutor(ordinary: self) }

@@ -207,7 +207,7 @@ extension LoopWait {
   private nonisolated func begin() {
     if core.isCurrent {
       beginOnLoop()
-    } else if !core.tell({ self.beginOnLoop() }) {
+    } else if !core.enqueue({ self.beginOnLoop() }) {
       end(.closed)
     }
   }
@@ -250,7 +250,7 @@ extension LoopWait {
   /// In `begin`, for a task that only lets the loop go round: behind what is queued.
   nonisolated func resumeLater() {
     isMessaged.store(true, ordering: .relaxed)
-    core.tell { self.resume() }
+    core.enqueue { self.resume() }
   }
 
   /// It will not come, because of this.
@@ -289,9 +289,9 @@ extension LoopWait {
   /// looks at what it waited at.
   nonisolated func cancel() {
     if !core.isCurrent { isMessaged.store(true, ordering: .relaxed) }
-    let isTold = core.onLoop { if self.end(.cancelled) { self.callOff() } }
+    let isEnqueued = core.onLoop { if self.end(.cancelled) { self.callOff() } }
     // A loop that has ended has ended its waits too.
-    if !isTold { end(.cancelled) }
+    if !isEnqueued { end(.cancelled) }
   }
 
   /// On the loop: a shutdown ends it with `loopClosed`.
@@ -322,7 +322,7 @@ extension LoopWait {
       if attempt.exchanged {
         if seen != 0 {
           let job = Work.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)
-          if now { core.queue.runNow(job) } else { core.accept(job) }
+          if now { core.queue.runNow(job) } else { core.enqueue(job) }
         }
         return true
       }
@@ -339,7 +339,7 @@ extension LoopWait: SerialExecutor {
     let identity = core.executors.identity(ofLeaving: job)
     unsafe self.identity = identity
     let attempt = word.compareExchange(expected: 0, desired: job.bits, ordering: .acquiringAndReleasing)
-    if !attempt.exchanged { core.accept(.job(job, identity)) }
+    if !attempt.exchanged { core.enqueue(.job(job, identity)) }
   }
 
   /// The wait's one job runs on the loop, as the loop's; nothing in `park` asks where it is.

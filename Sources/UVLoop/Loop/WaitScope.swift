@@ -67,7 +67,7 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   /// The task waits no more in here.
   func close() {
     isOver.store(true, ordering: .releasing)
-    if core.isIsolating { core.waits.scopes.remove(self) } else { core.tell { self.core.waits.scopes.remove(self) } }
+    if core.isIsolating { core.waits.scopes.remove(self) } else { core.enqueue { self.core.waits.scopes.remove(self) } }
   }
 
   /// The task was cancelled, on any thread. A wait that begins later sees that by itself.

@@ -48,7 +48,7 @@ extension RequestKind {
   private func deliverLater() {
     if isDue { return }
     isDue = true
-    core.tell {
+    core.enqueue {
       self.isDue = false
       self.deliver()
     }

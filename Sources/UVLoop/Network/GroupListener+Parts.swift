@@ -21,7 +21,7 @@ extension GroupListener {
   func waitForDescriptor(_ engine: ListenerEngine) {
     for part in parts where !part.loop.isCurrent {
       // After its end a loop has no streams that could close.
-      part.loop.tell { if part.loop.isCurrent { part.loop.network.waitForDescriptor(engine) } }
+      part.loop.enqueue { if part.loop.isCurrent { part.loop.network.waitForDescriptor(engine) } }
     }
   }
 

@@ -167,7 +167,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   private func send(_ connection: AcceptedConnection) {
     while let part = choose() {
       if part.loop.isCurrent { return part.take(connection, of: self) }
-      if part.loop.tell({ part.take(connection, of: self) }) { return }
+      if part.loop.enqueue({ part.take(connection, of: self) }) { return }
       part.count.remove()
       forget(part)
     }
@@ -385,7 +385,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   private func move(_ sockets: [ListeningSocket]) {
     if sockets.isEmpty { return }
     while let part = lock.withLock({ end == nil ? live.min { $0.count.value < $1.count.value } : nil }) {
-      if part.loop.tell({ part.accept(from: sockets, for: self) }) { return }
+      if part.loop.enqueue({ part.accept(from: sockets, for: self) }) { return }
       forget(part)
     }
     for socket in sockets { socket.close() }
@@ -431,7 +431,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
     if !isOver { return }
     let error = closedError("Listener.close")
-    for part in parts { part.loop.tell { part.end(error) } }
+    for part in parts { part.loop.enqueue { part.end(error) } }
   }
 
   /// One socket is somebody's to have; of several none is all of it.

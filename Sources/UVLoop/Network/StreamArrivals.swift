@@ -16,7 +16,7 @@ final class StreamArrivals: @unchecked Sendable {  // Holds because the lock gua
       if isClosed || write.isRefused { return false }
       writes.append(write)
       // Before the lock is given up: whoever comes second relies on the message, and so does what that one does next.
-      if !hasSome.exchange(true, ordering: .acquiringAndReleasing) { loop.tell { self.takeAll() } }
+      if !hasSome.exchange(true, ordering: .acquiringAndReleasing) { loop.enqueue { self.takeAll() } }
       return true
     }
   }

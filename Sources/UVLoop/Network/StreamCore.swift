@@ -40,7 +40,7 @@ import Synchronization
     reader = StreamReader(loop, transport, typeName)
     writer = StreamWriter(loop, transport, typeName, beside: reader)
     if let engine { reader.receive(by: engine) }
-    if loop.isCurrent { loop.network.streams.add(self) } else { loop.tell { self.join() } }
+    if loop.isCurrent { loop.network.streams.add(self) } else { loop.enqueue { self.join() } }
     if options.timeouts != .init() { timeouts = options.timeouts }
   }
 
@@ -64,7 +64,7 @@ import Synchronization
     if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
     // On the loop without a closure, which would be a block of memory for each connection.
     if loop.isCurrent { return closeNow(.handleClosed, resetting: resetting) }
-    loop.tell { self.closeNow(.handleClosed, resetting: resetting) }
+    loop.enqueue { self.closeNow(.handleClosed, resetting: resetting) }
   }
 
   private func closeNow(_ code: UVError.Code, resetting: Bool) {

@@ -435,7 +435,7 @@ import Synchronization
   }
 
   /// Nothing is told to callbacks within a call of their owner's.
-  private func deliverLater() { core.tell { self.deliver() } }
+  private func deliverLater() { core.enqueue { self.deliver() } }
 
   /// Tells the callbacks what is there, and the end behind it.
   private func deliver() {

@@ -164,7 +164,7 @@ import Synchronization
     if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
     // On the loop without a closure, which would be a block of memory for each socket.
     if loop.isCurrent { return closeNow(.handleClosed) }
-    loop.tell { self.closeNow(.handleClosed) }
+    loop.enqueue { self.closeNow(.handleClosed) }
   }
 
   private func closeNow(_ code: UVError.Code) {

@@ -172,7 +172,7 @@ extension EventLoop {
   func begin(until deadline: Int64) {
     if core.isCurrent {
       arm(deadline)
-    } else if !core.tell({ self.arm(deadline) }) {
+    } else if !core.enqueue({ self.arm(deadline) }) {
       drop()
     }
   }
@@ -191,7 +191,7 @@ extension EventLoop {
     if core.isCurrent {
       disarm()
     } else {
-      core.tell { self.disarm() }
+      core.enqueue { self.disarm() }
     }
   }
 

@@ -82,7 +82,7 @@ extension Offload: SerialExecutor {
     unsafe resumesOnLoop = LoopThread.current?.executors.identity(ofLeaving: job) == .both
     if core.isCurrent {
       submit()
-    } else if !core.tell({ self.submit() }) {
+    } else if !core.enqueue({ self.submit() }) {
       unsafe refusal = core.closedError("offload")
       core.queue.runLate { self.runJob() }
     }
@@ -112,7 +112,7 @@ extension Offload: SerialExecutor {
   /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
   /// task may have gone elsewhere.
   nonisolated func leftWorker() {
-    if core.life != .accepting { core.tell {} }
+    if core.life != .accepting { core.enqueue {} }
   }
 
   private nonisolated func runJob() {
@@ -124,7 +124,7 @@ extension Offload: SerialExecutor {
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
   private nonisolated func refuse(_ refusal: any Error) {
     unsafe self.refusal = refusal
-    if !core.tell({ self.runJob() }) { core.queue.runLate { self.runJob() } }
+    if !core.enqueue({ self.runJob() }) { core.queue.runLate { self.runJob() } }
   }
 }
 

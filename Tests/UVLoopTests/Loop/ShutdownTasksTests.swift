@@ -196,7 +196,7 @@ import Testing
         // A clean round trip of the loop: it would have ended by now if it did not wait.
         let probe = own.probe
         let iterated = Event("an iteration of the stopping loop")
-        probe.tell { probe.tell { probe.tell { iterated.signal() } } }
+        probe.enqueue { probe.enqueue { probe.enqueue { iterated.signal() } } }
         try await iterated.wait()
         #expect(own.state == .stopping)
         go.signal()

@@ -64,7 +64,7 @@ extension LoopProbe {
   func has(_ stream: ByteStream) -> Bool { stream.core.loop === core }
 
   /// A message of the library's own, which the loop takes for as long as it runs.
-  func tell(_ body: @escaping () -> Void) { core.tell(body) }
+  func enqueue(_ body: @escaping () -> Void) { core.enqueue(body) }
 
   /// Asks for the end, and does not wait for it.
   func requestStop() { core.shutdown.request(within: nil) }

@@ -101,7 +101,7 @@ extension PlainAddress {
 /// Whether a socket is told on this machine that nobody is at its peer's address. The kernel limits how many of these
 /// messages it sends, and some sandboxes send none.
 func isToldOfRefusal() async -> Bool {
-  let isTold = try? await onPlainThread { () -> Bool in
+  let isEnqueued = try? await onPlainThread { () -> Bool in
     let socket = try PlainDatagrams()
     try socket.connect(to: .quiet())
     for _ in 0..<20 {
@@ -113,8 +113,8 @@ func isToldOfRefusal() async -> Bool {
     }
     return false
   }
-  if isTold != true { print("no socket is told here that nobody listens, and what that leads to was not tested") }
-  return isTold == true
+  if isEnqueued != true { print("no socket is told here that nobody listens, and what that leads to was not tested") }
+  return isEnqueued == true
 }
 
 /// What a kernel without room would be, in place of one: refuses what a socket sends, until room is made.

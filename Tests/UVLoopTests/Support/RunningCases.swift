@@ -14,7 +14,7 @@ final class RunningCases: @unchecked Sendable {  // Holds because every variable
   static let shared = RunningCases()
 
   private let lock = Lock()
-  private var cases: [Int: (name: String, began: Int64, isTold: Bool)] = [:]
+  private var cases: [Int: (name: String, began: Int64, isEnqueued: Bool)] = [:]
   private var last = 0
 
   private init() {
@@ -40,8 +40,8 @@ final class RunningCases: @unchecked Sendable {  // Holds because every variable
   private func tell(over limit: Duration) {
     let now = MonotonicClock.now()
     let late = lock.withLock {
-      let late = cases.filter { !$0.value.isTold && .nanoseconds(now - $0.value.began) > limit }
-      for number in late.keys { cases[number]?.isTold = true }
+      let late = cases.filter { !$0.value.isEnqueued && .nanoseconds(now - $0.value.began) > limit }
+      for number in late.keys { cases[number]?.isEnqueued = true }
       return late.values.map(\.name).sorted()
     }
     for name in late {

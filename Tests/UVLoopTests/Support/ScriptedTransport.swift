@@ -91,7 +91,7 @@ import Testing
     sink = nil
     let (write, finish) = (write.take(), finish.take())
     // Later, as libuv does.
-    probe.tell {
+    probe.enqueue {
       write?.done(UVError(.canceled, call: "write", "It was closed."))
       finish?(UVError(.canceled, call: "finishWriting", "It was closed."))
     }
