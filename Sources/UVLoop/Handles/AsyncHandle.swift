@@ -58,7 +58,7 @@ extension AsyncHandle {
   }
 
   /// Held by the handle and by all its senders: when it goes the last of them has gone.
-  fileprivate final class Lease: @unchecked Sendable {  // Holds because `async` is used on its loop only, by `abandon`.
+  fileprivate final class Lease: @unchecked Sendable {  // Holds because `async` is used on its loop only, by `detach`.
     let sendGuard: SendGuard
     private let async: Async
 
@@ -67,7 +67,7 @@ extension AsyncHandle {
       self.async = async
     }
 
-    deinit { async.abandon() }
+    deinit { async.detach() }
   }
 }
 

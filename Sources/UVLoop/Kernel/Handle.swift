@@ -146,12 +146,12 @@ import CLibUV
   }
 
   /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
-  final func abandon() {
+  final func detach() {
     // Without a closure where it can be: that would be a block of memory for each handle.
-    if core.isCurrent { detachFromOwner() } else { core.enqueue { self.detachFromOwner() } }
+    if core.isCurrent { becomeDetached() } else { core.enqueue { self.becomeDetached() } }
   }
 
-  private final func detachFromOwner() {
+  private final func becomeDetached() {
     isDetached = true
     if let site, !state.isClosed && !state.isActive { core.observation.observer.handleWasDropped(typeName, site) }
     closeIfDetached()
@@ -221,7 +221,7 @@ import CLibUV
   // What a kind adds.
 
   /// The wrapper is gone.
-  func wrapperIsGone() { abandon() }
+  func wrapperIsGone() { detach() }
   /// What it is about, for a description: " for descriptor 5".
   var subject: String { "" }
   /// Its state while it may call, for a description.

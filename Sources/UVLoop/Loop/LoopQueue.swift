@@ -39,13 +39,13 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
 
   /// A job, on any thread but the loop's. It is never refused: somebody awaits it.
   func enqueueRemote(_ work: consuming Work) {
-    if case .ended(let work) = inbox.add(observation.timestamped(work), .job) { addLate(work) }
+    if case .ended(let work) = inbox.add(observation.timestamped(work), .job) { enqueueOnFallback(work) }
   }
 
   /// What must still happen after the loop has ended.
-  func runLate(_ body: @escaping () -> Void) { addLate(.call(body)) }
+  func runOnFallback(_ body: @escaping () -> Void) { enqueueOnFallback(.call(body)) }
 
-  private func addLate(_ work: consuming Work) { fallback.add(work, for: thread.core) }
+  private func enqueueOnFallback(_ work: consuming Work) { fallback.add(work, for: thread.core) }
 
   /// How much waits to run.
   var count: Int { inbox.waiting + observation.counters.queued.value }
@@ -86,16 +86,16 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
     let counters = observation.counters
     let end = MonotonicClock.now() + LoopQueue.drainTime
     var count = 0
-    var nextLook = 1
+    var nextCheck = 1
     while let work = own.popFirst() {
       counters.queued.set(own.count)
       counters.jobs.add()
       run(work)
       count += 1
       // After 1, 2, 4, 8, 16 and then every 16: the clock costs as much as a small job, and one large job is enough.
-      if count == nextLook {
+      if count == nextCheck {
         if MonotonicClock.now() > end || count >= LoopQueue.drainCount { break }
-        nextLook += min(count, 16)
+        nextCheck += min(count, 16)
       }
     }
     return own.isEmpty
@@ -115,7 +115,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
   }
 
   /// Takes a step of the shutdown. With the last one what is left goes to the fallback executor.
-  func step(_ now: LoopLife.Conditions) -> LoopLife.Step { inbox.step(now, into: own) { addLate($0) } }
+  func step(_ now: LoopLife.Conditions) -> LoopLife.Step { inbox.step(now, into: own) { enqueueOnFallback($0) } }
 
   /// The thread has let go of the loop.
   func openFallback() { fallback.open(for: thread.core) }

@@ -38,7 +38,7 @@ import Synchronization
   /// Those that a shutdown has stopped, and somebody may still wait at.
   private var quiesced: [ListenerCore] = []
   /// What was closed while tasks had it that did not end in time. No stream itself, which would keep the loop.
-  private var abandoned: [(kind: ShutdownReport.Unfinished.Kind, text: String, since: Int64)] = []
+  private var leftOpen: [(kind: ShutdownReport.Unfinished.Kind, text: String, since: Int64)] = []
   /// Listeners that wait for a descriptor to become free.
   private var starved: [ListenerEngine] = []
 
@@ -69,9 +69,9 @@ import Synchronization
   func close() {
     // Where the time of the shutdown was over before the tasks had ended, somebody still has these.
     if unsafe core.tasks.awaitedCount > 0 {
-      abandoned = quiesced.filter { $0.service.isRunning }.map { (.listener, "\($0.address)", $0.since) }
-      abandoned += streams.all.map { (.stream, $0.text, $0.since) }
-      abandoned += sockets.all.map { (.socket, "UDPSocket \($0.addresses.text)", $0.since) }
+      leftOpen = quiesced.filter { $0.service.isRunning }.map { (.listener, "\($0.address)", $0.since) }
+      leftOpen += streams.all.map { (.stream, $0.text, $0.since) }
+      leftOpen += sockets.all.map { (.socket, "UDPSocket \($0.addresses.text)", $0.since) }
     }
     quiesced = []
     for listener in listeners.all { listeners.remove(listener) }
@@ -85,7 +85,7 @@ import Synchronization
 
   func report(into report: inout ShutdownReport) {
     let now = MonotonicClock.now()
-    for member in abandoned {
+    for member in leftOpen {
       report.unfinished.append(
         .init(kind: member.kind, label: member.text, age: .nanoseconds(now - member.since)))
     }

@@ -132,7 +132,7 @@
 
   private func give(up wait: LoopWait?) {
     self.wait = nil
-    if result == nil && !isYield { writer.abandon(self) }
+    if result == nil && !isYield { writer.callerIsGone(self) }
   }
 
   /// A shutdown ends the wait.

@@ -407,7 +407,7 @@ import Synchronization
   // MARK: - Ends
 
   /// Its caller has gone: cancelled, or its limit is over.
-  func abandon(_ write: StreamWrite) {
+  func callerIsGone(_ write: StreamWrite) {
     guard let index = queue[first...].firstIndex(where: { $0 === write }) else { return }
     if write.isEnd {
       // What has begun goes on, and somebody else may want it too.
@@ -486,7 +486,7 @@ import Synchronization
   func expire(_ limit: Duration) {
     let now = core.time.now
     for write in Array(queue[first...]) where write.isAwaited && write.since.later(by: limit) <= now {
-      abandon(write)
+      callerIsGone(write)
       write.end(
         UVError(
           .timedOut, call: call(write.name),

@@ -124,7 +124,7 @@ protocol DatagramTransport: AnyObject {
   // MARK: - Ends
 
   /// Its caller has gone. One that the transport has goes out all the same.
-  func abandon(_ send: UDPSend) {
+  func callerIsGone(_ send: UDPSend) {
     if isUnderWay && queue.first === send { return }
     dequeue(send)
   }
@@ -221,7 +221,7 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
 
   private func giveUp() {
     wait = nil
-    if result == nil && !isYield { sender.abandon(self) }
+    if result == nil && !isYield { sender.callerIsGone(self) }
   }
 
   /// A shutdown ends the wait.

@@ -84,7 +84,7 @@ extension Offload: SerialExecutor {
       submit()
     } else if !core.enqueue({ self.submit() }) {
       unsafe refusal = core.closedError("offload")
-      core.queue.runLate { self.runJob() }
+      core.queue.runOnFallback { self.runJob() }
     }
   }
 
@@ -124,7 +124,7 @@ extension Offload: SerialExecutor {
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
   private nonisolated func refuse(_ refusal: any Error) {
     unsafe self.refusal = refusal
-    if !core.enqueue({ self.runJob() }) { core.queue.runLate { self.runJob() } }
+    if !core.enqueue({ self.runJob() }) { core.queue.runOnFallback { self.runJob() } }
   }
 }
 
