@@ -111,8 +111,8 @@ extension AsyncHandle {
 @safe private final class Async: Handle {
   private(set) lazy var sendGuard = unsafe SendGuard(memory.assumingMemoryBound(to: uv_async_t.self))
 
-  init(on core: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
-    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: core, calling: callback) { loop, memory in
+  init(on loop: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
+    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: loop, calling: callback) { loop, memory in
       unsafe uv_async_init(loop, memory.bindMemory(to: uv_async_t.self, capacity: 1)) { handle in
         unsafe Async.of(handle?.pointee.data)?.call()
       }

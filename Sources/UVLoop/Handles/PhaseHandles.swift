@@ -103,19 +103,19 @@ public final class IdleHandle: LoopHandle {
   /// In the loop's milliseconds. Nil once it has been reported, or needs not be.
   private var started: UInt64?
 
-  init(_ kind: Kind, _ typeName: StaticString, on core: LoopCore) throws(UVError) {
+  init(_ kind: Kind, _ typeName: StaticString, on loop: LoopCore) throws(UVError) {
     self.kind = kind
     switch kind {
     case .prepare:
-      try unsafe super.init(UV_PREPARE, typeName, on: core) { loop, memory in
+      try unsafe super.init(UV_PREPARE, typeName, on: loop) { loop, memory in
         unsafe uv_prepare_init(loop, memory.bindMemory(to: uv_prepare_t.self, capacity: 1))
       }
     case .check:
-      try unsafe super.init(UV_CHECK, typeName, on: core) { loop, memory in
+      try unsafe super.init(UV_CHECK, typeName, on: loop) { loop, memory in
         unsafe uv_check_init(loop, memory.bindMemory(to: uv_check_t.self, capacity: 1))
       }
     case .idle:
-      try unsafe super.init(UV_IDLE, typeName, on: core) { loop, memory in
+      try unsafe super.init(UV_IDLE, typeName, on: loop) { loop, memory in
         unsafe uv_idle_init(loop, memory.bindMemory(to: uv_idle_t.self, capacity: 1))
       }
     }
@@ -133,9 +133,9 @@ public final class IdleHandle: LoopHandle {
     case .prepare:
       // libuv goes through those that it had when it began: one that a job of the loop's own prepare handle starts is
       // called only after the next poll.
-      core.driver.pollNextWithoutWaiting()
+      loop.driver.pollNextWithoutWaiting()
     case .check: break
-    case .idle: if site != nil { started = unsafe uv_now(core.rawLoop.loop) }
+    case .idle: if site != nil { started = unsafe uv_now(loop.rawLoop.loop) }
     }
   }
 
@@ -163,9 +163,9 @@ public final class IdleHandle: LoopHandle {
   }
 
   private func reportIfLong() {
-    guard let started, let site, unsafe uv_now(core.rawLoop.loop) - started > 10_000 else { return }
+    guard let started, let site, unsafe uv_now(loop.rawLoop.loop) - started > 10_000 else { return }
     self.started = nil
-    core.observation.observer.loopNeverWaits(typeName, site)
+    loop.observation.observer.loopNeverWaits(typeName, site)
   }
 
   func stop() {

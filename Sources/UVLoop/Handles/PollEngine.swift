@@ -23,23 +23,23 @@ extension HandleActivity {
   /// Why the kernel has refused the descriptor, as a negative errno, until the callback is told; else 0.
   private var refusal: Int32 = 0
 
-  init(_ descriptor: Int32, on core: LoopCore) throws(UVError) {
-    try core.requireOnLoop("PollHandle.init")
+  init(_ descriptor: Int32, on loop: LoopCore) throws(UVError) {
+    try loop.requireOnLoop("PollHandle.init")
     if descriptor < 0 {
       throw UVError(
         status: Int32(UV_EBADF.rawValue), call: "PollHandle.init", hint: "Descriptor \(descriptor) is not one.")
     }
     self.descriptor = descriptor
     do throws(UVError) {
-      try unsafe super.init(UV_POLL, "PollHandle", on: core) { loop, memory in
+      try unsafe super.init(UV_POLL, "PollHandle", on: loop) { loop, memory in
         let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
         let status = unsafe uv_poll_init(loop, handle, descriptor)
         if status != Int32(UV_EEXIST.rawValue) { return status }
-        core.handles.release(descriptor)
+        loop.handles.release(descriptor)
         return unsafe uv_poll_init(loop, handle, descriptor)
       }
     } catch {
-      throw PollEngine.explained(error, descriptor, core)
+      throw PollEngine.explained(error, descriptor, loop)
     }
   }
 
@@ -65,7 +65,7 @@ extension HandleActivity {
 
   func wait(for events: PollHandle.Events, isolation: isolated (any Actor)?) async throws -> PollHandle.Events {
     try requireUsable("wait")
-    let wait = LoopWait(.readiness, on: core, owner: self, Int64(events.rawValue))
+    let wait = LoopWait(.readiness, on: loop, owner: self, Int64(events.rawValue))
     return PollHandle.Events(rawValue: Int32(try await wait.value("PollHandle.wait")))
   }
 
@@ -88,7 +88,7 @@ extension HandleActivity {
   /// It may wait again at once; if not, libuv is told before the poll that nobody does.
   private func takeWaiter() -> LoopWait? {
     guard let wait = waiter.take() else { return nil }
-    core.handles.callBeforePoll(self)
+    loop.handles.callBeforePoll(self)
     deactivate(.waiting)
     return wait
   }
@@ -117,18 +117,18 @@ extension HandleActivity {
     }
     var status = startNow(events)
     if status == Int32(UV_EEXIST.rawValue) {
-      core.handles.release(descriptor)
+      loop.handles.release(descriptor)
       status = startNow(events)
     }
     do throws(UVError) {
       try check(status, "\(call)")
     } catch {
-      throw PollEngine.explained(error, descriptor, core)
+      throw PollEngine.explained(error, descriptor, loop)
     }
     refusal = 0
     isFresh = true
     self.events = events
-    core.handles.callBeforePoll(self)
+    loop.handles.callBeforePoll(self)
   }
 
   private func startNow(_ events: PollHandle.Events) -> Int32 {
@@ -148,7 +148,7 @@ extension HandleActivity {
     }
     if !isFresh { return false }
     isFresh = false
-    refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(core.rawLoop.loop))
+    refusal = unsafe Posix.refusal(toPoll: descriptor, by: uv_backend_fd(loop.rawLoop.loop))
     if refusal == 0 { return false }
     _ = unsafe uv_poll_stop(uvPoll)
     return true
@@ -195,14 +195,14 @@ extension HandleActivity {
   }
 
   /// Says who has the descriptor, where libuv says only that somebody does.
-  private static func explained(_ error: UVError, _ descriptor: Int32, _ core: LoopCore) -> UVError {
+  private static func explained(_ error: UVError, _ descriptor: Int32, _ loop: LoopCore) -> UVError {
     if error.code != .fileExists { return error }
-    let isOurs = core.handles.claimant(of: descriptor) != nil
+    let isOurs = loop.handles.claimant(of: descriptor) != nil
     return UVError(
       status: Int32(UV_EEXIST.rawValue), call: error.call,
       hint: isOurs
-        ? "A PollHandle of loop \"\(core.name)\" watches descriptor \(descriptor). Use that one, or stop it first."
-        : "C code watches descriptor \(descriptor) on loop \"\(core.name)\".")
+        ? "A PollHandle of loop \"\(loop.name)\" watches descriptor \(descriptor). Use that one, or stop it first."
+        : "C code watches descriptor \(descriptor) on loop \"\(loop.name)\".")
   }
 
   func stop() {

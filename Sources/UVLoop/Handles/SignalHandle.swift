@@ -72,9 +72,9 @@ public final class SignalHandle: LoopHandle {
   private var isOnce = false
   private var isWatching = false
 
-  init(_ signal: Signal, on core: LoopCore) throws(UVError) {
+  init(_ signal: Signal, on loop: LoopCore) throws(UVError) {
     self.signal = signal
-    try unsafe super.init(UV_SIGNAL, "SignalHandle", on: core) { loop, memory in
+    try unsafe super.init(UV_SIGNAL, "SignalHandle", on: loop) { loop, memory in
       unsafe uv_signal_init(loop, memory.bindMemory(to: uv_signal_t.self, capacity: 1))
     }
   }
@@ -85,7 +85,7 @@ public final class SignalHandle: LoopHandle {
     try requireUsable(isOnce ? "startOnce" : "start")
     if !isWatching {
       // libuv locks in `uv_signal_start` and `uv_signal_stop`, with a pipe that it closes when the process exits.
-      if !ExitGuard.enter() { throw core.closedError("SignalHandle.start") }
+      if !ExitGuard.enter() { throw loop.closedError("SignalHandle.start") }
       defer { ExitGuard.leave() }
       try SignalDisposition.process.watch(signal.rawValue) { () throws(UVError) in
         unsafe try check(
@@ -114,7 +114,7 @@ public final class SignalHandle: LoopHandle {
   private func unwatch() {
     if !isWatching { return }
     isWatching = false
-    let isLast = !core.handles.open.contains { ($0 as? SignalWatcher)?.watches(signal) == true }
+    let isLast = !loop.handles.open.contains { ($0 as? SignalWatcher)?.watches(signal) == true }
     if isLast { setBlocked(true) }
     if !ExitGuard.enter() {
       isStuck = true

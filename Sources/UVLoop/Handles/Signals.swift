@@ -23,7 +23,7 @@ extension EventLoop {
         .invalidArgument, call: "EventLoop.signals", "Name at least one signal, as in signals(.interrupt).")
     }
     for signal in signals { try signal.requireWatchable("EventLoop.signals") }
-    return Signals(core: core, signals: signals.reduce(into: []) { if !$0.contains($1) { $0.append($1) } })
+    return Signals(loop: loop, signals: signals.reduce(into: []) { if !$0.contains($1) { $0.append($1) } })
   }
 }
 
@@ -37,12 +37,12 @@ public struct Signals: AsyncSequence, Sendable {
   /// A signal.
   public typealias Element = Signal
 
-  fileprivate let core: LoopCore
+  fileprivate let loop: LoopCore
   fileprivate let signals: [Signal]
 
   /// Begins to watch: at once on the loop, within an iteration elsewhere.
   public func makeAsyncIterator() -> AsyncIterator {
-    AsyncIterator(subscription: Subscription(core, signals))
+    AsyncIterator(subscription: Subscription(loop, signals))
   }
 
   /// Ends watching when it goes away.
@@ -66,7 +66,7 @@ public struct Signals: AsyncSequence, Sendable {
 extension Signals {
   /// The watchers of one iteration. Its variables belong to the loop's thread.
   fileprivate final class Subscription: @unchecked Sendable {  // Holds because of the line above.
-    private let core: LoopCore
+    private let loop: LoopCore
     private let watch: Watch
 
     /// What the watchers' callbacks keep, so that they do not keep the subscription. The waits' number is the signal's.
@@ -91,21 +91,21 @@ extension Signals {
           if wait.resume(returning: Int64(signal.rawValue)) { pending.removeFirst() }
         } else {
           waiters.append(wait)
-          wait.core.waits.add(wait)
+          wait.loop.waits.add(wait)
         }
       }
 
       func withdraw(_ wait: LoopWait) { waiters.remove(wait) }
     }
 
-    init(_ core: LoopCore, _ signals: [Signal]) {
-      self.core = core
+    init(_ loop: LoopCore, _ signals: [Signal]) {
+      self.loop = loop
       let watch = Watch()
       self.watch = watch
-      core.onLoop {
+      loop.onLoop {
         do throws(UVError) {
           for signal in signals {
-            let watcher = try SignalWatcher(signal, on: core)
+            let watcher = try SignalWatcher(signal, on: loop)
             watch.watchers.append(watcher)
             try watcher.start(once: false) { watch.come(signal) }
           }
@@ -117,11 +117,11 @@ extension Signals {
 
     deinit {
       let watch = watch
-      core.onLoop { for watcher in watch.watchers { watcher.close(by: .owner) } }
+      loop.onLoop { for watcher in watch.watchers { watcher.close(by: .owner) } }
     }
 
     func next(isolation: isolated (any Actor)?) async throws -> Signal? {
-      let wait = LoopWait(.signal, on: core, owner: watch)
+      let wait = LoopWait(.signal, on: loop, owner: watch)
       do {
         return Signal(rawValue: Int32(try await wait.value("Signals.next")))
       } catch is CancellationError {

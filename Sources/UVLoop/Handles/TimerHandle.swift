@@ -101,8 +101,8 @@ public final class TimerHandle: LoopHandle {
   /// When the timer is due, in the loop's milliseconds. Read from outside too.
   private let due = Atomic<UInt64>(0)
 
-  init(on core: LoopCore) throws(UVError) {
-    try unsafe super.init(UV_TIMER, "TimerHandle", on: core) { loop, memory in
+  init(on loop: LoopCore) throws(UVError) {
+    try unsafe super.init(UV_TIMER, "TimerHandle", on: loop) { loop, memory in
       unsafe uv_timer_init(loop, memory.bindMemory(to: uv_timer_t.self, capacity: 1))
     }
   }
@@ -110,7 +110,7 @@ public final class TimerHandle: LoopHandle {
   private var uvTimer: UnsafeMutablePointer<uv_timer_t> { unsafe memory.assumingMemoryBound(to: uv_timer_t.self) }
 
   /// Cached, and cut to milliseconds.
-  private var loopTime: UInt64 { unsafe uv_now(core.rawLoop.loop) }
+  private var loopTime: UInt64 { unsafe uv_now(loop.rawLoop.loop) }
 
   func start(after delay: Duration, repeating interval: Duration, _ body: @escaping () -> Void) throws(UVError) {
     try requireUsable("start")
@@ -120,7 +120,7 @@ public final class TimerHandle: LoopHandle {
       _ = unsafe uv_timer_stop(uvTimer)
       isPostponed = true
       due.store(loopTime, ordering: .relaxed)
-      core.handles.callBeforePoll(self)
+      loop.handles.callBeforePoll(self)
     } else {
       try arm(nanoseconds)
     }
@@ -188,7 +188,7 @@ public final class TimerHandle: LoopHandle {
   }
 
   var repeatInterval: Duration {
-    core.requireReadable("TimerHandle.repeatInterval")
+    loop.requireReadable("TimerHandle.repeatInterval")
     return .milliseconds(interval)
   }
 

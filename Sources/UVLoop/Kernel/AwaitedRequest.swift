@@ -14,20 +14,20 @@ import CLibUV
   private let start: Start
 
   init(
-    _ kind: RequestKind, _ type: uv_req_type, on core: LoopCore, keeping buffers: (any AnyObject & Sendable)?,
+    _ kind: RequestKind, _ type: uv_req_type, on loop: LoopCore, keeping buffers: (any AnyObject & Sendable)?,
     isAbandonable: Bool, unwanted: (@Sendable (Int32) -> Void)?, _ start: @escaping Start
   ) {
     self.buffers = buffers
     self.isAbandonable = isAbandonable
     self.unwanted = unwanted
     unsafe self.start = start
-    super.init(kind, type, on: core)
+    super.init(kind, type, on: loop)
   }
 
   /// The wait's number is libuv's status.
   func begin(_ wait: LoopWait) {
     // A process that exits begins nothing any more: the wait lasts until its end, or the loop's.
-    if !ExitGuard.enter() { return core.waits.add(wait) }
+    if !ExitGuard.enter() { return loop.waits.add(wait) }
     defer { ExitGuard.leave() }
     let status = unsafe submit(start)
     if status < 0 { wait.resume(returning: Int64(status)) } else { self.wait = wait }

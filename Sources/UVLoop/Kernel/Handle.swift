@@ -12,7 +12,7 @@ import CLibUV
 ///
 /// A kind derives from it, adds its calls, and overrides the hooks at the end.
 @safe class Handle {
-  final let core: LoopCore
+  final let loop: LoopCore
   /// The public type's name, for messages.
   final let typeName: StaticString
   final let memory: UnsafeMutableRawPointer
@@ -32,23 +32,23 @@ import CLibUV
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
   /// is no handle, and the memory is freed without a close. A kind that needs no start is given its `function` here.
   init(
-    _ type: uv_handle_type, _ typeName: StaticString, on core: LoopCore, calling function: (() -> Void)? = nil,
+    _ type: uv_handle_type, _ typeName: StaticString, on loop: LoopCore, calling function: (() -> Void)? = nil,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
-    try core.requireOnLoop("\(typeName).init")
-    self.core = core
+    try loop.requireOnLoop("\(typeName).init")
+    self.loop = loop
     self.typeName = typeName
     self.function = function
-    site = core.observation.siteIfWanted
+    site = loop.observation.siteIfWanted
     unsafe memory = .allocate(byteCount: uv_handle_size(type), alignment: 16)
     do throws(UVError) {
-      unsafe try check(initialise(core.rawLoop.loop, memory), "\(typeName).init")
+      unsafe try check(initialise(loop.rawLoop.loop, memory), "\(typeName).init")
     } catch {
       unsafe memory.deallocate()
       throw error
     }
     unsafe uvHandle.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
-    core.handles.add(self)
+    loop.handles.add(self)
   }
 
   final var uvHandle: UnsafeMutablePointer<uv_handle_t> {
@@ -66,23 +66,23 @@ import CLibUV
   @inline(__always)
   final func requireUsable(_ call: StaticString) throws(UVError) {
     if let closeReason = state.closeReason { throw closedError(call, closeReason) }
-    try core.requireRunning("\(typeName).\(call)")
+    try loop.requireRunning("\(typeName).\(call)")
     requireLoop(call)
   }
 
   /// Handles cannot leave their loop in safe code; unsafe code is told.
   @inline(__always)
   final func requireLoop(_ call: StaticString) {
-    core.requireCurrent("\(typeName).\(call)", instead: LoopCore.wayOntoLoop)
+    loop.requireCurrent("\(typeName).\(call)", instead: LoopCore.wayOntoLoop)
   }
 
   /// For a property that shows the state; traps off the loop.
   @inline(__always)
-  final func requireReadable(_ property: StaticString) { core.requireReadable("\(typeName).\(property)") }
+  final func requireReadable(_ property: StaticString) { loop.requireReadable("\(typeName).\(property)") }
 
   /// A debugger asks for it on any thread, and so it never traps.
   final var description: String {
-    "\(typeName)\(subject) on loop \"\(core.name)\", \(core.isReadable ? stateText : LoopCore.unreadState)"
+    "\(typeName)\(subject) on loop \"\(loop.name)\", \(loop.isReadable ? stateText : LoopCore.unreadState)"
   }
 
   private final var stateText: String { state.isClosed ? "closed" : mayCall ? activeText : "inactive" }
@@ -90,23 +90,23 @@ import CLibUV
   final func closedError(_ call: StaticString, _ closeReason: CloseReason) -> UVError {
     switch closeReason {
     case .loop:
-      return core.closedError("\(typeName).\(call)")
+      return loop.closedError("\(typeName).\(call)")
     case .owner:
       return UVError(
         .handleClosed, call: "\(typeName).\(call)",
-        "This \(typeName) of loop \"\(core.name)\" has been closed, and a closed handle stays closed. Make a new one.")
+        "This \(typeName) of loop \"\(loop.name)\" has been closed, and a closed handle stays closed. Make a new one.")
     }
   }
 
   /// Records that a callback may come, for this reason.
   final func activate(_ reason: HandleActivity = .started) {
     if state.activity.contains(reason) { return }
-    _ = core.registryLock.withOwnership { state.activate(reason) }
+    _ = loop.registryLock.withOwnership { state.activate(reason) }
   }
 
   /// Records that no callback will come for this reason. Closes the handle if it was the last one, and nobody holds it.
   final func deactivate(_ reason: HandleActivity = .started) {
-    if core.registryLock.withOwnership({ state.deactivate(reason) }) { closeIfDetached() }
+    if loop.registryLock.withOwnership({ state.deactivate(reason) }) { closeIfDetached() }
   }
 
   // A function is released last, when the handle is in order: what it captured may call back into the handle.
@@ -134,10 +134,10 @@ import CLibUV
     guard let function else { return }
     if isOnce {
       self.function = nil
-      _ = core.registryLock.withOwnership { state.deactivate(.started) }
+      _ = loop.registryLock.withOwnership { state.deactivate(.started) }
     }
-    core.counters.callbacks.add()
-    core.observation.observing(LoopCall(kind: CallKind(rawValue: typeName.description), site: site), function)
+    loop.counters.callbacks.add()
+    loop.observation.observing(LoopCall(kind: CallKind(rawValue: typeName.description), site: site), function)
     closeIfDetached()
   }
 
@@ -148,12 +148,12 @@ import CLibUV
   /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
   final func detach() {
     // Without a closure where it can be: that would be a block of memory for each handle.
-    if core.isCurrent { becomeDetached() } else { core.enqueue { self.becomeDetached() } }
+    if loop.isCurrent { becomeDetached() } else { loop.enqueue { self.becomeDetached() } }
   }
 
   private final func becomeDetached() {
     isDetached = true
-    if let site, !state.isClosed && !state.isActive { core.observation.observer.handleWasDropped(typeName, site) }
+    if let site, !state.isClosed && !state.isActive { loop.observation.observer.handleWasDropped(typeName, site) }
     closeIfDetached()
   }
 
@@ -166,16 +166,16 @@ import CLibUV
 
   /// Closes the handle. From now on no callback of it runs. Twice is once.
   final func close(by closeReason: CloseReason) {
-    if !core.registryLock.withOwnership({ state.close(by: closeReason) }) { return }
+    if !loop.registryLock.withOwnership({ state.close(by: closeReason) }) { return }
     let function = function
     self.function = nil
     willClose()
-    core.handles.noteClosed()
+    loop.handles.noteClosed()
     if mustStayOpen {
       // Left to the end of the process, with its memory. No callback finds us any more, and nobody waits for the close.
       unsafe uvHandle.pointee.data = nil
-      core.registryLock.withOwnership { state.finish() }
-      core.handles.leaveOpen(self)
+      loop.registryLock.withOwnership { state.finish() }
+      loop.handles.leaveOpen(self)
       resumeCloseWaiters()
       _ = consume function
       return
@@ -189,10 +189,10 @@ import CLibUV
 
   /// In the close callback: libuv has let go of the memory.
   private final func free() {
-    core.registryLock.withOwnership { state.finish() }
+    loop.registryLock.withOwnership { state.finish() }
     willFree()
     // First out of the registry: whoever reads that from outside also reads the memory.
-    core.handles.remove(self)
+    loop.handles.remove(self)
     unsafe memory.deallocate()
     resumeCloseWaiters()
   }
@@ -206,7 +206,7 @@ import CLibUV
   final func closed(isolation: isolated (any Actor)?) async -> Bool {
     requireReadable("closed")
     if case .closed = state { return true }
-    let wait = LoopWait(.handleClose, on: core)
+    let wait = LoopWait(.handleClose, on: loop)
     closeWaiters.append(wait)
     defer { closeWaiters.remove(wait) }
     return await wait.isResumed(isolation: isolation) { wait.cancel() }

@@ -3,7 +3,7 @@ import CLibUV
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
 @safe final class LoopHandles: LoopComponent {
   // Holds because handles use it on the loop's thread only, for as long as there is a core.
-  private unowned(unsafe) let core: LoopCore
+  private unowned(unsafe) let loop: LoopCore
   private(set) var open: [Handle] = []
   /// What is kept for good after a burst: 32 KiB.
   private static let keptCapacity = 4_096
@@ -17,14 +17,14 @@ import CLibUV
   private(set) var closed = 0
   private(set) var freed = 0
 
-  init(_ core: LoopCore) {
-    unsafe self.core = core
+  init(_ loop: LoopCore) {
+    unsafe self.loop = loop
     unsafe left = []
   }
 
   func add(_ handle: Handle) {
     handle.index = open.count
-    unsafe core.registryLock.withOwnership { open.append(handle) }
+    unsafe loop.registryLock.withOwnership { open.append(handle) }
     created += 1
   }
 
@@ -32,7 +32,7 @@ import CLibUV
 
   func remove(_ handle: Handle) {
     freed += 1
-    let last = unsafe core.registryLock.withOwnership {
+    let last = unsafe loop.registryLock.withOwnership {
       let last = open.removeLast()
       if last !== handle { open[handle.index] = last }
       if open.capacity > LoopHandles.keptCapacity && open.count < open.capacity / 4 { halve() }

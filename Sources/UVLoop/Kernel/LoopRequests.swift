@@ -3,18 +3,18 @@ import CLibUV
 /// The requests that libuv has of a loop, so that a shutdown waits for them, and nobody takes them for those of C code.
 final class LoopRequests: LoopComponent {
   // Holds because requests use it on the loop's thread only, for as long as there is a core.
-  private unowned(unsafe) let core: LoopCore
+  private unowned(unsafe) let loop: LoopCore
   private(set) var inFlight: [PendingRequest] = []
 
-  init(_ core: LoopCore) { unsafe self.core = core }
+  init(_ loop: LoopCore) { unsafe self.loop = loop }
 
   func add(_ request: PendingRequest) {
     request.index = inFlight.count
-    unsafe core.registryLock.withOwnership { inFlight.append(request) }
+    unsafe loop.registryLock.withOwnership { inFlight.append(request) }
   }
 
   func remove(_ request: PendingRequest) {
-    let last = unsafe core.registryLock.withOwnership {
+    let last = unsafe loop.registryLock.withOwnership {
       let last = inFlight.removeLast()
       if last !== request { inFlight[request.index] = last }
       return last

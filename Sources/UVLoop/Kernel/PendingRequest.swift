@@ -19,7 +19,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
 /// request belongs to the operation that asked for it, and not to a handle: of one handle several may be in flight.
 /// What libuv reads or writes meanwhile is kept by a kind, which derives from this.
 @safe class PendingRequest: @unchecked Sendable {  // Holds because it belongs to the loop's thread.
-  final let core: LoopCore
+  final let loop: LoopCore
   final let kind: RequestKind
   private final let memory: UnsafeMutableRawPointer
   private final let usesPool: Bool
@@ -29,8 +29,8 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   /// Where it stands among the loop's requests, which keep this number.
   final var index = -1
 
-  init(_ kind: RequestKind, _ type: uv_req_type, on core: LoopCore) {
-    self.core = core
+  init(_ kind: RequestKind, _ type: uv_req_type, on loop: LoopCore) {
+    self.loop = loop
     self.kind = kind
     unsafe memory = .allocate(byteCount: uv_req_size(type), alignment: 16)
     usesPool = ![UV_CONNECT, UV_WRITE, UV_SHUTDOWN, UV_UDP_SEND].contains(type)
@@ -49,12 +49,12 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
     unsafe memory.assumingMemoryBound(to: uv_req_t.self).pointee.data = Unmanaged.passUnretained(self).toOpaque()
     let status =
       usesPool
-      ? PoolStart.around { unsafe start(core.rawLoop.loop, memory) }
-      : unsafe start(core.rawLoop.loop, memory)
+      ? PoolStart.around { unsafe start(loop.rawLoop.loop, memory) }
+      : unsafe start(loop.rawLoop.loop, memory)
     if status < 0 { return status }
     isInFlight = true
     since = MonotonicClock.now()
-    core.requests.add(self)
+    loop.requests.add(self)
     return status
   }
 
@@ -70,7 +70,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   static func finish(_ data: UnsafeMutableRawPointer?, _ status: Int32) {
     guard let request = unsafe of(data) else { return }
     request.isInFlight = false
-    request.core.requests.remove(request)
+    request.loop.requests.remove(request)
     request.ended(status)
   }
 

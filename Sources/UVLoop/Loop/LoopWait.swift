@@ -53,7 +53,7 @@ protocol WaitOwner: AnyObject, Sendable {
     case closed = 3
   }
 
-  nonisolated let core: LoopCore
+  nonisolated let loop: LoopCore
   nonisolated let kind: WaitKind
   private nonisolated let word = Atomic<UInt>(0)
   private var isParked = false
@@ -83,9 +83,9 @@ protocol WaitOwner: AnyObject, Sendable {
   private nonisolated(unsafe) var lastScope: WaitScope?  // Holds because it belongs to the loop's thread.
   private nonisolated(unsafe) var position = -1  // Holds because it belongs to the loop's thread.
 
-  init(_ kind: WaitKind, on core: LoopCore, owner: (any WaitOwner)? = nil, _ argument: Int64 = 0) {
+  init(_ kind: WaitKind, on loop: LoopCore, owner: (any WaitOwner)? = nil, _ argument: Int64 = 0) {
     self.kind = kind
-    self.core = core
+    self.loop = loop
     unsafe self.owner = owner
     unsafe parameter = argument
   }
@@ -125,10 +125,10 @@ extension LoopWait {
   @inline(__always)
   nonisolated func value(_ call: @autoclosure () -> String) async throws -> Int64 {
     try WaitScope.checkCancellation()
-    try core.requireRunning(call())
+    try loop.requireRunning(call())
     unsafe isInUse = true
     defer { unsafe isInUse = false }
-    if core.isCurrent, enterScope() {
+    if loop.isCurrent, enterScope() {
       if end == nil { await park() }
     } else {
       await parkAlone(isolation: #isolation)
@@ -143,7 +143,7 @@ extension LoopWait {
     if let last = unsafe lastScope, last.isCurrent {
       scope = last
     } else {
-      guard let current = core.waits.scopes.current else { return false }
+      guard let current = loop.waits.scopes.current else { return false }
       scope = current
       unsafe lastScope = current
     }
@@ -168,7 +168,7 @@ extension LoopWait {
   private nonisolated func failure(_ call: String) -> any Error {
     switch end {
     case .resumed: unsafe error ?? CancellationError()
-    case .closed: core.closedWhileWaiting(call)
+    case .closed: loop.closedWhileWaiting(call)
     case .cancelled, nil: CancellationError()
     }
   }
@@ -192,10 +192,10 @@ extension LoopWait {
   /// there is none, it is waited at by somebody else, or a message may still be on its way that would end it.
   @inline(__always)
   static func renew(
-    _ wait: LoopWait?, _ kind: WaitKind, on core: LoopCore, owner: any WaitOwner, _ argument: Int64
+    _ wait: LoopWait?, _ kind: WaitKind, on loop: LoopCore, owner: any WaitOwner, _ argument: Int64
   ) -> LoopWait {
     guard let wait, unsafe !(wait.isMessaged.load(ordering: .relaxed) || wait.isInUse) else {
-      return LoopWait(kind, on: core, owner: owner, argument)
+      return LoopWait(kind, on: loop, owner: owner, argument)
     }
     unsafe wait.parameter = argument
     unsafe wait.hasBegun = false
@@ -205,9 +205,9 @@ extension LoopWait {
   }
 
   private nonisolated func begin() {
-    if core.isCurrent {
+    if loop.isCurrent {
       beginOnLoop()
-    } else if !core.enqueue({ self.beginOnLoop() }) {
+    } else if !loop.enqueue({ self.beginOnLoop() }) {
       end(.closed)
     }
   }
@@ -215,7 +215,7 @@ extension LoopWait {
   /// On the loop. It may have been cancelled before it came here, and a shutdown would not find it any more.
   private nonisolated func beginOnLoop() {
     if end != nil { return unlist() }
-    if core.waits.areReleased {
+    if loop.waits.areReleased {
       end(.closed)
       unlist()
     } else {
@@ -250,7 +250,7 @@ extension LoopWait {
   /// In `begin`, for a task that only lets the loop go round: behind what is queued.
   nonisolated func resumeLater() {
     isMessaged.store(true, ordering: .relaxed)
-    core.enqueue { self.resume() }
+    loop.enqueue { self.resume() }
   }
 
   /// It will not come, because of this.
@@ -288,8 +288,8 @@ extension LoopWait {
   /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and
   /// looks at what it waited at.
   nonisolated func cancel() {
-    if !core.isCurrent { isMessaged.store(true, ordering: .relaxed) }
-    let isEnqueued = core.onLoop { if self.end(.cancelled) { self.callOff() } }
+    if !loop.isCurrent { isMessaged.store(true, ordering: .relaxed) }
+    let isEnqueued = loop.onLoop { if self.end(.cancelled) { self.callOff() } }
     // A loop that has ended has ended its waits too.
     if !isEnqueued { end(.cancelled) }
   }
@@ -310,7 +310,7 @@ extension LoopWait {
       unsafe isInScope = false
       unsafe lastScope?.waiting = nil
     }
-    if index >= 0 { core.waits.remove(self) }
+    if index >= 0 { loop.waits.remove(self) }
   }
 
   /// Only the first call counts; the others return false.
@@ -322,7 +322,7 @@ extension LoopWait {
       if attempt.exchanged {
         if seen != 0 {
           let job = Work.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)
-          if now { core.queue.runNow(job) } else { core.enqueue(job) }
+          if now { loop.queue.runNow(job) } else { loop.enqueue(job) }
         }
         return true
       }
@@ -336,14 +336,14 @@ extension LoopWait: SerialExecutor {
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     // It goes on as what it was, since it goes back to where it came from.
-    let identity = core.executors.identity(ofLeaving: job)
+    let identity = loop.executors.identity(ofLeaving: job)
     unsafe self.identity = identity
     let attempt = word.compareExchange(expected: 0, desired: job.bits, ordering: .acquiringAndReleasing)
-    if !attempt.exchanged { core.enqueue(.job(job, identity)) }
+    if !attempt.exchanged { loop.enqueue(.job(job, identity)) }
   }
 
   /// The wait's one job runs on the loop, as the loop's; nothing in `park` asks where it is.
-  nonisolated func isIsolatingCurrentContext() -> Bool? { core.isIsolating }
+  nonisolated func isIsolatingCurrentContext() -> Bool? { loop.isIsolating }
 }
 
 /// The waits that a shutdown must end itself: nobody else on the loop lists them. Belongs to the loop's thread.

@@ -20,7 +20,7 @@
 ///
 /// > Ownership: Who waits keeps the promise. If everybody who could resume it has gone, the wait lasts until shutdown.
 public final class Promise<Value> {
-  private let core: LoopCore
+  private let loop: LoopCore
   private var result: Result<Value, any Error>?
   private var waiters = Waiters()
 
@@ -28,13 +28,13 @@ public final class Promise<Value> {
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    core = try isolation.core(for: "Promise.init")
-    try core.requireOnLoop("Promise.init")
+    loop = try isolation.core(for: "Promise.init")
+    try loop.requireOnLoop("Promise.init")
   }
 
   /// Whether a result has been given.
   public var isResumed: Bool {
-    core.requireReadable("Promise.isResumed")
+    loop.requireReadable("Promise.isResumed")
     return result != nil
   }
 
@@ -49,7 +49,7 @@ public final class Promise<Value> {
   /// Gives the result. The first one wins; later calls return false and do nothing.
   @discardableResult
   public func resume(with result: Result<Value, any Error>) -> Bool {
-    if !core.isIsolating { core.trapOffLoop("Promise.resume", "Resume it with `loop.post { … }`.") }
+    if !loop.isIsolating { loop.trapOffLoop("Promise.resume", "Resume it with `loop.post { … }`.") }
     if self.result != nil { return false }
     self.result = result
     var waiters = waiters.take()
@@ -63,14 +63,14 @@ public final class Promise<Value> {
   ///
   /// > Cancellation: Ends the wait at once with `CancellationError`; the other waiters go on.
   public func value(isolation: isolated (any Actor)? = #isolation) async throws -> Value {
-    if core.isIsolating, let result { return try result.get() }
+    if loop.isIsolating, let result { return try result.get() }
     try Task.checkCancellation()
-    try core.requireOnLoop("Promise.value")
-    let wait = LoopWait(.promise, on: core, owner: PromiseWaits.owner)
+    try loop.requireOnLoop("Promise.value")
+    let wait = LoopWait(.promise, on: loop, owner: PromiseWaits.owner)
     waiters.append(wait)
     defer { waiters.remove(wait) }
     try await wait.value("Promise.value")
-    guard let result else { throw core.closedError("Promise.value") }
+    guard let result else { throw loop.closedError("Promise.value") }
     return try result.get()
   }
 }
@@ -78,8 +78,8 @@ public final class Promise<Value> {
 extension Promise: CustomStringConvertible {
   /// The loop, and whether there is a result; off the loop only the loop.
   public var description: String {
-    let state = !core.isReadable ? LoopCore.unreadState : isResumed ? "resumed" : "\(waiters.count) waiting"
-    return "Promise on loop \"\(core.name)\", \(state)"
+    let state = !loop.isReadable ? LoopCore.unreadState : isResumed ? "resumed" : "\(waiters.count) waiting"
+    return "Promise on loop \"\(loop.name)\", \(state)"
   }
 }
 
@@ -87,7 +87,7 @@ extension Promise: CustomStringConvertible {
 private final class PromiseWaits: WaitOwner, Sendable {
   static let owner = PromiseWaits()
 
-  func begin(_ wait: LoopWait) { wait.core.waits.add(wait) }
+  func begin(_ wait: LoopWait) { wait.loop.waits.add(wait) }
 
   func withdraw(_ wait: LoopWait) {}
 }

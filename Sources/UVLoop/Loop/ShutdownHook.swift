@@ -14,27 +14,27 @@
 /// > Ownership: The loop keeps it, and its closure, until it has run or was cancelled. Dropping this object cancels
 /// nothing.
 public final class ShutdownHook {
-  private let core: LoopCore
+  private let loop: LoopCore
   fileprivate var body: (() -> Void)?
   // Two references that keep each other: the list lets go of both, at the latest at shutdown, which always comes.
   fileprivate var older: ShutdownHook?
   fileprivate var newer: ShutdownHook?
 
-  init(on core: LoopCore, _ body: @escaping () -> Void) {
-    self.core = core
+  init(on loop: LoopCore, _ body: @escaping () -> Void) {
+    self.loop = loop
     self.body = body
-    core.shutdown.hooks.append(self)
+    loop.shutdown.hooks.append(self)
   }
 
   /// Keeps it from running, and releases its closure now. Once it has run or runs, and twice, it does nothing; another
   /// hook may cancel one that has yet to run.
   public func cancel() {
     // By then every hook has run.
-    if core.life.state == .stopped { return }
-    core.requireCurrent(
+    if loop.life.state == .stopped { return }
+    loop.requireCurrent(
       "ShutdownHook.cancel", instead: "Use `loop.post { … }` or `await loop.run { loop in … }` there.")
     // Released when the list is in order: what it held may call back into it.
-    let body = core.shutdown.hooks.remove(self)
+    let body = loop.shutdown.hooks.remove(self)
     _ = consume body
   }
 }

@@ -16,14 +16,14 @@ protocol ScopedWait: AnyObject, Sendable {
 
 /// The cancellation of one task, for its waits on one loop. Belongs to the loop's thread, but for its end.
 final class WaitScope: @unchecked Sendable {  // Holds because of the line above, and `isOver` is atomic.
-  fileprivate let core: LoopCore
+  fileprivate let loop: LoopCore
   fileprivate let task: UInt
   fileprivate let isOver = Atomic(false)
   /// What a cancellation ends. The task that waits for it keeps it, and it leaves before that task lets go of it.
   unowned(unsafe) var waiting: (any ScopedWait)?
 
-  fileprivate init(_ core: LoopCore, _ task: UInt) {
-    self.core = core
+  fileprivate init(_ loop: LoopCore, _ task: UInt) {
+    self.loop = loop
     self.task = task
   }
 
@@ -31,9 +31,9 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   /// opened.
   @inline(__always)
   static func run(
-    on core: LoopCore, isolation: isolated (any Actor)? = #isolation, _ body: () async -> Void
+    on loop: LoopCore, isolation: isolated (any Actor)? = #isolation, _ body: () async -> Void
   ) async {
-    if let scope = open(on: core) { await scope.run(body) } else { await body() }
+    if let scope = open(on: loop) { await scope.run(body) } else { await body() }
   }
 
   /// Runs `body` in this scope, which the calling task has just opened, and closes it.
@@ -51,12 +51,12 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   }
 
   /// Opens one for the calling task, to run something in it; nil where it has one, and where it is not on the loop.
-  static func open(on core: LoopCore) -> WaitScope? {
-    if !core.isCurrent { return nil }
+  static func open(on loop: LoopCore) -> WaitScope? {
+    if !loop.isCurrent { return nil }
     let task = currentTask
-    if core.waits.scopes.scope(of: task) != nil { return nil }
-    let scope = WaitScope(core, task)
-    core.waits.scopes.add(scope)
+    if loop.waits.scopes.scope(of: task) != nil { return nil }
+    let scope = WaitScope(loop, task)
+    loop.waits.scopes.add(scope)
     return scope
   }
 
@@ -67,11 +67,11 @@ final class WaitScope: @unchecked Sendable {  // Holds because of the line above
   /// The task waits no more in here.
   func close() {
     isOver.store(true, ordering: .releasing)
-    if core.isIsolating { core.waits.scopes.remove(self) } else { core.enqueue { self.core.waits.scopes.remove(self) } }
+    if loop.isIsolating { loop.waits.scopes.remove(self) } else { loop.enqueue { self.loop.waits.scopes.remove(self) } }
   }
 
   /// The task was cancelled, on any thread. A wait that begins later sees that by itself.
-  func cancel() { core.onLoop { unsafe self.waiting?.cancel() } }
+  func cancel() { loop.onLoop { unsafe self.waiting?.cancel() } }
 
   /// Zero outside of tasks, where nobody waits.
   static var currentTask: UInt { UInt(bitPattern: unsafe clibuv_current_task()) }

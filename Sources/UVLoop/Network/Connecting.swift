@@ -6,7 +6,7 @@ extension RequestKind {
 
 /// One `connect` over the addresses of a host, until one of them answers. Belongs to the loop's thread.
 @safe final class Connecting: WaitOwner, LoopDeadline, @unchecked Sendable {  // Holds because of the line above.
-  private let core: LoopCore
+  private let loop: LoopCore
   private let addresses: [SocketAddress]
   private let options: ByteStream.Options
   private var race: HappyEyeballs<UVError>
@@ -15,8 +15,8 @@ extension RequestKind {
   private var wait: LoopWait?
   private var token: TimerToken?
 
-  init(_ core: LoopCore, to addresses: [SocketAddress], _ options: ByteStream.Options) {
-    self.core = core
+  init(_ loop: LoopCore, to addresses: [SocketAddress], _ options: ByteStream.Options) {
+    self.loop = loop
     self.addresses = Array(addresses.interleaved(by: \.family))
     self.options = options
     race = HappyEyeballs(count: addresses.count)
@@ -24,7 +24,7 @@ extension RequestKind {
 
   /// The stream over the first that answered.
   func stream() async throws -> ByteStream {
-    let wait = LoopWait(.connect, on: core, owner: self)
+    let wait = LoopWait(.connect, on: loop, owner: self)
     try await wait.value("EventLoop.connect")
     guard let stream = wait.take(ByteStream.self) else { fatalError("UVLoop: a connect has led to nothing.") }
     return stream
@@ -33,7 +33,7 @@ extension RequestKind {
   func begin(_ wait: LoopWait) {
     self.wait = wait
     // A shutdown closes the attempts late, when the loop's tasks have ended, and one of them may wait for this.
-    core.waits.add(wait)
+    loop.waits.add(wait)
     perform(race.start())
   }
 
@@ -54,7 +54,7 @@ extension RequestKind {
     do throws(UVError) {
       // Not libuv's own socket: that it takes for granted that nothing watches its number.
       let descriptor = try check(Socket.make(addresses[index].rawFamily), "EventLoop.connect")
-      let engine = try TCPEngine(descriptor, on: core, isAdopted: false)
+      let engine = try TCPEngine(descriptor, on: loop, isAdopted: false)
       attempts[index] = engine
       try engine.apply(options)
       try engine.connect(to: addresses[index], from: options.localAddress) { self.ended(index, $0) }
@@ -74,7 +74,7 @@ extension RequestKind {
 
   private func arm() {
     disarm()
-    token = core.timers.insert(.limit(self), at: core.time.now(plus: options.attemptDelay))
+    token = loop.timers.insert(.limit(self), at: loop.time.now(plus: options.attemptDelay))
   }
 
   func expire() {
@@ -83,7 +83,7 @@ extension RequestKind {
   }
 
   private func disarm() {
-    if let token { core.timers.remove(token) }
+    if let token { loop.timers.remove(token) }
     token = nil
   }
 
@@ -93,7 +93,7 @@ extension RequestKind {
     guard let engine = attempts.removeValue(forKey: index) else { return }
     var addresses = StreamAddresses(peer: self.addresses[index])
     if let descriptor = engine.descriptor { addresses.local = ListeningSocket.localAddress(of: descriptor) }
-    let stream = core.stream(over: engine, options, addresses)
+    let stream = loop.stream(over: engine, options, addresses)
     wait.take()?.resumeNow(carrying: stream)
   }
 
@@ -116,7 +116,7 @@ extension TCPEngine {
       let status = unsafe local.withSockaddr { address, _ in unsafe uv_tcp_bind(uvTCP, address, 0) }
       try check(status, "EventLoop.connect", hint: "The local address is \(local).")
     }
-    let request = ConnectRequest(on: core, done)
+    let request = ConnectRequest(on: loop, done)
     let status = unsafe request.submit { _, memory in
       unsafe address.withSockaddr { address, _ in
         unsafe uv_tcp_connect(memory.assumingMemoryBound(to: uv_connect_t.self), uvTCP, address) { request, status in
@@ -132,9 +132,9 @@ extension TCPEngine {
 private final class ConnectRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
   private var done: ((Int32) -> Void)?
 
-  init(on core: LoopCore, _ done: @escaping (Int32) -> Void) {
+  init(on loop: LoopCore, _ done: @escaping (Int32) -> Void) {
     self.done = done
-    super.init(.connect, UV_CONNECT, on: core)
+    super.init(.connect, UV_CONNECT, on: loop)
   }
 
   override func ended(_ status: Int32) {

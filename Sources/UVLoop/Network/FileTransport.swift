@@ -11,7 +11,7 @@ extension RequestKind {
 /// No more is read than somebody wants, and one read at a time. Bytes that come when their reader has gone wait here
 /// for the next one.
 @safe final class FileTransport: StreamTransport {
-  private let core: LoopCore
+  private let loop: LoopCore
   private let typeName: StaticString
   /// Ours. Closed when no request uses it any more.
   private let own: Int32
@@ -27,9 +27,9 @@ extension RequestKind {
   private var isDue = false
 
   /// - Parameter descriptor: The transport's from now on.
-  init(_ descriptor: Int32, on core: LoopCore, _ typeName: StaticString) {
+  init(_ descriptor: Int32, on loop: LoopCore, _ typeName: StaticString) {
     own = descriptor
-    self.core = core
+    self.loop = loop
     self.typeName = typeName
   }
 
@@ -48,7 +48,7 @@ extension RequestKind {
   private func deliverLater() {
     if isDue { return }
     isDue = true
-    core.enqueue {
+    loop.enqueue {
       self.isDue = false
       self.deliver()
     }
@@ -73,7 +73,7 @@ extension RequestKind {
     isReading = true
     (start, end) = (0, 0)
     let file = own
-    let request = FileRequest(.readFile, on: core) { self.cameToEnd(ofReading: $0) }
+    let request = FileRequest(.readFile, on: loop) { self.cameToEnd(ofReading: $0) }
     unsafe begin(request) { loop, memory in
       var piece = unsafe uv_buf_t(base: buffer.start.assumingMemoryBound(to: CChar.self), len: wanted.count)
       return unsafe uv_fs_read(loop, memory, file, &piece, 1, -1) { unsafe FileRequest.finish($0) }
@@ -108,7 +108,7 @@ extension RequestKind {
 
   func write(_ bytes: UnsafeRawBufferPointer, done: @escaping (UVError?) -> Void) {
     let file = own
-    let request = FileRequest(.writeFile, on: core) { count in
+    let request = FileRequest(.writeFile, on: loop) { count in
       self.requestHasEnded()
       if count > 0 && count < bytes.count && !self.isClosed {
         return unsafe self.write(UnsafeRawBufferPointer(rebasing: bytes[count...]), done: done)
@@ -161,10 +161,10 @@ private final class FileRequest: PendingRequest, @unchecked Sendable {  // Holds
   private var isAbandoned = false
   private let mayBeAbandoned: Bool
 
-  init(_ kind: RequestKind, on core: LoopCore, _ done: @escaping (Int) -> Void) {
+  init(_ kind: RequestKind, on loop: LoopCore, _ done: @escaping (Int) -> Void) {
     self.done = done
     mayBeAbandoned = kind == .readFile
-    super.init(kind, UV_FS, on: core)
+    super.init(kind, UV_FS, on: loop)
   }
 
   func start(_ start: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutablePointer<uv_fs_t>) -> Int32) {

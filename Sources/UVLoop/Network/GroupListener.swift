@@ -240,7 +240,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       wait.resume(carrying: stream)
     } else {
       // The loop's shutdown ends it, though another loop may be the one that accepts.
-      wait.core.waits.add(wait)
+      wait.loop.waits.add(wait)
       wake()
     }
   }
@@ -276,7 +276,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
     if let wait {
       // It may be cancelled on its loop meanwhile, or end with it; and `serve` begin.
-      let isSent = wait.core.onLoop {
+      let isSent = wait.loop.onLoop {
         if wait.resume(carrying: stream) { self.settled() } else { self.offer(stream, toServe: true) }
       }
       if !isSent { offer(stream, toServe: true) }
@@ -413,7 +413,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       swap(&parts, &acceptors)
     }
     while let wait = waits.popFirst() {
-      wait.core.onLoop { wait.resume(throwing: error.named("Listener.accept")) }
+      wait.loop.onLoop { wait.resume(throwing: error.named("Listener.accept")) }
     }
     for stream in streams { stream.close() }
     for part in parts { part.loop.onLoop { part.closeSockets() } }

@@ -23,10 +23,10 @@ import CLibUV
     self.socket = socket
     self.listener = listener
     do throws(UVError) {
-      let core = listener.loop
-      try unsafe super.init(UV_POLL, "Listener", on: core) { loop, memory in
+      let loop = listener.loop
+      try unsafe super.init(UV_POLL, "Listener", on: loop) { loop, memory in
         let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
-        return core.handles.afresh(socket.descriptor) { unsafe uv_poll_init(loop, handle, socket.descriptor) }
+        return loop.handles.afresh(socket.descriptor) { unsafe uv_poll_init(loop, handle, socket.descriptor) }
       }
     } catch {
       socket.close()
@@ -57,7 +57,7 @@ import CLibUV
     isWatched = true
     if socket.isAdopted {
       isFresh = true
-      core.handles.callBeforePoll(self)
+      loop.handles.callBeforePoll(self)
     }
     activate()
   }
@@ -76,7 +76,7 @@ import CLibUV
     if !listener.isWatching { unwatch() }
     if !isWatched || !isFresh { return false }
     isFresh = false
-    refusal = unsafe Posix.refusal(toPoll: socket.descriptor, by: uv_backend_fd(core.rawLoop.loop))
+    refusal = unsafe Posix.refusal(toPoll: socket.descriptor, by: uv_backend_fd(loop.rawLoop.loop))
     if refusal == 0 { return false }
     unwatch()
     return true
@@ -95,7 +95,7 @@ import CLibUV
   // MARK: - Accepting
 
   private func becameReadable() {
-    core.counters.callbacks.add()
+    loop.counters.callbacks.add()
     perform(accepting.becameReadable())
   }
 
@@ -127,16 +127,16 @@ import CLibUV
   }
 
   private func goOn() {
-    if !listener.isWatching { return core.handles.callBeforePoll(self) }
+    if !listener.isWatching { return loop.handles.callBeforePoll(self) }
     do throws(UVError) { try watch() } catch { listener.fail(error) }
   }
 
   /// Out of descriptors. The socket stays readable, and to watch it would use a CPU for nothing.
   private func pause(_ span: Duration) {
     unwatch()
-    core.counters.acceptBackOffs.add()
-    retry = core.timers.insert(.limit(self), at: core.time.now(plus: span))
-    core.network.waitForDescriptor(self)
+    loop.counters.acceptBackOffs.add()
+    retry = loop.timers.insert(.limit(self), at: loop.time.now(plus: span))
+    loop.network.waitForDescriptor(self)
     listener.group?.waitForDescriptor(self)
     listener.publish()
   }
@@ -154,7 +154,7 @@ import CLibUV
   }
 
   private func endPause() {
-    if let retry { core.timers.remove(retry) }
+    if let retry { loop.timers.remove(retry) }
     retry = nil
   }
 
@@ -180,5 +180,5 @@ import CLibUV
     if case .loop? = state.closeReason { listener.quiesce() }
   }
 
-  override func willFree() { core.network.descriptorIsFree() }
+  override func willFree() { loop.network.descriptorIsFree() }
 }

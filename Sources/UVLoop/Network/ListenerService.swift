@@ -60,8 +60,8 @@
 
   /// Waits for room, or, when nothing is accepted any more, until all have ended. True if those that are open are to be
   /// cancelled.
-  func wait(on core: LoopCore) async throws -> Bool {
-    let wait = LoopWait(.accept, on: core, owner: self)
+  func wait(on loop: LoopCore) async throws -> Bool {
+    let wait = LoopWait(.accept, on: loop, owner: self)
     try await wait.value("Listener.serve")
     return isCancelled
   }
@@ -109,15 +109,15 @@
   /// What handlers that were cancelled have to end.
   private static let grace = Duration.milliseconds(500)
 
-  private let core: LoopCore
+  private let loop: LoopCore
   private let service: ListenerService
   private let limit: Duration
   private var wait: LoopWait?
   private var token: TimerToken?
   private var hasCancelled = false
 
-  init(_ core: LoopCore, _ service: ListenerService, _ limit: Duration) {
-    self.core = core
+  init(_ loop: LoopCore, _ service: ListenerService, _ limit: Duration) {
+    self.loop = loop
     self.service = service
     self.limit = limit
   }
@@ -128,13 +128,13 @@
       return
     }
     self.wait = wait
-    core.waits.add(wait)
+    loop.waits.add(wait)
     arm(limit)
   }
 
   private func arm(_ span: Duration) {
-    let deadline = core.time.now(plus: span)
-    if deadline != .max { token = core.timers.insert(.limit(self), at: deadline) }
+    let deadline = loop.time.now(plus: span)
+    if deadline != .max { token = loop.timers.insert(.limit(self), at: deadline) }
   }
 
   func expire() {
@@ -160,7 +160,7 @@
   }
 
   private func disarm() {
-    if let token { core.timers.remove(token) }
+    if let token { loop.timers.remove(token) }
     token = nil
   }
 

@@ -9,7 +9,7 @@ import Synchronization
   static let blockSize = 131_072
 
   // Holds because streams use it on the loop's thread only, for as long as there is a core.
-  private unowned(unsafe) let core: LoopCore
+  private unowned(unsafe) let loop: LoopCore
   private let counters: LoopCounters
   /// Where all streams of the loop read to, one after the other.
   let block: UnsafeMutableRawPointer
@@ -21,12 +21,12 @@ import Synchronization
   /// By which a group chooses among its loops.
   let connections = ConnectionCount()
 
-  init(_ core: LoopCore) {
-    unsafe self.core = core
-    counters = core.counters
-    streams = LoopMembers(core.registryLock)
-    listeners = LoopMembers(core.registryLock)
-    sockets = LoopMembers(core.registryLock)
+  init(_ loop: LoopCore) {
+    unsafe self.loop = loop
+    counters = loop.counters
+    streams = LoopMembers(loop.registryLock)
+    listeners = LoopMembers(loop.registryLock)
+    sockets = LoopMembers(loop.registryLock)
     unsafe block = .allocate(byteCount: LoopNetwork.blockSize, alignment: 4_096)
   }
 
@@ -52,7 +52,7 @@ import Synchronization
     let listeners = starved
     starved = []
     // Of a group's listener another loop may accept.
-    for listener in listeners { listener.core.onLoop { listener.descriptorCameFree() } }
+    for listener in listeners { listener.loop.onLoop { listener.descriptorCameFree() } }
   }
 
   func quiesce() {
@@ -68,7 +68,7 @@ import Synchronization
 
   func close() {
     // Where the time of the shutdown was over before the tasks had ended, somebody still has these.
-    if unsafe core.tasks.awaitedCount > 0 {
+    if unsafe loop.tasks.awaitedCount > 0 {
       leftOpen = quiesced.filter { $0.service.isRunning }.map { (.listener, "\($0.address)", $0.since) }
       leftOpen += streams.all.map { (.stream, $0.text, $0.since) }
       leftOpen += sockets.all.map { (.socket, "UDPSocket \($0.addresses.text)", $0.since) }
@@ -78,10 +78,10 @@ import Synchronization
     for stream in streams.all { stream.closeByLoop() }
     for socket in sockets.all { socket.closeByLoop() }
     arrivals.close()
-    unsafe standard.end(core)
+    unsafe standard.end(loop)
   }
 
-  override func loopHasEnded() { unsafe standard.end(core) }
+  override func loopHasEnded() { unsafe standard.end(loop) }
 
   func report(into report: inout ShutdownReport) {
     let now = MonotonicClock.now()

@@ -20,9 +20,9 @@ import CLibUV
   /// Told when descriptors have come, and the bytes beside them.
   weak var receiver: StreamReceiver?
 
-  init(_ descriptor: Int32, on core: LoopCore, _ options: ByteStream.Options, isAdopted: Bool) throws(UVError) {
+  init(_ descriptor: Int32, on loop: LoopCore, _ options: ByteStream.Options, isAdopted: Bool) throws(UVError) {
     self.options = options
-    try super.init(descriptor, on: core, passesStreams: true, isAdopted: isAdopted)
+    try super.init(descriptor, on: loop, passesStreams: true, isAdopted: isAdopted)
   }
 
   // MARK: - Reading
@@ -60,7 +60,7 @@ import CLibUV
   /// What sends a descriptor with the first byte of a write. The descriptor is its own from now on, also where this
   /// throws.
   func courier(_ descriptor: Int32) throws(UVError) -> StreamCourier {
-    StreamCourier(self, try PipeEngine(descriptor, on: core, passesStreams: false, isAdopted: false))
+    StreamCourier(self, try PipeEngine(descriptor, on: loop, passesStreams: false, isAdopted: false))
   }
 }
 

@@ -5,10 +5,10 @@ import CLibUV
   private final let isSocket: Bool
 
   /// One over an open descriptor, which is the handle's from now on, also where this throws.
-  init(_ descriptor: Int32, on core: LoopCore, passesStreams: Bool, isAdopted: Bool) throws(UVError) {
+  init(_ descriptor: Int32, on loop: LoopCore, passesStreams: Bool, isAdopted: Bool) throws(UVError) {
     isSocket = Socket.type(of: descriptor) >= 0
     do throws(UVError) {
-      try unsafe super.init(UV_NAMED_PIPE, "PipeStream", on: core, isAdopted: isAdopted) { loop, memory in
+      try unsafe super.init(UV_NAMED_PIPE, "PipeStream", on: loop, isAdopted: isAdopted) { loop, memory in
         unsafe uv_pipe_init(loop, memory.bindMemory(to: uv_pipe_t.self, capacity: 1), passesStreams ? 1 : 0)
       }
     } catch {
@@ -20,11 +20,11 @@ import CLibUV
 
   /// One of the kind that the options want. Streams can be sent over sockets alone.
   static func make(
-    _ descriptor: Int32, on core: LoopCore, _ options: ByteStream.Options, isAdopted: Bool
+    _ descriptor: Int32, on loop: LoopCore, _ options: ByteStream.Options, isAdopted: Bool
   ) throws(UVError) -> PipeEngine {
     options.passesStreams && Socket.type(of: descriptor) >= 0
-      ? try PassingEngine(descriptor, on: core, options, isAdopted: isAdopted)
-      : try PipeEngine(descriptor, on: core, passesStreams: false, isAdopted: isAdopted)
+      ? try PassingEngine(descriptor, on: loop, options, isAdopted: isAdopted)
+      : try PipeEngine(descriptor, on: loop, passesStreams: false, isAdopted: isAdopted)
   }
 
   /// A pipe has no direction that could end by itself: its reader sees the end when the last writer closes.

@@ -26,7 +26,7 @@ public final class PipeStream: ByteStream, @unchecked Sendable {  // Holds as fo
     let found = engine.descriptor.flatMap { Socket.peerCredentials(of: $0) }
     peerCredentials = found.map { Credentials(process: $0.process, user: $0.user, group: $0.group) }
     super.init(
-      StreamCore("PipeStream", over: engine, on: engine.core, options, addresses, passing: engine as? PassingEngine))
+      StreamCore("PipeStream", over: engine, on: engine.loop, options, addresses, passing: engine as? PassingEngine))
   }
 
   /// Takes over a connected Unix socket, or one end of a pipe: from another loop, another process, or C.

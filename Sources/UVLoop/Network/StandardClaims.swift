@@ -29,18 +29,18 @@ final class StandardClaims: @unchecked Sendable {  // Holds because `owners` is 
   func withLock<R>(_ body: () -> R) -> R { lock.withLock(body) }
 
   /// Before each use that finds it not open yet. It stays the loop's until ``release(_:)``.
-  func claim(_ number: StandardDescriptor, for core: LoopCore, _ call: StaticString) throws(UVError) {
+  func claim(_ number: StandardDescriptor, for loop: LoopCore, _ call: StaticString) throws(UVError) {
     let owner = lock.withLock {
-      let owner = owners[number] ?? (ObjectIdentifier(core), core.name)
+      let owner = owners[number] ?? (ObjectIdentifier(loop), loop.name)
       owners[number] = owner
       return owner
     }
-    if owner.loop != ObjectIdentifier(core) { throw StandardClaims.busy(number, owner.name, "\(call)") }
+    if owner.loop != ObjectIdentifier(loop) { throw StandardClaims.busy(number, owner.name, "\(call)") }
   }
 
   /// Why the loop cannot have it now; nil if it can.
-  func refusal(_ number: StandardDescriptor, for core: LoopCore, _ call: @autoclosure () -> String) -> UVError? {
-    guard let owner = lock.withLock({ owners[number] }), owner.loop != ObjectIdentifier(core) else { return nil }
+  func refusal(_ number: StandardDescriptor, for loop: LoopCore, _ call: @autoclosure () -> String) -> UVError? {
+    guard let owner = lock.withLock({ owners[number] }), owner.loop != ObjectIdentifier(loop) else { return nil }
     return StandardClaims.busy(number, owner.name, call())
   }
 
@@ -51,7 +51,7 @@ final class StandardClaims: @unchecked Sendable {  // Holds because `owners` is 
   }
 
   /// The loop has ended.
-  func release(_ core: LoopCore) {
-    lock.withLock { owners = owners.filter { $0.value.loop != ObjectIdentifier(core) } }
+  func release(_ loop: LoopCore) {
+    lock.withLock { owners = owners.filter { $0.value.loop != ObjectIdentifier(loop) } }
   }
 }

@@ -21,16 +21,16 @@ import CLibUV
 @safe final class StandardTransport: StreamTransport {
   private let number: StandardDescriptor
   // Holds because the stream's core, which has this, keeps the loop's.
-  private unowned(unsafe) let core: LoopCore
+  private unowned(unsafe) let loop: LoopCore
   private var below: (any StreamTransport)?
   private var isClosed = false
   /// `O_RDONLY` and its like.
   private var access = O_RDWR
   private var flag: SharedFlags.Token?
 
-  init(_ number: StandardDescriptor, on core: LoopCore) {
+  init(_ number: StandardDescriptor, on loop: LoopCore) {
     self.number = number
-    unsafe self.core = core
+    unsafe self.loop = loop
   }
 
   var descriptor: Int32? { isClosed || !number.wasOpen ? nil : number.rawValue }
@@ -47,7 +47,7 @@ import CLibUV
 
   /// Nobody would be told that what was queued is another loop's to write.
   func refusal(toQueue call: StaticString) -> UVError? {
-    unsafe StandardClaims.process.refusal(number, for: core, "\(number.typeName).\(call)")
+    unsafe StandardClaims.process.refusal(number, for: loop, "\(number.typeName).\(call)")
   }
 
   private func opened(_ name: StaticString) throws(UVError) -> any StreamTransport {
@@ -57,7 +57,7 @@ import CLibUV
       let reason = number.wasOpen ? "has been closed by the program" : "was closed when the first loop began"
       throw UVError(.badFileDescriptor, call: call, "\(number.title), descriptor \(number.rawValue), \(reason).")
     }
-    try unsafe StandardClaims.process.claim(number, for: core, name)
+    try unsafe StandardClaims.process.claim(number, for: loop, name)
     access = Posix.flags(of: number.rawValue) & O_ACCMODE
     let below = try open(call)
     self.below = below
@@ -66,7 +66,7 @@ import CLibUV
 
   private func open(_ call: String) throws(UVError) -> any StreamTransport {
     let number = number.rawValue
-    if Posix.isTerminal(number) { return try unsafe TTYEngine(try duplicate(call), on: core) }
+    if Posix.isTerminal(number) { return try unsafe TTYEngine(try duplicate(call), on: loop) }
     switch Posix.kind(of: number) {
     case S_IFIFO:
       let own = Posix.reopen(number)
@@ -76,15 +76,15 @@ import CLibUV
         Posix.close(own)
         return try openShared(call)
       }
-      return try unsafe PipeEngine(own, on: core, passesStreams: false, isAdopted: false)
+      return try unsafe PipeEngine(own, on: loop, passesStreams: false, isAdopted: false)
     case S_IFSOCK: return try openShared(call)
     case S_IFREG, S_IFDIR, S_IFBLK:
-      return unsafe FileTransport(try duplicate(call), on: core, self.number.typeName)
+      return unsafe FileTransport(try duplicate(call), on: loop, self.number.typeName)
     default:
-      if unsafe Posix.refusal(toPoll: number, by: uv_backend_fd(core.rawLoop.loop)) == 0 {
+      if unsafe Posix.refusal(toPoll: number, by: uv_backend_fd(loop.rawLoop.loop)) == 0 {
         return try openShared(call)
       }
-      return unsafe FileTransport(try duplicate(call), on: core, self.number.typeName)
+      return unsafe FileTransport(try duplicate(call), on: loop, self.number.typeName)
     }
   }
 
@@ -95,7 +95,7 @@ import CLibUV
   private func openShared(_ call: String) throws(UVError) -> any StreamTransport {
     flag = try SharedFlags.process.claim(number.rawValue, call)
     do throws(UVError) {
-      return try unsafe PipeEngine(try duplicate(call), on: core, passesStreams: false, isAdopted: false)
+      return try unsafe PipeEngine(try duplicate(call), on: loop, passesStreams: false, isAdopted: false)
     } catch {
       releaseFlag()
       throw error

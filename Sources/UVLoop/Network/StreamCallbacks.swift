@@ -8,13 +8,13 @@ final class StreamCallbacks {
   private let site: CallSite?
 
   init(
-    _ core: LoopCore, _ typeName: StaticString, _ addresses: StreamAddresses, _ body: @escaping (RawSpan) -> Void,
+    _ loop: LoopCore, _ typeName: StaticString, _ addresses: StreamAddresses, _ body: @escaping (RawSpan) -> Void,
     atEnd: @escaping (UVError?) -> Void
   ) {
-    watch = core.observation
+    watch = loop.observation
     kind = CallKind(rawValue: typeName.description)
     self.addresses = addresses
-    site = core.observation.siteIfWanted
+    site = loop.observation.siteIfWanted
     self.body = body
     self.atEnd = atEnd
   }

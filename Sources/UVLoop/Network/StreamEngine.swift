@@ -34,16 +34,16 @@ extension RequestKind {
   private final var request: StreamRequest?
 
   init(
-    _ type: uv_handle_type, _ typeName: StaticString, on core: LoopCore, isAdopted: Bool,
+    _ type: uv_handle_type, _ typeName: StaticString, on loop: LoopCore, isAdopted: Bool,
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
     self.isAdopted = isAdopted
-    unsafe try super.init(type, typeName, on: core, initialise)
+    unsafe try super.init(type, typeName, on: loop, initialise)
   }
 
   /// Last in the init of a kind: what it made of the attempt to open the descriptor.
   final func open(_ descriptor: Int32, _ attempt: () -> Int32) throws(UVError) {
-    let status = core.handles.afresh(descriptor, attempt)
+    let status = loop.handles.afresh(descriptor, attempt)
     if status >= 0 {
       if isAdopted { identity = Posix.Identity(of: descriptor) }
       return
@@ -86,7 +86,7 @@ extension RequestKind {
     try check(start(), "\(typeName).read")
     isStarted = true
     noteChange()
-    if core.time.virtual != nil { core.handles.callBeforePoll(self) }
+    if loop.time.virtual != nil { loop.handles.callBeforePoll(self) }
     activate(.reading)
   }
 
@@ -149,7 +149,7 @@ extension RequestKind {
     if status == Int32(UV_ENOBUFS.rawValue) {
       // Reading goes on if somebody wants them before the poll.
       isUnwanted = true
-      core.handles.callBeforePoll(self)
+      loop.handles.callBeforePoll(self)
       return
     }
     stopReading()
@@ -173,7 +173,7 @@ extension RequestKind {
   private final func noteChange() {
     if !isAdopted || state.isClosed { return }
     isFresh = true
-    core.handles.callBeforePoll(self)
+    loop.handles.callBeforePoll(self)
   }
 
   /// Checks whether an adopted descriptor is still what it was.
@@ -198,10 +198,10 @@ extension RequestKind {
       if isGone { return true }
     }
     if !isStarted { return false }
-    if core.time.virtual != nil {
+    if loop.time.virtual != nil {
       // A stream that is merely open must not hold the time.
       if unsafe sink?.room() == nil { isUnwanted = true }
-      core.handles.callBeforePoll(self)
+      loop.handles.callBeforePoll(self)
     }
     if isUnwanted {
       isUnwanted = false
@@ -315,7 +315,7 @@ extension RequestKind {
   /// Makes the close one that the peer sees as a failure, where the kind has such a thing.
   func reset(_ descriptor: Int32) {}
 
-  override final func willFree() { core.network.descriptorIsFree() }
+  override final func willFree() { loop.network.descriptorIsFree() }
 
   /// It closes, and its descriptor is still open.
   func letGo() {}
@@ -348,7 +348,7 @@ private final class StreamRequest: PendingRequest, @unchecked Sendable {  // Hol
     self.engine = engine
     self.call = call
     self.done = done
-    super.init(kind, type, on: engine.core)
+    super.init(kind, type, on: engine.loop)
   }
 
   func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {

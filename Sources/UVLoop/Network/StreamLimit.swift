@@ -11,38 +11,38 @@ protocol IdleLimited: AnyObject {
 /// A byte moves no timer: it notes the time, and when the one timer ends somebody looks how long ago that was.
 final class StreamLimit: LoopDeadline {
   let span: Duration
-  private let core: LoopCore
+  private let loop: LoopCore
   private weak var side: (any IdleLimited)?
   /// When the last byte moved, or the limit was set, in nanoseconds of the loop's time.
   private var last: Int64
   private var token: TimerToken?
 
-  init(_ core: LoopCore, _ span: Duration, of side: any IdleLimited) {
-    self.core = core
+  init(_ loop: LoopCore, _ span: Duration, of side: any IdleLimited) {
+    self.loop = loop
     self.span = span
     self.side = side
-    last = core.time.now
+    last = loop.time.now
     if side.waitingSince != nil { begin() }
   }
 
   /// A wait begins.
   func begin() {
     // One that runs already ends sooner, and then somebody looks.
-    if token == nil { arm(core.time.now.later(by: span)) }
+    if token == nil { arm(loop.time.now.later(by: span)) }
   }
 
   /// A byte has moved.
-  func note() { last = core.time.now }
+  func note() { last = loop.time.now }
 
   private func arm(_ deadline: Int64) {
-    if deadline == .max || core.waits.areReleased { return }
-    token = core.timers.insert(.limit(self), at: deadline)
+    if deadline == .max || loop.waits.areReleased { return }
+    token = loop.timers.insert(.limit(self), at: deadline)
   }
 
   func expire() {
     token = nil
     guard let side, let due else { return }
-    if due > core.time.now { return arm(due) }
+    if due > loop.time.now { return arm(due) }
     side.expire(span)
     // Of several waits one may have begun later.
     if let due = self.due { arm(due) }
@@ -54,7 +54,7 @@ final class StreamLimit: LoopDeadline {
   func drop() { token = nil }
 
   func end() {
-    if let token { core.timers.remove(token) }
+    if let token { loop.timers.remove(token) }
     token = nil
   }
 }

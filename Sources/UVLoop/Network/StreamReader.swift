@@ -18,7 +18,7 @@ import Synchronization
   // What a read asks for each time is in variables that are only ever assigned: one that a method changes in place is
   // looked after at run time, at each use.
 
-  private let core: LoopCore
+  private let loop: LoopCore
   private let transport: any StreamTransport
   private let loopCounters: LoopCounters
   /// The type's name, for messages.
@@ -58,12 +58,12 @@ import Synchronization
   private var since: Int64 = 0
   private let total = Atomic<Int64>(0)
 
-  init(_ core: LoopCore, _ transport: any StreamTransport, _ typeName: StaticString) {
-    self.core = core
+  init(_ loop: LoopCore, _ transport: any StreamTransport, _ typeName: StaticString) {
+    self.loop = loop
     self.transport = transport
     self.typeName = typeName
-    loopCounters = core.counters
-    super.init(core.networkAnywhere)
+    loopCounters = loop.counters
+    super.init(loop.networkAnywhere)
   }
 
   /// Whether a task waits for bytes, or for a stream. On any thread.
@@ -125,7 +125,7 @@ import Synchronization
   private func wait(_ room: Int, _ name: StaticString) async throws {
     isOccupied = true
     defer { isOccupied = false }
-    let wait = LoopWait.renew(self.wait, .read, on: core, owner: self, Int64(room))
+    let wait = LoopWait.renew(self.wait, .read, on: loop, owner: self, Int64(room))
     self.wait = wait
     try await wait.value(self.call(name))
   }
@@ -160,7 +160,7 @@ import Synchronization
   /// What a wait asks too: the task goes on, and so does the loop.
   private func requireGoing(_ name: StaticString) throws {
     try WaitScope.checkCancellation()
-    try core.requireRunning(call(name))
+    try loop.requireRunning(call(name))
   }
 
   /// Before each use that does not wait at once.
@@ -199,7 +199,7 @@ import Synchronization
     case nil, .end: nil
     case .failed(let error): error.named(call(name))
     case .dropped: UVError(.handleClosed, call: call(name), "closeGracefully is under way, and drops what comes.")
-    case .closed(let code): StreamCore.closedError(code, typeName, core, call(name))
+    case .closed(let code): StreamCore.closedError(code, typeName, loop, call(name))
     }
   }
 
@@ -212,7 +212,7 @@ import Synchronization
     }
     isAwaited = true
     if let limit {
-      since = core.time.now
+      since = loop.time.now
       limit.begin()
     }
     do throws(UVError) { try flow() } catch { end(throwing: error) }
@@ -338,11 +338,11 @@ import Synchronization
 
   func setLimit(_ span: Duration?) {
     limit?.end()
-    limit = span.map { StreamLimit(core, $0, of: self) }
+    limit = span.map { StreamLimit(loop, $0, of: self) }
   }
 
   func expire(_ limit: Duration) {
-    let now = core.time.now
+    let now = loop.time.now
     func error(_ name: StaticString) -> UVError {
       UVError(.timedOut, call: call(name), "No byte has come for \(limit.text), the limit in timeouts.read.")
     }
@@ -435,7 +435,7 @@ import Synchronization
   }
 
   /// Nothing is told to callbacks within a call of their owner's.
-  private func deliverLater() { core.enqueue { self.deliver() } }
+  private func deliverLater() { loop.enqueue { self.deliver() } }
 
   /// Tells the callbacks what is there, and the end behind it.
   private func deliver() {

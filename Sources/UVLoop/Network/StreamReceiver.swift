@@ -10,7 +10,7 @@ import Synchronization
 
 /// Who waits for the next stream that comes over a pipe. Belongs to the loop's thread, but for what is atomic.
 @safe final class StreamReceiver: WaitOwner, @unchecked Sendable {  // Holds because of the line above.
-  private let core: LoopCore
+  private let loop: LoopCore
   private let engine: PassingEngine
   /// It keeps this one.
   private unowned let reader: StreamReader
@@ -22,7 +22,7 @@ import Synchronization
   private(set) var since: Int64 = 0
 
   init(_ engine: PassingEngine, beside reader: StreamReader) {
-    core = engine.core
+    loop = engine.loop
     self.engine = engine
     self.reader = reader
   }
@@ -50,7 +50,7 @@ import Synchronization
 
   private func requireFree(_ name: StaticString) throws {
     try WaitScope.checkCancellation()
-    try core.requireRunning(reader.call(name))
+    try loop.requireRunning(reader.call(name))
     if !isOccupied { return }
     throw UVError(
       .busy, call: reader.call(name), "Another task waits for streams at this pipe already. One can at a time.")
@@ -77,14 +77,14 @@ import Synchronization
   private func wait(_ name: StaticString) async throws {
     isOccupied = true
     defer { isOccupied = false }
-    let wait = LoopWait.renew(self.wait, .read, on: core, owner: self, 0)
+    let wait = LoopWait.renew(self.wait, .read, on: loop, owner: self, 0)
     self.wait = wait
     try await wait.value(reader.call(name))
   }
 
   func begin(_ wait: LoopWait) {
     isAwaited = true
-    since = core.time.now
+    since = loop.time.now
     do throws(UVError) { try reader.readAhead() } catch {
       isAwaited = false
       wait.resume(throwing: error)
@@ -150,7 +150,7 @@ import Synchronization
         "What came is \(what), and no stream: it was closed. Only connections and pipes can be received.")
     }
     // A connection that its peer has reset by now says so itself.
-    return try core.stream(
+    return try loop.stream(
       descriptor, isUnix: !StreamReceiver.isTCP(descriptor), engine.options, StreamAddresses(of: descriptor))
   }
 

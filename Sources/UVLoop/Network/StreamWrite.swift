@@ -107,12 +107,12 @@
   }
 
   /// Waits for its end; it has been added before.
-  func value(on core: LoopCore) async throws {
+  func value(on loop: LoopCore) async throws {
     do {
-      try await LoopWait(.write, on: core, owner: self).value(writer.call(name))
+      try await LoopWait(.write, on: loop, owner: self).value(writer.call(name))
     } catch {
       // Cancelled before the wait began, the loop is not told.
-      if core.isCurrent { give(up: nil) }
+      if loop.isCurrent { give(up: nil) }
       throw error
     }
   }

@@ -28,7 +28,7 @@ import Synchronization
   // What a write asks for each time is in variables that are only ever assigned: one that a method changes in place is
   // looked after at run time, at each use.
 
-  private let core: LoopCore
+  private let loop: LoopCore
   private let transport: any StreamTransport
   /// What it shares with the other streams of the loop.
   let network: LoopNetwork
@@ -53,12 +53,12 @@ import Synchronization
   private let refusal = Atomic<Int32>(0)
 
   /// - Parameter reader: The other side, which is told of a reset.
-  init(_ core: LoopCore, _ transport: any StreamTransport, _ typeName: StaticString, beside reader: StreamReader) {
-    self.core = core
+  init(_ loop: LoopCore, _ transport: any StreamTransport, _ typeName: StaticString, beside reader: StreamReader) {
+    self.loop = loop
     self.transport = transport
     self.reader = reader
     self.typeName = typeName
-    network = core.networkAnywhere
+    network = loop.networkAnywhere
     isEndless = !transport.endsWriting
   }
 
@@ -82,7 +82,7 @@ import Synchronization
   @inline(__always)
   private func noteSent(_ count: Int) {
     total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
-    core.counters.bytesWritten.add(count)
+    loop.counters.bytesWritten.add(count)
     if count > 0 { limit?.note() }
   }
 
@@ -95,7 +95,7 @@ import Synchronization
   func requireOpen(_ name: StaticString) throws {
     network.arrivals.take()
     try WaitScope.checkCancellation()
-    try core.requireRunning(call(name))
+    try loop.requireRunning(call(name))
     if isRefusing, let error = refused(name) { throw error }
   }
 
@@ -117,7 +117,7 @@ import Synchronization
     switch state {
     case .open: nil
     case .failed(let error): error.named(call(name))
-    case .closed(let code): StreamCore.closedError(code, typeName, core, call(name))
+    case .closed(let code): StreamCore.closedError(code, typeName, loop, call(name))
     case .torn: StreamWriter.torn(call(name))
     case .finishing, .finished: StreamWriter.finished(call(name))
     }
@@ -130,7 +130,7 @@ import Synchronization
     case 0: return nil
     case UVError.Code.tornWrite.rawValue: return StreamWriter.torn(call(name))
     case UVError.Code.brokenPipe.rawValue: return StreamWriter.finished(call(name))
-    default: return StreamCore.closedError(code, typeName, core, call(name))
+    default: return StreamCore.closedError(code, typeName, loop, call(name))
     }
   }
 
@@ -246,7 +246,7 @@ import Synchronization
   @inline(never)
   func beginEnd(_ name: StaticString) throws -> StreamWrite {
     try Task.checkCancellation()
-    try core.requireRunning(call(name))
+    try loop.requireRunning(call(name))
     switch state {
     case .finishing, .finished:
       throw UVError(.socketNotConnected, call: call(name), "finishWriting was called before: there is one end.")
@@ -277,7 +277,7 @@ import Synchronization
 
   func tryWrite(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) throws(UVError) -> Int {
     network.arrivals.take()
-    try core.requireRunning(call(name))
+    try loop.requireRunning(call(name))
     if isRefusing, let error = refused(name) { throw error }
     return unsafe bytes.isEmpty ? 0 : try attempt(bytes)
   }
@@ -448,7 +448,7 @@ import Synchronization
     limit?.end()
     limit = nil
     state = .closed(code)
-    endAll { StreamCore.closedError(code, self.typeName, self.core, self.call($0.name)) }
+    endAll { StreamCore.closedError(code, self.typeName, self.loop, self.call($0.name)) }
   }
 
   private func endAll(_ error: (StreamWrite) -> UVError) {
@@ -475,16 +475,16 @@ import Synchronization
   /// Somebody begins to wait: when.
   func waitBegins() -> Int64 {
     limit?.begin()
-    return core.time.now
+    return loop.time.now
   }
 
   func setLimit(_ span: Duration?) {
     limit?.end()
-    limit = span.map { StreamLimit(core, $0, of: self) }
+    limit = span.map { StreamLimit(loop, $0, of: self) }
   }
 
   func expire(_ limit: Duration) {
-    let now = core.time.now
+    let now = loop.time.now
     for write in Array(queue[first...]) where write.isAwaited && write.since.later(by: limit) <= now {
       callerIsGone(write)
       write.end(

@@ -11,9 +11,9 @@ import CLibUV
 /// The `uv_tcp_t` of one connection.
 @safe final class TCPEngine: StreamEngine {
   /// One over a socket, connected or to be connected, which is the handle's from now on, also where this throws.
-  init(_ descriptor: Int32, on core: LoopCore, isAdopted: Bool) throws(UVError) {
+  init(_ descriptor: Int32, on loop: LoopCore, isAdopted: Bool) throws(UVError) {
     do throws(UVError) {
-      try unsafe super.init(UV_TCP, "TCPStream", on: core, isAdopted: isAdopted) { loop, memory in
+      try unsafe super.init(UV_TCP, "TCPStream", on: loop, isAdopted: isAdopted) { loop, memory in
         unsafe uv_tcp_init(loop, memory.bindMemory(to: uv_tcp_t.self, capacity: 1))
       }
     } catch {

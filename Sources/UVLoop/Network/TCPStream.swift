@@ -8,7 +8,7 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
 
   init(_ engine: TCPEngine, _ options: Options, _ addresses: StreamAddresses) {
     self.engine = engine
-    super.init(StreamCore("TCPStream", over: engine, on: engine.core, options, addresses))
+    super.init(StreamCore("TCPStream", over: engine, on: engine.loop, options, addresses))
   }
 
   /// Takes over a connected TCP socket: one from another loop, another process, or C.

@@ -21,10 +21,10 @@ import CLibUV
   private var isReadable = true
 
   /// One over a descriptor of a terminal, which is the handle's from now on, also where this throws.
-  init(_ descriptor: Int32, on core: LoopCore) throws(UVError) {
+  init(_ descriptor: Int32, on loop: LoopCore) throws(UVError) {
     isMaster = clibuv_is_terminal_master(descriptor)
     do throws(UVError) {
-      try unsafe super.init(UV_TTY, "TTYStream", on: core, isAdopted: true) { loop, memory in
+      try unsafe super.init(UV_TTY, "TTYStream", on: loop, isAdopted: true) { loop, memory in
         // libuv opens it once more, and never closes one of the first three.
         let taken = Posix.takeFreeStandardDescriptors()
         defer { for descriptor in taken { Posix.close(descriptor) } }
@@ -36,7 +36,7 @@ import CLibUV
     }
     let own = watchedDescriptor ?? descriptor
     // It may have the number of one that was closed behind a handle which watches no more.
-    core.handles.release(own)
+    loop.handles.release(own)
     try open(own) { 0 }
     if own != descriptor {
       // It has put what it has opened under our number too, so that this stands for the same.

@@ -26,7 +26,7 @@ public final class TTYStream: ByteStream, @unchecked Sendable {  // Holds as for
 
   init(_ engine: TTYEngine) {
     self.engine = engine
-    super.init(StreamCore("TTYStream", over: engine, on: engine.core, .init(), StreamAddresses()))
+    super.init(StreamCore("TTYStream", over: engine, on: engine.loop, .init(), StreamAddresses()))
   }
 
   /// Changes what the terminal does with what is typed.

@@ -24,7 +24,7 @@ import Synchronization
   /// - Parameter transport: What sends its datagrams, where a test wants something else than the handle.
   init(_ engine: UDPEngine, _ options: UDPSocket.Options, sendingBy transport: (any DatagramTransport)? = nil) {
     self.engine = engine
-    loop = engine.core
+    loop = engine.loop
     addresses = UDPAddresses(engine.localAddress)
     receiver = UDPReceiver(loop, engine, options)
     sender = UDPSender(loop, transport ?? engine)

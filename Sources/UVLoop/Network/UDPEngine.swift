@@ -34,7 +34,7 @@ extension RequestKind {
   /// The interface that it was bound to before it had a peer, or a negative errno.
   private var interface: Int32 = -1
 
-  init(on core: LoopCore, _ address: SocketAddress, _ options: UDPSocket.Options) throws(UVError) {
+  init(on loop: LoopCore, _ address: SocketAddress, _ options: UDPSocket.Options) throws(UVError) {
     let call = "EventLoop.bindUDP"
     let descriptor = try check(Socket.make(address.rawFamily, Socket.datagram), call)
     self.descriptor = descriptor
@@ -42,14 +42,14 @@ extension RequestKind {
     isIPv6Only = address.family == .ipv6 && options.ipv6Only
     bound = address
     do throws(UVError) {
-      try unsafe super.init(UV_UDP, "UDPSocket", on: core) { loop, memory in
+      try unsafe super.init(UV_UDP, "UDPSocket", on: loop) { loop, memory in
         unsafe uv_udp_init(loop, memory.bindMemory(to: uv_udp_t.self, capacity: 1))
       }
     } catch {
       Posix.close(descriptor)
       throw error
     }
-    let status = core.handles.afresh(descriptor) { unsafe uv_udp_open(uvUDP, descriptor) }
+    let status = loop.handles.afresh(descriptor) { unsafe uv_udp_open(uvUDP, descriptor) }
     do throws(UVError) {
       if status < 0 {
         // libuv has not taken it.
@@ -176,7 +176,7 @@ extension RequestKind {
       })
     try check(status, "UDPSocket.receive")
     isStarted = true
-    if core.time.virtual != nil { core.handles.callBeforePoll(self) }
+    if loop.time.virtual != nil { loop.handles.callBeforePoll(self) }
     activate(.receiving)
   }
 
@@ -204,7 +204,7 @@ extension RequestKind {
     } else if count == Int(UV_ENOBUFS.rawValue) {
       // Receiving goes on if somebody wants it before the poll.
       isUnwanted = true
-      core.handles.callBeforePoll(self)
+      loop.handles.callBeforePoll(self)
     } else {
       receiver?.failed(UVError(status: Int32(truncatingIfNeeded: count), call: "UDPSocket.receive"))
     }
@@ -212,10 +212,10 @@ extension RequestKind {
 
   override func beforePoll() -> Bool {
     if !isStarted { return false }
-    if core.time.virtual != nil {
+    if loop.time.virtual != nil {
       // A socket that is merely open must not hold the time.
       if receiver?.isWaiting != true { isUnwanted = true }
-      core.handles.callBeforePoll(self)
+      loop.handles.callBeforePoll(self)
     }
     if isUnwanted {
       isUnwanted = false
@@ -240,7 +240,7 @@ extension RequestKind {
   }
 
   func send(_ datagram: RequestBuffer, to address: SocketAddress?, done: @escaping (UVError?) -> Void) {
-    let request = SendRequest(on: core, datagram, done)
+    let request = SendRequest(on: loop, datagram, done)
     var buffer = unsafe UDPEngine.buffer(UnsafeRawBufferPointer(start: datagram.start, count: datagram.count))
     let socket = unsafe uvUDP
     unsafe request.start { memory in
@@ -285,7 +285,7 @@ extension RequestKind {
     if case .loop? = state.closeReason { receiver?.close(.loopClosed) }
   }
 
-  override func willFree() { core.network.descriptorIsFree() }
+  override func willFree() { loop.network.descriptorIsFree() }
 }
 
 extension HandleActivity {
@@ -308,10 +308,10 @@ private final class SendRequest: PendingRequest, @unchecked Sendable {  // Holds
   private let datagram: RequestBuffer
   private var done: ((UVError?) -> Void)?
 
-  init(on core: LoopCore, _ datagram: RequestBuffer, _ done: @escaping (UVError?) -> Void) {
+  init(on loop: LoopCore, _ datagram: RequestBuffer, _ done: @escaping (UVError?) -> Void) {
     self.datagram = datagram
     self.done = done
-    super.init(.send, UV_UDP_SEND, on: core)
+    super.init(.send, UV_UDP_SEND, on: loop)
   }
 
   func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {

@@ -10,7 +10,7 @@ import Synchronization
 /// The receiving side of a socket. Belongs to the loop's thread, but for what is atomic.
 // Holds because the waits call it on the loop's thread alone.
 @safe final class UDPReceiver: WaitOwner, @unchecked Sendable {
-  private let core: LoopCore
+  private let loop: LoopCore
   private let engine: UDPEngine
   private let network: LoopNetwork
   private let maximumSize: Int
@@ -45,10 +45,10 @@ import Synchronization
     let isTruncated: Bool
   }
 
-  init(_ core: LoopCore, _ engine: UDPEngine, _ options: UDPSocket.Options) {
-    self.core = core
+  init(_ loop: LoopCore, _ engine: UDPEngine, _ options: UDPSocket.Options) {
+    self.loop = loop
     self.engine = engine
-    network = core.network
+    network = loop.network
     maximumSize = min(options.maximumSize, LoopNetwork.blockSize)
     capacity = options.capacity
   }
@@ -70,7 +70,7 @@ import Synchronization
     var isYield = try !begin(name)
     while isYield || isEmpty {
       // It may have been closed behind the datagram for which the task was resumed.
-      if let end { throw UDPCore.closedError(end, core, name) }
+      if let end { throw UDPCore.closedError(end, loop, name) }
       // At one place, since each has its share of the task's memory.
       try await wait(isYield, name)
       isYield = false
@@ -81,8 +81,8 @@ import Synchronization
   @inline(never)
   private func begin(_ name: StaticString) throws -> Bool {
     try WaitScope.checkCancellation()
-    try core.requireRunning(UDPCore.call(name))
-    if let end { throw UDPCore.closedError(end, core, name) }
+    try loop.requireRunning(UDPCore.call(name))
+    if let end { throw UDPCore.closedError(end, loop, name) }
     if isOccupied {
       throw UVError(
         .busy, call: UDPCore.call(name), "Another task receives from this UDPSocket. One can at a time.")
@@ -98,7 +98,7 @@ import Synchronization
   private func wait(_ isYield: Bool, _ name: StaticString) async throws {
     isOccupied = true
     defer { isOccupied = false }
-    let wait = LoopWait.renew(self.wait, .receive, on: core, owner: self, isYield ? 0 : 1)
+    let wait = LoopWait.renew(self.wait, .receive, on: loop, owner: self, isYield ? 0 : 1)
     self.wait = wait
     try await wait.value(UDPCore.call(name))
   }
@@ -147,7 +147,7 @@ import Synchronization
   /// One lies in the loop's block. The task that waits goes on before this returns, if it can.
   @inline(__always)
   func received(_ count: Int, from peer: SocketAddress, isTruncated: Bool) {
-    core.counters.bytesRead.add(count)
+    loop.counters.bytesRead.add(count)
     lent = Lent(count: count, peerAddress: peer, isTruncated: isTruncated)
     if isAwaited {
       isAwaited = false
@@ -223,7 +223,7 @@ import Synchronization
     held = []
     first = 0
     count.store(0, ordering: .relaxed)
-    resume(throwing: UDPCore.closedError(code, core, "receive"))
+    resume(throwing: UDPCore.closedError(code, loop, "receive"))
     // It keeps this one.
     wait = nil
   }

@@ -16,7 +16,7 @@ protocol DatagramTransport: AnyObject {
   /// So many go out in one go when there is room again: the loop has others to look after.
   private static let mostAtOnce = 128
 
-  private let core: LoopCore
+  private let loop: LoopCore
   private let transport: any DatagramTransport
   /// Those that have not ended, the first to come first.
   private var queue: [UDPSend] = []
@@ -26,8 +26,8 @@ protocol DatagramTransport: AnyObject {
   private var budget = StreamBudget()
   private let queued = Atomic(0)
 
-  init(_ core: LoopCore, _ transport: any DatagramTransport) {
-    self.core = core
+  init(_ loop: LoopCore, _ transport: any DatagramTransport) {
+    self.loop = loop
     self.transport = transport
   }
 
@@ -42,7 +42,7 @@ protocol DatagramTransport: AnyObject {
   /// Sends it if there is room. What is to be waited for then; nil if nothing is.
   func begin(_ bytes: [UInt8], _ address: SocketAddress?, _ name: StaticString) throws -> UDPSend? {
     if try unsafe bytes.withUnsafeBytes({ try unsafe trySend($0, address, name) }) {
-      let next = budget.after(bytes.count, in: core.network.iteration)
+      let next = budget.after(bytes.count, in: loop.network.iteration)
       budget = next
       if !next.isUsedUp { return nil }
       budget = StreamBudget()
@@ -59,11 +59,11 @@ protocol DatagramTransport: AnyObject {
   func trySend(
     _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress?, _ name: StaticString
   ) throws(UVError) -> Bool {
-    if let end { throw UDPCore.closedError(end, core, name) }
+    if let end { throw UDPCore.closedError(end, loop, name) }
     if !queue.isEmpty { return false }
     do throws(UVError) {
       if try unsafe !transport.trySend(bytes, to: address) { return false }
-      core.counters.bytesWritten.add(bytes.count)
+      loop.counters.bytesWritten.add(bytes.count)
       return true
     } catch {
       throw UDPSender.explained(error, name, bytes.count, address)
@@ -78,7 +78,7 @@ protocol DatagramTransport: AnyObject {
       if !isTried && ended.count < UDPSender.mostAtOnce {
         do throws(UVError) {
           if try send.tried(by: transport) {
-            core.counters.bytesWritten.add(send.bytes.count)
+            loop.counters.bytesWritten.add(send.bytes.count)
             dequeue(send)
             ended.append((send, nil))
             continue
@@ -110,7 +110,7 @@ protocol DatagramTransport: AnyObject {
   private func settled(_ error: UVError?) {
     isUnderWay = false
     guard end == nil, let send = queue.first else { return }
-    if error == nil { core.counters.bytesWritten.add(send.bytes.count) }
+    if error == nil { loop.counters.bytesWritten.add(send.bytes.count) }
     dequeue(send)
     pump(behind: (send, error))
   }
@@ -136,7 +136,7 @@ protocol DatagramTransport: AnyObject {
     let sends = queue
     queue = []
     queued.store(0, ordering: .relaxed)
-    for send in sends { send.end(UDPCore.closedError(code, core, send.name)) }
+    for send in sends { send.end(UDPCore.closedError(code, loop, send.name)) }
   }
 
   /// A shutdown ends the waits with `loopClosed`.
@@ -190,12 +190,12 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
   }
 
   /// Waits for its end; it is in the queue already.
-  func value(on core: LoopCore) async throws {
+  func value(on loop: LoopCore) async throws {
     do {
-      try await LoopWait(.send, on: core, owner: self).value(UDPCore.call(name))
+      try await LoopWait(.send, on: loop, owner: self).value(UDPCore.call(name))
     } catch {
       // Cancelled before the wait began, the loop is not told.
-      if core.isCurrent { giveUp() }
+      if loop.isCurrent { giveUp() }
       throw error
     }
   }

@@ -24,7 +24,7 @@ protocol LoopDeadline: AnyObject {
   }
 
   // Holds because nobody asks for it once the core has ended: then `isClosed` is set, which is looked at first.
-  unowned(unsafe) let core: LoopCore
+  unowned(unsafe) let loop: LoopCore
   /// For a scheduled call that outlives the core, and says what it was.
   let loopName: String
   let time: TimeSource
@@ -42,16 +42,16 @@ protocol LoopDeadline: AnyObject {
   /// Set once nothing is pending any more, for ever. From then on nothing of a scheduled call changes.
   private let isClosed = Atomic(false)
 
-  init(_ core: LoopCore) throws(UVError) {
-    unsafe self.core = core
-    loopName = core.name
-    time = core.time
-    registryLock = core.registryLock
-    watch = core.observation
-    counters = core.counters
-    thread = core.thread
-    testClock = core.time.virtual.map { TestClock($0) }
-    unsafe timer = try core.rawLoop.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
+  init(_ loop: LoopCore) throws(UVError) {
+    unsafe self.loop = loop
+    loopName = loop.name
+    time = loop.time
+    registryLock = loop.registryLock
+    watch = loop.observation
+    counters = loop.counters
+    thread = loop.thread
+    testClock = loop.time.virtual.map { TestClock($0) }
+    unsafe timer = try loop.rawLoop.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
       unsafe uv_timer_init(loop, timer)
     }
     unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
@@ -154,7 +154,7 @@ protocol LoopDeadline: AnyObject {
     let moment = earliest.millisecondsRoundedUp
     if moment == armed { return false }
     // The sum is the moment however old libuv's time is.
-    let loopTime = unsafe uv_now(core.rawLoop.loop)
+    let loopTime = unsafe uv_now(loop.rawLoop.loop)
     armed = moment
     // The callback has nothing to do: after this poll the queue is looked through.
     let status = unsafe uv_timer_start(
@@ -166,7 +166,7 @@ protocol LoopDeadline: AnyObject {
   func advanceIfIdle() -> Bool {
     guard let testClock else { return false }
     let earliest = queue.earliest.flatMap { $0 == .max ? nil : $0 }
-    return unsafe testClock.goOn(earliest: earliest, isAlone: !core.rawLoop.awaitsOthers)
+    return unsafe testClock.goOn(earliest: earliest, isAlone: !loop.rawLoop.awaitsOthers)
   }
 
   private static func disarm(_ timer: UnsafeMutablePointer<uv_timer_t>?) {
@@ -209,8 +209,8 @@ extension LoopCore {
   ///
   /// `uv_timer_init` cannot fail in any version of libuv; making them needs the loop's thread.
   var timers: LoopTimers {
-    component(LoopCore.timersKey) { core in
-      do { return try LoopTimers(core) } catch { fatalError("UVLoop: \(error)") }
+    component(LoopCore.timersKey) { loop in
+      do { return try LoopTimers(loop) } catch { fatalError("UVLoop: \(error)") }
     }
   }
 }

@@ -64,7 +64,7 @@ public final class ScheduledCall {
   /// Before anything is looked at: off the loop even the look would be a race with the queue.
   @inline(__always)
   private func requireReadable(_ member: StaticString) {
-    if !timers.isReadable { unsafe timers.core.trapOffLoop("ScheduledCall.\(member)", LoopCore.wayOntoLoop) }
+    if !timers.isReadable { unsafe timers.loop.trapOffLoop("ScheduledCall.\(member)", LoopCore.wayOntoLoop) }
   }
 }
 
@@ -109,7 +109,7 @@ extension EventLoop {
     after delay: Duration, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try requireOnLoop(isolation, "schedule")
-    return ScheduledCall(on: core.timers, at: core.time.now(plus: delay), body)
+    return ScheduledCall(on: loop.timers, at: loop.time.now(plus: delay), body)
   }
 
   /// Calls `body` on the loop at `deadline`, unless it is cancelled before; see ``schedule(after:isolation:_:)``.
@@ -125,6 +125,6 @@ extension EventLoop {
     at deadline: Clock.Instant, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try requireOnLoop(isolation, "schedule")
-    return ScheduledCall(on: core.timers, at: deadline.nanoseconds, body)
+    return ScheduledCall(on: loop.timers, at: deadline.nanoseconds, body)
   }
 }

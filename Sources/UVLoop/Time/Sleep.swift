@@ -38,11 +38,11 @@ extension EventLoop {
 final class Sleep: WaitOwner, Sendable {
   static let owner = Sleep()
 
-  func begin(_ wait: LoopWait) { wait.token = wait.core.timers.insert(.sleeper(wait), at: wait.argument) }
+  func begin(_ wait: LoopWait) { wait.token = wait.loop.timers.insert(.sleeper(wait), at: wait.argument) }
 
   /// A shutdown has emptied the timers before.
   func withdraw(_ wait: LoopWait) {
-    if !wait.core.waits.areReleased { wait.core.timers.remove(wait.token) }
+    if !wait.loop.waits.areReleased { wait.loop.timers.remove(wait.token) }
   }
 }
 

@@ -19,11 +19,11 @@ final class TestClock {
     var reached: Int64? { steps.reached }
 
     func begin(_ wait: LoopWait) {
-      if wait.core.timers.testClock?.begin(self, wait) == true { return }
+      if wait.loop.timers.testClock?.begin(self, wait) == true { return }
       wait.resume(
         throwing: UVError(
           .busy, call: call,
-          "Another task advances the clock of loop \"\(wait.core.name)\". Await the end of that before you do.")
+          "Another task advances the clock of loop \"\(wait.loop.name)\". Await the end of that before you do.")
       )
     }
 

@@ -25,7 +25,7 @@ extension EventLoop {
         .invalidArgument, call: "EventLoop.ticks",
         "A period of \(period) is not one: it must be greater than zero. To let others run use `Task.yield()`.")
     }
-    return Ticks(core: core, period: period.saturatingNanoseconds, missed: missed)
+    return Ticks(loop: loop, period: period.saturatingNanoseconds, missed: missed)
   }
 }
 
@@ -38,25 +38,25 @@ public struct Ticks: AsyncSequence, Sendable {
   /// The nominal moment of a tick. It came then, or later.
   public typealias Element = EventLoop.Clock.Instant
 
-  fileprivate let core: LoopCore
+  fileprivate let loop: LoopCore
   fileprivate let period: Int64
   fileprivate let missed: MissedTicks
 
   /// Begins the rhythm: the first tick comes one period from now.
   public func makeAsyncIterator() -> AsyncIterator {
     AsyncIterator(
-      core: core, schedule: TickSchedule(start: core.time.now, period: period, missed: missed))
+      loop: loop, schedule: TickSchedule(start: loop.time.now, period: period, missed: missed))
   }
 
   /// Where one iteration stands.
   public struct AsyncIterator: AsyncIteratorProtocol {
-    private let core: LoopCore
+    private let loop: LoopCore
     private var schedule: TickSchedule
     /// Of the last tick, for the next.
     private var wait: LoopWait?
 
-    fileprivate init(core: LoopCore, schedule: TickSchedule) {
-      self.core = core
+    fileprivate init(loop: LoopCore, schedule: TickSchedule) {
+      self.loop = loop
       self.schedule = schedule
     }
 
@@ -70,15 +70,15 @@ public struct Ticks: AsyncSequence, Sendable {
     /// - Throws: ``UVError/Code/loopClosed`` when the loop has shut down.
     public mutating func next(isolation: isolated (any Actor)?) async throws -> Element? {
       if Task.isCancelled { return nil }
-      let nominal = schedule.next(now: core.time.now)
+      let nominal = schedule.next(now: loop.time.now)
       do {
-        let wait = LoopWait.renew(wait, .tick, on: core, owner: Sleep.owner, nominal)
+        let wait = LoopWait.renew(wait, .tick, on: loop, owner: Sleep.owner, nominal)
         self.wait = wait
         try await wait.value("Ticks.next")
       } catch is CancellationError {
         return nil
       }
-      schedule.delivered(at: core.time.now)
+      schedule.delivered(at: loop.time.now)
       return Element(nanoseconds: nominal)
     }
   }

@@ -24,12 +24,12 @@ extension EventLoop {
     _ limit: Duration, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
   ) async throws -> R {
     try Task.checkCancellation()
-    try core.requireRunning("withTimeout")
+    try loop.requireRunning("withTimeout")
     if limit <= .zero { throw TimeLimit.timedOut(limit) }
 
-    let core = core
-    let timer = TimeLimit(core)
-    timer.begin(until: core.time.now(plus: limit))
+    let loop = loop
+    let timer = TimeLimit(loop)
+    timer.begin(until: loop.time.now(plus: limit))
     let result = await timer.run(isolation: isolation, body)
     timer.end()
 
@@ -40,7 +40,7 @@ extension EventLoop {
       guard error is CancellationError, !Task.isCancelled else { throw error }
       switch timer.cause {
       case .expired: throw TimeLimit.timedOut(limit)
-      case .closed: throw core.closedWhileWaiting("withTimeout")
+      case .closed: throw loop.closedWhileWaiting("withTimeout")
       case .none: throw error
       }
     }
@@ -62,13 +62,13 @@ extension EventLoop {
 
   private enum Phase: UInt8, AtomicRepresentable { case idle, doomed, attached, cancelling, cancelled, detached }
 
-  private let core: LoopCore
+  private let loop: LoopCore
   private let word = Atomic<Phase>(.idle)
   private let why = Atomic<Cause>(.none)
   private var task: UnsafeCurrentTask?
   private var token: TimerToken?
 
-  init(_ core: LoopCore) { self.core = core }
+  init(_ loop: LoopCore) { self.loop = loop }
 
   /// Why the loop cancelled the body, if it did.
   var cause: Cause { why.load(ordering: .acquiring) }
@@ -91,7 +91,7 @@ extension EventLoop {
   ) async -> Result<Disconnected<R>, any Error> {
     await withoutActuallyEscaping(body) { body in
       let body = Disconnected(body)
-      return switch core.preference {
+      return switch loop.preference {
       case .none: await runOnLoop(isolation: isolation, executor: nil, body)
       case .loop(let executor): await runOnLoop(isolation: isolation, executor: executor, body)
       case .elsewhere: await runElsewhere(isolation: isolation, body)
@@ -104,10 +104,10 @@ extension EventLoop {
   private func runOnLoop<R>(
     isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Disconnected<() async throws -> R>
   ) async -> Result<Disconnected<R>, any Error> {
-    let wait = LoopWait(.timeLimit, on: core)
+    let wait = LoopWait(.timeLimit, on: loop)
     let task = Task.immediate(name: Task.name, executorPreference: executor) {
       _ = isolation
-      await WaitScope.run(on: self.core, isolation: isolation) {
+      await WaitScope.run(on: self.loop, isolation: isolation) {
         wait.resume(carrying: TaskResult(await self.perform(isolation: isolation, body)))
       }
     }
@@ -170,9 +170,9 @@ extension EventLoop {
   // MARK: On the loop's side
 
   func begin(until deadline: Int64) {
-    if core.isCurrent {
+    if loop.isCurrent {
       arm(deadline)
-    } else if !core.enqueue({ self.arm(deadline) }) {
+    } else if !loop.enqueue({ self.arm(deadline) }) {
       drop()
     }
   }
@@ -180,23 +180,23 @@ extension EventLoop {
   private func arm(_ deadline: Int64) {
     // The body has ended already, or shutdown came first.
     if word.load(ordering: .acquiring) == .detached { return }
-    if core.waits.areReleased {
+    if loop.waits.areReleased {
       drop()
     } else {
-      token = core.timers.insert(.limit(self), at: deadline)
+      token = loop.timers.insert(.limit(self), at: deadline)
     }
   }
 
   func end() {
-    if core.isCurrent {
+    if loop.isCurrent {
       disarm()
     } else {
-      core.enqueue { self.disarm() }
+      loop.enqueue { self.disarm() }
     }
   }
 
   private func disarm() {
-    if let token, !core.waits.areReleased { core.timers.remove(token) }
+    if let token, !loop.waits.areReleased { loop.timers.remove(token) }
     token = nil
   }
 

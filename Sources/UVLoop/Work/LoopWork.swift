@@ -4,13 +4,13 @@
 final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of the line above.
   let queue = OffloadQueue()
   // Holds because nothing of it is used once the core has ended: calls and pool tasks in flight keep the loop running.
-  private unowned(unsafe) let core: LoopCore
+  private unowned(unsafe) let loop: LoopCore
   private var resting: [PoolTask] = []
   /// Calls that came while the process exits. No pool task knows of it.
   private let late = OffloadQueue()
 
-  init(_ core: LoopCore) {
-    unsafe self.core = core
+  init(_ loop: LoopCore) {
+    unsafe self.loop = loop
     OffloadScheduler.process.open(queue)
   }
 
@@ -49,7 +49,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   private func submitPoolTasks() {
-    let poolTask = unsafe resting.popLast() ?? PoolTask(for: self, on: core)
+    let poolTask = unsafe resting.popLast() ?? PoolTask(for: self, on: loop)
     poolTask.submit()
   }
 
@@ -72,7 +72,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// At the end of the loop a pool task that has not begun is called back when nothing is left for it: the pool may
   /// belong to others for long.
   func beforePoll() -> Bool {
-    if unsafe core.life.hasDrained && OffloadScheduler.process.isEmpty(queue) { withdrawPoolTasks() }
+    if unsafe loop.life.hasDrained && OffloadScheduler.process.isEmpty(queue) { withdrawPoolTasks() }
     return false
   }
 
@@ -82,7 +82,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   private func withdrawPoolTasks() {
-    for request in unsafe core.requests.inFlight where request is PoolTask { request.cancel() }
+    for request in unsafe loop.requests.inFlight where request is PoolTask { request.cancel() }
   }
 
   func report(into report: inout ShutdownReport) {

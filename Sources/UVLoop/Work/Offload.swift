@@ -17,7 +17,7 @@ actor Offload: WorkerLease, ScopedWait {
   /// Holds because before it is queued only the loop's thread uses it, while it is queued who has the scheduler's lock,
   /// and afterwards its worker.
   nonisolated(unsafe) private(set) var chain: [any WorkerLease]
-  private nonisolated let core: LoopCore
+  private nonisolated let loop: LoopCore
   private nonisolated let isAbandonable: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
   private nonisolated let blocks = Atomic<Int>(0)
@@ -39,8 +39,8 @@ actor Offload: WorkerLease, ScopedWait {
   private nonisolated(unsafe) var refusal: (any Error)?  // Holds for the reason above.
   private nonisolated(unsafe) var resumesOnLoop = false  // Holds for the reason above.
 
-  init(on core: LoopCore, label: String?, isAbandonable: Bool) {
-    self.core = core
+  init(on loop: LoopCore, label: String?, isAbandonable: Bool) {
+    self.loop = loop
     self.label = label
     self.isAbandonable = isAbandonable
     unsafe chain = WorkerLeases.unended
@@ -80,21 +80,21 @@ extension Offload: SerialExecutor {
     let job = UnownedJob(job)
     unsafe self.job = job
     unsafe resumesOnLoop = LoopThread.current?.executors.identity(ofLeaving: job) == .both
-    if core.isCurrent {
+    if loop.isCurrent {
       submit()
-    } else if !core.enqueue({ self.submit() }) {
-      unsafe refusal = core.closedError("offload")
-      core.queue.runOnFallback { self.runJob() }
+    } else if !loop.enqueue({ self.submit() }) {
+      unsafe refusal = loop.closedError("offload")
+      loop.queue.runOnFallback { self.runJob() }
     }
   }
 
   /// On the loop's thread, where libuv wants it.
   private nonisolated func submit() {
-    if core.life.hasDrained { return refuse(core.closedError("offload")) }
+    if loop.life.hasDrained { return refuse(loop.closedError("offload")) }
     do throws(UVError) {
       // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker may
       // run it to its end, after which nobody does.
-      if try core.work.add(self) { return }
+      if try loop.work.add(self) { return }
     } catch {
       return refuse(error)
     }
@@ -112,7 +112,7 @@ extension Offload: SerialExecutor {
   /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
   /// task may have gone elsewhere.
   nonisolated func leftWorker() {
-    if core.life != .accepting { core.enqueue {} }
+    if loop.life != .accepting { loop.enqueue {} }
   }
 
   private nonisolated func runJob() {
@@ -124,7 +124,7 @@ extension Offload: SerialExecutor {
   /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
   private nonisolated func refuse(_ refusal: any Error) {
     unsafe self.refusal = refusal
-    if !core.enqueue({ self.runJob() }) { core.queue.runOnFallback { self.runJob() } }
+    if !loop.enqueue({ self.runJob() }) { loop.queue.runOnFallback { self.runJob() } }
   }
 }
 
@@ -143,14 +143,14 @@ extension Offload {
   }
 
   /// It was taken out of the queue by a shutdown whose time was over.
-  nonisolated func refuseWithdrawn() { refuse(core.closedError("offload")) }
+  nonisolated func refuseWithdrawn() { refuse(loop.closedError("offload")) }
 
   nonisolated func block() { blocks.add(1, ordering: .acquiringAndReleasing) }
 
   nonisolated func unblock() { blocks.subtract(1, ordering: .acquiringAndReleasing) }
 
-  nonisolated func exempt(from core: LoopCore) {
-    if core === self.core { isInitiator.store(true, ordering: .releasing) }
+  nonisolated func exempt(from loop: LoopCore) {
+    if loop === self.loop { isInitiator.store(true, ordering: .releasing) }
   }
 
   /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues it

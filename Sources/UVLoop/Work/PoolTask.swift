@@ -18,10 +18,10 @@ import Synchronization
   /// For how long it spins, waiting for another call.
   private static let spinTime: Int64 = 10_000
 
-  init(for work: LoopWork, on core: LoopCore) {
+  init(for work: LoopWork, on loop: LoopCore) {
     queue = work.queue
     unsafe self.work = work
-    super.init(.work, UV_WORK, on: core)
+    super.init(.work, UV_WORK, on: loop)
   }
 
   /// On the loop's thread, inside the exit guard.
