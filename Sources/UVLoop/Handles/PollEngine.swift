@@ -31,12 +31,12 @@ extension HandleActivity {
     }
     self.descriptor = descriptor
     do throws(UVError) {
-      try unsafe super.init(UV_POLL, "PollHandle", on: loop) { loop, memory in
+      try unsafe super.init(UV_POLL, "PollHandle", on: loop) { uvLoop, memory in
         let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
-        let status = unsafe uv_poll_init(loop, handle, descriptor)
+        let status = unsafe uv_poll_init(uvLoop, handle, descriptor)
         if status != Int32(UV_EEXIST.rawValue) { return status }
         loop.handles.release(descriptor)
-        return unsafe uv_poll_init(loop, handle, descriptor)
+        return unsafe uv_poll_init(uvLoop, handle, descriptor)
       }
     } catch {
       throw PollEngine.explained(error, descriptor, loop)

@@ -23,7 +23,7 @@ extension EventLoop {
         .invalidArgument, call: "EventLoop.signals", "Name at least one signal, as in signals(.interrupt).")
     }
     for signal in signals { try signal.requireWatchable("EventLoop.signals") }
-    return Signals(loop: loop, signals: signals.reduce(into: []) { if !$0.contains($1) { $0.append($1) } })
+    return Signals(loop: core, signals: signals.reduce(into: []) { if !$0.contains($1) { $0.append($1) } })
   }
 }
 

@@ -15,14 +15,14 @@ enum DebugMode {
 
   private static let threshold = Duration.milliseconds(100)
 
-  static func begin(_ monitor: LoopMonitor, on core: LoopCore) {
+  static func begin(_ monitor: LoopMonitor, on loop: LoopCore) {
     DebugLog.process.open()
-    core.observation.setInterest([.sites], true)
+    loop.observation.setInterest([.sites], true)
     monitor.reportSlowCalls(over: threshold) { call in log { "\(call)" } }
     do throws(UVError) {
-      try monitor.startWatchdog(on: core, over: threshold, .urgentData) { stall in log { "\(stall)" } }
+      try monitor.startWatchdog(on: loop, over: threshold, .urgentData) { stall in log { "\(stall)" } }
     } catch {
-      let name = core.name
+      let name = loop.name
       log { "loop \"\(name)\" has no watchdog: \(error)" }
     }
   }

@@ -71,7 +71,7 @@ extension EventLoop {
   /// > Isolation: Call it from any thread, also while the loop is blocked. The numbers are read one after the other: they
   /// agree with each other when the loop itself reads them.
   public nonisolated var metrics: LoopMetrics {
-    core.requireOwnProcess()
+    requireOwnProcess()
     let uptime = core.observation.uptime
     let (wakes, posts) = core.inbox.counts
     let pool =

@@ -41,15 +41,15 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   init(_ name: String) { self.name = name }
 
   /// Called before anybody else can know the loop.
-  func begin(on core: LoopCore, _ options: EventLoop.Options) {
-    lock.withLock { observation = core.observation }
+  func begin(on loop: LoopCore, _ options: EventLoop.Options) {
+    lock.withLock { observation = loop.observation }
     if options.metrics {
-      lock.withLock { meter = IterationMeter(core.observation.uptime) }
-      core.observation.setInterest(.iterations, true)
+      lock.withLock { meter = IterationMeter(loop.observation.uptime) }
+      loop.observation.setInterest(.iterations, true)
     }
     if options.debug || DebugMode.isWanted {
       lock.withLock { site = CallSite.capture() }
-      DebugMode.begin(self, on: core)
+      DebugMode.begin(self, on: loop)
     }
   }
 

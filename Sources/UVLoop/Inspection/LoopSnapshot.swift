@@ -196,7 +196,7 @@ extension EventLoop {
         .invalidArgument, call: "snapshotFromOutside",
         "A timeout of \(timeout.text) leaves no time to read anything: it must be greater than zero.")
     }
-    core.requireOwnProcess()
+    requireOwnProcess()
     if !BiasedLock.isSupported {
       throw UVError(
         .notSupported, call: "snapshotFromOutside",

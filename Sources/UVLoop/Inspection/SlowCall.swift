@@ -63,8 +63,8 @@ extension EventLoop {
         .invalidArgument, call: "reportSlowCalls",
         "A threshold of \(threshold.text) would report everything: it must be greater than zero.")
     }
-    try core.requireRunning("reportSlowCalls")
-    core.requireOwnProcess()
+    try requireRunning("reportSlowCalls")
+    requireOwnProcess()
     monitor.reportSlowCalls(over: threshold, report)
   }
 
@@ -72,7 +72,7 @@ extension EventLoop {
   ///
   /// > Isolation: Call it from any thread. A report that is under way ends.
   public nonisolated func stopReportingSlowCalls() {
-    core.requireOwnProcess()
+    requireOwnProcess()
     monitor.reportSlowCalls(over: .zero, nil)
   }
 }

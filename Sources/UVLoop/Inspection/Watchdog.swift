@@ -8,7 +8,7 @@
 
 /// Notices, from a thread of its own, that a loop is blocked.
 final class Watchdog: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
-  private let core: LoopCore
+  private let loop: LoopCore
   private let monitor: LoopMonitor
   private let threshold: Int64
   /// Nil at the end.
@@ -22,10 +22,10 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
   private var hasEnded = false
 
   init(
-    on core: LoopCore, _ monitor: LoopMonitor, over threshold: Duration, _ sampler: StackSampler?,
+    on loop: LoopCore, _ monitor: LoopMonitor, over threshold: Duration, _ sampler: StackSampler?,
     _ report: @escaping @Sendable (Stall) -> Void
   ) {
-    self.core = core
+    self.loop = loop
     self.monitor = monitor
     self.threshold = threshold.saturatingNanoseconds
     self.sampler = sampler
@@ -38,7 +38,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
   /// ended: its end makes the thread block the signal again.
   func openSignal() {
     guard let sampler else { return }
-    core.onLoop {
+    loop.onLoop {
       self.lock.withLock {
         if !self.hasEnded && self.sampled == nil { self.sampled = SampledThread(takes: sampler.signal) }
       }
@@ -53,7 +53,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
       lock.wakeAll()
       return (self.sampled, self.report.take())
     }
-    if let sampled, !core.onLoop({ sampled.close() }) { sampled.close() }
+    if let sampled, !loop.onLoop({ sampled.close() }) { sampled.close() }
     _ = consume report
   }
 
@@ -76,7 +76,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
       asked += 1
       return asked
     }
-    return core.enqueue { self.answer(number) }
+    return loop.enqueue { self.answer(number) }
   }
 
   private func answer(_ number: Int) {
@@ -115,7 +115,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     let report = lock.withLock { answered < self.asked ? self.report : nil }
     report?(
       Stall(
-        loop: core.name, thread: LoopSnapshot.Thread(core.thread.identity),
+        loop: loop.name, thread: LoopSnapshot.Thread(loop.thread.identity),
         lasted: .nanoseconds(now - min(asked, running?.began ?? asked)),
         running: running.map { LoopSnapshot.Running($0, at: now) }, stack: StackTrace(stack)))
   }
@@ -158,8 +158,8 @@ extension EventLoop {
         .invalidArgument, call: "startWatchdog",
         "A threshold of \(threshold.text) would call every loop blocked: it must be greater than zero.")
     }
-    try core.requireRunning("startWatchdog")
-    core.requireOwnProcess()
+    try requireRunning("startWatchdog")
+    requireOwnProcess()
     try monitor.startWatchdog(on: core, over: threshold, signal, report)
   }
 
@@ -167,14 +167,14 @@ extension EventLoop {
   ///
   /// > Isolation: Call it from any thread. A report that is under way ends.
   public nonisolated func stopWatchdog() {
-    core.requireOwnProcess()
+    requireOwnProcess()
     monitor.setWatchdog(nil)
   }
 }
 
 extension LoopMonitor {
   func startWatchdog(
-    on core: LoopCore, over threshold: Duration, _ signal: Signal, _ report: @escaping @Sendable (Stall) -> Void
+    on loop: LoopCore, over threshold: Duration, _ signal: Signal, _ report: @escaping @Sendable (Stall) -> Void
   ) throws(UVError) {
     var sampler: StackSampler?
     do throws(UVError) {
@@ -182,7 +182,7 @@ extension LoopMonitor {
     } catch {
       if error.code != .notSupported { throw error }
     }
-    let watchdog = Watchdog(on: core, self, over: threshold, sampler, report)
+    let watchdog = Watchdog(on: loop, self, over: threshold, sampler, report)
     try watchdog.begin()
     setWatchdog(watchdog)
     watchdog.openSignal()

@@ -53,8 +53,8 @@ import CLibUV
   override var isAwaited: Bool { !isAbandonable || wait != nil }
 }
 
-extension LoopCore {
-  /// Submits a request and waits for its callback; see ``AwaitedRequest``. May be called anywhere.
+extension AwaitedRequest {
+  /// Submits a request and waits for its callback; see above. May be called anywhere.
   ///
   /// - Parameters:
   ///   - call: What the user called, for errors.
@@ -64,15 +64,16 @@ extension LoopCore {
   ///   - unwanted: What becomes of a result that comes when nobody waits any more: a descriptor is closed, say.
   ///   - start: Calls libuv on the loop's thread, with a callback that calls `PendingRequest.finish`.
   /// - Returns: The status, zero or more.
-  func request(
-    _ kind: RequestKind, _ type: uv_req_type, _ call: StaticString, keeping buffers: (any AnyObject & Sendable)? = nil,
+  static func status(
+    of kind: RequestKind, _ type: uv_req_type, on loop: LoopCore, _ call: StaticString,
+    keeping buffers: (any AnyObject & Sendable)? = nil,
     isAbandonable: Bool = false, isolation: isolated (any Actor)? = #isolation,
     unwanted: (@Sendable (Int32) -> Void)? = nil,
     _ start: @escaping AwaitedRequest.Start
   ) async throws -> Int32 {
     let request = unsafe AwaitedRequest(
-      kind, type, on: self, keeping: buffers, isAbandonable: isAbandonable, unwanted: unwanted, start)
-    let status = Int32(try await LoopWait(.request, on: self, owner: request).value("\(call)"))
+      kind, type, on: loop, keeping: buffers, isAbandonable: isAbandonable, unwanted: unwanted, start)
+    let status = Int32(try await LoopWait(.request, on: loop, owner: request).value("\(call)"))
     try check(status, "\(call)")
     return status
   }

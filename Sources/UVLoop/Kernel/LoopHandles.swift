@@ -2,7 +2,7 @@ import CLibUV
 
 /// The open handles of a loop, so that shutdown can close them and nobody else's.
 @safe final class LoopHandles: LoopComponent {
-  // Holds because handles use it on the loop's thread only, for as long as there is a core.
+  // Holds because handles use it on the loop's thread only, for as long as there is a loop.
   private unowned(unsafe) let loop: LoopCore
   private(set) var open: [Handle] = []
   /// What is kept for good after a burst: 32 KiB.

@@ -2,7 +2,7 @@ import CLibUV
 
 /// The requests that libuv has of a loop, so that a shutdown waits for them, and nobody takes them for those of C code.
 final class LoopRequests: LoopComponent {
-  // Holds because requests use it on the loop's thread only, for as long as there is a core.
+  // Holds because requests use it on the loop's thread only, for as long as there is a loop.
   private unowned(unsafe) let loop: LoopCore
   private(set) var inFlight: [PendingRequest] = []
 

@@ -23,8 +23,8 @@ extension EventLoop {
   public nonisolated func runBlocking<R>(
     timeout: Duration? = nil, _ body: @Sendable @escaping (isolated EventLoop) async throws -> sending R
   ) throws -> sending R {
-    core.requireOwnProcess()
-    try core.requireRunning("runBlocking")
+    requireOwnProcess()
+    try requireRunning("runBlocking")
     try core.refuseToBlock("runBlocking", instead: "`try await loop.run { loop in … }`")
     if let timeout, timeout <= .zero { throw Self.timedOut(timeout) }
     let deadline = timeout.map { MonotonicClock.now(plus: $0) }

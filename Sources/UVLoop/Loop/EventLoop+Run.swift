@@ -108,7 +108,7 @@ extension EventLoop {
     name: String? = nil, priority: TaskPriority? = nil,
     operation: @Sendable @escaping (isolated EventLoop) async throws -> R
   ) -> Task<R, any Error> {
-    core.requireOwnProcess()
+    requireOwnProcess()
     let id = core.tasks.register(name, .task)
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else { throw self.core.closedError("task") }
@@ -136,7 +136,7 @@ extension EventLoop {
     name: String? = nil, priority: TaskPriority? = nil,
     operation: @Sendable @escaping (isolated EventLoop) async -> R
   ) -> Task<R, Never> {
-    core.requireOwnProcess()
+    requireOwnProcess()
     let id = core.tasks.register(name, .task)
     let task = Task(name: name, executorPreference: taskExecutor, priority: priority) {
       guard let id else {

@@ -33,10 +33,8 @@ extension EventLoop {
   /// loop are never closed: their owners close them, and a second close would abort the process.
   @discardableResult
   public nonisolated func shutdown(within limit: Duration? = nil) async -> ShutdownReport {
-    core.shutdown.request(within: limit)
-    return await withCheckedContinuation { waiter in
-      core.shutdown.whenDelivered { waiter.resume(returning: $0) }
-    }
+    requestShutdown(within: limit)
+    return await withCheckedContinuation { waiter in whenShutDown { waiter.resume(returning: $0) } }
   }
 
   /// Ends the loop, and blocks the calling thread until it has ended; see ``shutdown(within:)``.
@@ -48,11 +46,11 @@ extension EventLoop {
   @available(*, noasync, message: "It would block a thread of Swift's pool: use `await loop.shutdown()`.")
   @discardableResult
   public nonisolated func shutdownBlocking(within limit: Duration? = nil) throws(UVError) -> ShutdownReport {
-    core.requireOwnProcess()
+    requireOwnProcess()
     try core.refuseToBlock("shutdownBlocking", instead: "`await loop.shutdown()`")
-    core.shutdown.request(within: limit)
+    requestShutdown(within: limit)
     let call = BlockingCall<ShutdownReport>()
-    core.shutdown.whenDelivered { call.finish(.success(Disconnected($0))) }
+    whenShutDown { call.finish(.success(Disconnected($0))) }
     // Neither fails nor times out: the report always comes.
     guard case .success(let report) = call.wait(until: nil) else { return ShutdownReport() }
     return report.take()
@@ -78,5 +76,13 @@ extension EventLoop {
   ) throws(UVError) -> ShutdownHook {
     try requireOnLoop(isolation, "onShutdown")
     return ShutdownHook(on: core, body)
+  }
+
+  /// Begins the end, and does not wait for it.
+  nonisolated func requestShutdown(within limit: Duration?) { core.shutdown.request(within: limit) }
+
+  /// Calls `body` at the end: at once if that has been, else on the loop's thread.
+  nonisolated func whenShutDown(_ body: @escaping @Sendable (ShutdownReport) -> Void) {
+    core.shutdown.whenDelivered(body)
   }
 }

@@ -19,7 +19,7 @@ extension EventLoop {
   public func withUnsafeLoop<R, E>(
     isolation: isolated any LoopActor = #isolation, _ body: (UnsafeMutableRawPointer) throws(E) -> R
   ) throws(E) -> R {
-    core.requireOwnProcess()
+    requireOwnProcess()
     if !core.isIsolating { core.trapOffLoop("withUnsafeLoop", "Call it from code that is isolated to that loop.") }
     if !core.isExecutor(of: isolation) {
       fatalError("UVLoop: \(core.strangerError(isolation, "withUnsafeLoop").message)")

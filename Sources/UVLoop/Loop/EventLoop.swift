@@ -142,3 +142,19 @@ extension EventLoop: CustomStringConvertible {
   /// Name, state and thread in one line.
   public nonisolated var description: String { "EventLoop \"\(name)\", \(state.rawValue), on \(thread)" }
 }
+
+// MARK: - What a call asks first
+
+extension EventLoop {
+  /// Refuses a call once shutdown has begun.
+  @inline(__always)
+  nonisolated func requireRunning(_ call: @autoclosure () -> String) throws(UVError) { try core.requireRunning(call()) }
+
+  /// Refuses a call off the loop, and once shutdown has begun.
+  @inline(__always)
+  nonisolated func requireOnLoop(_ call: @autoclosure () -> String) throws(UVError) { try core.requireOnLoop(call()) }
+
+  /// Traps in the child of a fork.
+  @inline(__always)
+  nonisolated func requireOwnProcess() { core.requireOwnProcess() }
+}

@@ -99,6 +99,13 @@ extension LoopActor {
     if loop !== self && !core.isExecutor(of: self) { throw core.strangerError(self, call()) }
     return core
   }
+
+  /// The same for a call that is made on the loop's thread, before its shutdown.
+  nonisolated func currentCore(for call: @autoclosure () -> String) throws(UVError) -> LoopCore {
+    let core = try core(for: call())
+    try core.requireOnLoop(call())
+    return core
+  }
 }
 
 extension EventLoop {

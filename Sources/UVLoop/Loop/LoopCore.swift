@@ -85,31 +85,6 @@ import Synchronization
   var life: LoopLife { inbox.life }
 }
 
-// MARK: - Components
-
-extension LoopCore {
-  /// The component with this key, made at its first use. On the loop's thread.
-  @inline(__always)
-  func component<Component: LoopComponent, Failure>(
-    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
-  ) throws(Failure) -> Component {
-    if let found = components.find(key) { return found }
-    return try add(key, make)
-  }
-
-  @inline(never)
-  private func add<Component: LoopComponent, Failure>(
-    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
-  ) throws(Failure) -> Component {
-    let component = try make(self)
-    components.add(component, key)
-    observation.observer.didAdd(component)
-    return component
-  }
-}
-
-// MARK: - What comes
-
 extension LoopCore: SerialExecutor {
   @usableFromInline func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
@@ -135,6 +110,29 @@ extension LoopCore: SerialExecutor {
 }
 
 extension LoopCore {
+  // MARK: Components
+
+  /// The component with this key, made at its first use. On the loop's thread.
+  @inline(__always)
+  func component<Component: LoopComponent, Failure>(
+    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
+  ) throws(Failure) -> Component {
+    if let found = components.find(key) { return found }
+    return try add(key, make)
+  }
+
+  @inline(never)
+  private func add<Component: LoopComponent, Failure>(
+    _ key: ComponentKey<Component>, _ make: (LoopCore) throws(Failure) -> Component
+  ) throws(Failure) -> Component {
+    let component = try make(self)
+    components.add(component, key)
+    observation.observer.didAdd(component)
+    return component
+  }
+
+  // MARK: What comes
+
   /// A closure of a user: refused once shutdown has begun.
   @inline(__always)
   func post(_ work: consuming Work) throws(UVError) {
@@ -172,20 +170,16 @@ extension LoopCore {
       queue.enqueueRemote(work)
     }
   }
-}
 
-extension LoopCore {
   /// At the start of a task of the loop: from now on its jobs are known by its name.
   func noteStart(of id: LoopTasks.ID, _ name: String?) {
     guard isCurrent, observation.interest.contains(.calls), executors.runningJob != 0 else { return }
     tasks.note(executors.runningJob, of: id)
     observation.observer.identify(name)
   }
-}
 
-// MARK: - Where the caller is
+  // MARK: Where the caller is
 
-extension LoopCore {
   @inline(__always)
   var isCurrent: Bool { thread.isCurrent }
 
@@ -247,11 +241,9 @@ extension LoopCore {
     guard let preferred = unsafe preferred else { return .none }
     return unsafe preferred == executor.asUnownedTaskExecutor() ? .loop(executor) : .elsewhere
   }
-}
 
-// MARK: - What is refused
+  // MARK: What is refused
 
-extension LoopCore {
   /// For a wait that was accepted, and that shutdown has ended.
   func closedWhileWaiting(_ call: String) -> UVError {
     UVError(.loopClosed, call: call, "Loop \"\(name)\" was shut down while \(call) waited.")

@@ -28,8 +28,7 @@ public final class Promise<Value> {
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    loop = try isolation.core(for: "Promise.init")
-    try loop.requireOnLoop("Promise.init")
+    loop = try isolation.currentCore(for: "Promise.init")
   }
 
   /// Whether a result has been given.

@@ -33,14 +33,16 @@ extension RequestKind {
   }
 }
 
-extension LoopCore {
+/// Asks the C library for addresses and names.
+enum AddressLookup {
   /// The addresses of a host, from the C library, in a thread of the pool.
-  func addresses(
-    _ query: AddressQuery, _ call: StaticString, in answer: LookupAnswer<[SocketAddress]> = .init(),
+  static func addresses(
+    _ query: AddressQuery, on loop: LoopCore, _ call: StaticString, in answer: LookupAnswer<[SocketAddress]> = .init(),
     isolation: isolated (any Actor)? = #isolation
   ) async throws -> [SocketAddress] {
-    unsafe try await lookUp(.resolve, UV_GETADDRINFO, call, query.subject, in: answer) { loop, memory in
-      unsafe query.submit(loop, memory.assumingMemoryBound(to: uv_getaddrinfo_t.self))
+    unsafe try await lookUp(.resolve, UV_GETADDRINFO, on: loop, call, query.subject, in: answer) {
+      uvLoop, memory in
+      unsafe query.submit(uvLoop, memory.assumingMemoryBound(to: uv_getaddrinfo_t.self))
     }
     return query.result(of: answer.value ?? [])
   }
@@ -48,15 +50,15 @@ extension LoopCore {
   /// The names of an address and of its port, from the C library, in a thread of the pool.
   ///
   /// - Parameter address: Of IPv4 or IPv6.
-  func names(
-    _ address: SocketAddress, _ flags: Int32, _ call: StaticString,
+  static func names(
+    _ address: SocketAddress, _ flags: Int32, on loop: LoopCore, _ call: StaticString,
     in answer: LookupAnswer<(host: String, service: String)> = .init(), isolation: isolated (any Actor)? = #isolation
   ) async throws -> (host: String, service: String) {
-    unsafe try await lookUp(.reverseResolve, UV_GETNAMEINFO, call, "the address \(address)", in: answer) {
-      loop, memory in
+    unsafe try await lookUp(.reverseResolve, UV_GETNAMEINFO, on: loop, call, "the address \(address)", in: answer) {
+      uvLoop, memory in
       unsafe address.withSockaddr { bytes, _ in
         unsafe uv_getnameinfo(
-          loop, memory.assumingMemoryBound(to: uv_getnameinfo_t.self),
+          uvLoop, memory.assumingMemoryBound(to: uv_getnameinfo_t.self),
           { request, status, host, service in
             var names: (host: String, service: String)?
             if let host = unsafe host, let service = unsafe service {
@@ -70,14 +72,17 @@ extension LoopCore {
     return names
   }
 
-  private func lookUp<Value>(
-    _ kind: RequestKind, _ type: uv_req_type, _ call: StaticString, _ subject: String, in answer: LookupAnswer<Value>,
+  private static func lookUp<Value>(
+    _ kind: RequestKind, _ type: uv_req_type, on loop: LoopCore, _ call: StaticString, _ subject: String,
+    in answer: LookupAnswer<Value>,
     isolation: isolated (any Actor)? = #isolation, _ start: @escaping AwaitedRequest.Start
   ) async throws {
     do {
-      _ = unsafe try await request(kind, type, call, keeping: answer, isAbandonable: true) { loop, memory in
+      _ = unsafe try await AwaitedRequest.status(
+        of: kind, type, on: loop, call, keeping: answer, isAbandonable: true
+      ) { uvLoop, memory in
         unsafe answer.attach(to: memory)
-        return unsafe start(loop, memory)
+        return unsafe start(uvLoop, memory)
       }
     } catch let error as UVError where error.code != .loopClosed {
       let advice = error.code == .addressInfoTemporaryFailure ? " A later attempt may succeed." : ""

@@ -15,8 +15,8 @@ extension ByteStream {
   /// be sent or not: do not go on with these connections.
   @discardableResult
   public final func copy(to other: ByteStream) async throws -> Int64 {
-    if core.loop.isAtHome { return try await core.copy(to: other) }
-    return try await core.elsewhere("copy") { [core] _ in try await core.copy(to: other) }
+    if inner.loop.isAtHome { return try await inner.copy(to: other) }
+    return try await inner.elsewhere("copy") { [inner] _ in try await inner.copy(to: other) }
   }
 
   /// Copies both ways until both streams have ended, as a proxy does.
@@ -32,7 +32,7 @@ extension ByteStream {
   /// > Cancellation: Ends both ways, and resets both streams.
   @discardableResult
   public final func relay(with other: ByteStream) async throws -> (Int64, Int64) {
-    guard let loop = core.loop.owner else { throw core.loop.closedError(core.call("relay")) }
+    guard let loop = inner.loop.owner else { throw inner.loop.closedError(inner.call("relay")) }
     do {
       return try await loop.concurrently({ try await self.copy(to: other) }) { try await other.copy(to: self) }
     } catch {
@@ -47,10 +47,10 @@ extension StreamCore {
   func copy(to other: ByteStream) async throws -> Int64 {
     var copied: Int64 = 0
     while try await reader.waitForBytes(LoopNetwork.blockSize, "copy") {
-      let (sent, rest) = try pass(to: other.core)
+      let (sent, rest) = try copyNow(to: other.inner)
       if !rest.isEmpty {
-        reader.isHandingOver = true
-        defer { reader.isHandingOver = false }
+        reader.isForwarding = true
+        defer { reader.isForwarding = false }
         try await forward(rest, to: other)
       }
       copied += Int64(sent + rest.count)
@@ -62,10 +62,10 @@ extension StreamCore {
   /// What the other stream does not take at once. If it takes none of it, it is given back.
   private func forward(_ rest: [UInt8], to other: ByteStream) async throws {
     // Of another loop nobody can tell whether it went.
-    if other.core.loop !== loop { return try await other.write(rest) }
+    if other.inner.loop !== loop { return try await other.write(rest) }
     var write: StreamWrite?
     do {
-      write = try other.core.writer.begin(rest, "copy")
+      write = try other.inner.writer.begin(rest, "copy")
       try await write?.value(on: loop)
     } catch {
       if write?.isWithdrawn ?? true { reader.unread(rest) }
@@ -75,7 +75,7 @@ extension StreamCore {
 
   /// Passes on what is there: how much of it has gone, and what is to be written next, which is never cut.
   @inline(never)
-  private func pass(to other: StreamCore) throws -> (sent: Int, rest: [UInt8]) {
+  private func copyNow(to other: StreamCore) throws -> (sent: Int, rest: [UInt8]) {
     if other.loop !== loop { return (0, reader.takeArray(StreamWriter.wholeSize)) }
     let taken = try unsafe reader.withBytes { bytes in
       let sent = try unsafe other.writer.tryWrite(bytes, "copy")

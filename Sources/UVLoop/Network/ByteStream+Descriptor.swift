@@ -22,8 +22,8 @@ extension ByteStream {
   public final func withUnsafeDescriptor<R>(
     isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
   ) throws -> R {
-    try core.requireOpen("withUnsafeDescriptor")
-    return try body(try core.descriptor("withUnsafeDescriptor"))
+    try inner.requireOpen("withUnsafeDescriptor")
+    return try body(try inner.descriptor("withUnsafeDescriptor"))
   }
 
   /// Leaves the loop: gives the descriptor away, for another loop or for C, and closes the stream.
@@ -41,8 +41,8 @@ extension ByteStream {
   /// > Ownership: The descriptor is the caller's. It is a second one for the same connection, as libuv lets go of a
   /// handle's own only when it closes it.
   public final func detach() async throws -> OwnedDescriptor {
-    if core.loop.isCurrent { return OwnedDescriptor(owning: try core.detach()) }
-    return OwnedDescriptor(owning: try await core.elsewhere("detach") { [core] _ in try core.detach() })
+    if inner.loop.isCurrent { return OwnedDescriptor(owning: try inner.detach()) }
+    return OwnedDescriptor(owning: try await inner.elsewhere("detach") { [inner] _ in try inner.detach() })
   }
 }
 

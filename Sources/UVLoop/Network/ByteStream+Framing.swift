@@ -12,8 +12,8 @@ extension ByteStream {
   ///
   /// > Cancellation: Ends the wait. No byte is lost: those that have come stay, for the next read.
   public final func read(exactly count: Int) async throws -> [UInt8] {
-    if core.loop.isAtHome { return try await core.readExactly(count) }
-    return try await core.elsewhere("read") { [core] _ in try await core.readExactly(count) }
+    if inner.loop.isAtHome { return try await inner.readExactly(count) }
+    return try await inner.elsewhere("read") { [inner] _ in try await inner.readExactly(count) }
   }
 
   /// Waits for `delimiter`, and returns what is before it. The delimiter is consumed.
@@ -34,8 +34,8 @@ extension ByteStream {
   ///
   /// > Complexity: O(n): each byte is looked at once, however the stream was cut.
   public final func read(until delimiter: [UInt8], limit: Int = 65_536) async throws -> [UInt8]? {
-    if core.loop.isAtHome { return try await core.readUntil(delimiter, limit) }
-    return try await core.elsewhere("read") { [core] _ in try await core.readUntil(delimiter, limit) }
+    if inner.loop.isAtHome { return try await inner.readUntil(delimiter, limit) }
+    return try await inner.elsewhere("read") { [inner] _ in try await inner.readUntil(delimiter, limit) }
   }
 
   /// Waits for a line, and returns it without its end, which is LF or CRLF.
@@ -57,8 +57,8 @@ extension ByteStream {
   ///
   /// > Complexity: O(n): each byte is looked at once, however the stream was cut.
   public final func readLine(limit: Int = 65_536, validating: Bool = false) async throws -> String? {
-    if core.loop.isAtHome { return try await core.readLine(limit, validating) }
-    return try await core.elsewhere("readLine") { [core] _ in try await core.readLine(limit, validating) }
+    if inner.loop.isAtHome { return try await inner.readLine(limit, validating) }
+    return try await inner.elsewhere("readLine") { [inner] _ in try await inner.readLine(limit, validating) }
   }
 
   /// Waits for a frame, bytes behind their length, and returns it without the length.
@@ -78,8 +78,8 @@ extension ByteStream {
   public final func readFrame(
     lengthPrefix: LengthPrefix = .uint32, limit: Int = 1 << 20
   ) async throws -> [UInt8]? {
-    if core.loop.isAtHome { return try await core.readFrame(lengthPrefix, limit) }
-    return try await core.elsewhere("readFrame") { [core] _ in try await core.readFrame(lengthPrefix, limit) }
+    if inner.loop.isAtHome { return try await inner.readFrame(lengthPrefix, limit) }
+    return try await inner.elsewhere("readFrame") { [inner] _ in try await inner.readFrame(lengthPrefix, limit) }
   }
 
   /// Waits for the bytes of a number, and returns it.
@@ -115,8 +115,8 @@ extension ByteStream {
   ///
   /// > Cancellation: As for ``read(exactly:)``.
   public final func readAll(limit: Int) async throws -> [UInt8] {
-    if core.loop.isAtHome { return try await core.readAll(limit) }
-    return try await core.elsewhere("readAll") { [core] _ in try await core.readAll(limit) }
+    if inner.loop.isAtHome { return try await inner.readAll(limit) }
+    return try await inner.elsewhere("readAll") { [inner] _ in try await inner.readAll(limit) }
   }
 
   /// Writes a frame: the number of bytes, and behind it the bytes, as one write.
@@ -128,7 +128,7 @@ extension ByteStream {
   ///
   /// > Cancellation: As for `write`. A frame of at most 64 KiB with its length is sent whole or not at all.
   public final func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) async throws {
-    let prefix = try StreamCore.prefix(lengthPrefix, bytes.count, core.call("writeFrame"))
+    let prefix = try StreamCore.prefix(lengthPrefix, bytes.count, inner.call("writeFrame"))
     try await write(contentsOf: [prefix, bytes])
   }
 }

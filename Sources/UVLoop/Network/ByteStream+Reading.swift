@@ -20,8 +20,8 @@ extension ByteStream {
   ///
   /// > libuv: `uv_read_start`, which stays in force between two reads.
   public final func read(upTo limit: Int = 65_536) async throws -> [UInt8]? {
-    if core.loop.isAtHome { return try await core.readArray(limit) }
-    return try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) }
+    if inner.loop.isAtHome { return try await inner.readArray(limit) }
+    return try await inner.elsewhere("read") { [inner] _ in try await inner.readArray(limit) }
   }
 
   /// Waits for the next bytes, and lends them to `body` without a copy.
@@ -60,12 +60,12 @@ extension ByteStream {
   /// The next bytes, which are used before the next `await`; nil at the end.
   @usableFromInline
   final func lend(upTo limit: Int) async throws -> LentBytes? {
-    if core.loop.isAtHome {
-      try core.requirePositive(limit, "read")
-      if try await !core.reader.waitForBytes(limit, "read") { return nil }
-      return core.reader.lend(limit)
+    if inner.loop.isAtHome {
+      try inner.requirePositive(limit, "read")
+      if try await !inner.reader.waitForBytes(limit, "read") { return nil }
+      return inner.reader.lend(limit)
     }
-    let bytes = try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) }
+    let bytes = try await inner.elsewhere("read") { [inner] _ in try await inner.readArray(limit) }
     return bytes.map { LentBytes($0, 0..<$0.count) }
   }
 
@@ -87,12 +87,12 @@ extension ByteStream {
   /// > libuv: `uv_read_start`.
   @discardableResult
   public final func read(into buffer: inout [UInt8], upTo limit: Int = 65_536) async throws -> Int {
-    if core.loop.isAtHome {
-      try core.requirePositive(limit, "read")
-      if try await !core.reader.waitForBytes(limit, "read") { return 0 }
-      return core.reader.append(to: &buffer, limit)
+    if inner.loop.isAtHome {
+      try inner.requirePositive(limit, "read")
+      if try await !inner.reader.waitForBytes(limit, "read") { return 0 }
+      return inner.reader.append(to: &buffer, limit)
     }
-    let bytes = try await core.elsewhere("read") { [core] _ in try await core.readArray(limit) } ?? []
+    let bytes = try await inner.elsewhere("read") { [inner] _ in try await inner.readArray(limit) } ?? []
     buffer += bytes
     return bytes.count
   }
@@ -114,8 +114,8 @@ extension ByteStream {
   public final func tryRead(
     into buffer: inout [UInt8], upTo limit: Int = 65_536, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) -> Int? {
-    try core.requireOnLoop("tryRead")
-    return try core.tryRead(into: &buffer, limit)
+    try inner.requireOnLoop("tryRead")
+    return try inner.tryRead(into: &buffer, limit)
   }
 
   /// Gives bytes back: they come first in the next read, before all others, also behind the end.
@@ -129,9 +129,9 @@ extension ByteStream {
   ///
   /// > Isolation: On its loop only; nothing else compiles.
   public final func unread(_ bytes: [UInt8], isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.requireOnLoop("unread")
-    try core.reader.requireOpen("unread")
-    core.reader.unread(bytes)
+    try inner.requireOnLoop("unread")
+    try inner.reader.requireOpen("unread")
+    inner.reader.unread(bytes)
   }
 
   /// Takes out what the stream holds itself: bytes that were given back, or read ahead for a line or a frame.
@@ -144,8 +144,8 @@ extension ByteStream {
   ///
   /// > Isolation: On its loop only; nothing else compiles.
   public final func takeBuffered(isolation: isolated any LoopActor = #isolation) throws(UVError) -> [UInt8] {
-    try core.requireOnLoop("takeBuffered")
-    return core.reader.takeAll()
+    try inner.requireOnLoop("takeBuffered")
+    return inner.reader.takeAll()
   }
 
   /// Reads by callbacks: calls `body` with whatever comes, on the loop, until the end.
@@ -173,9 +173,9 @@ extension ByteStream {
     isolation: isolated any LoopActor = #isolation, _ body: @escaping (RawSpan) -> Void,
     atEnd end: @escaping (UVError?) -> Void
   ) throws(UVError) {
-    try core.requireOnLoop("startReading")
-    try core.reader.requireAlone("startReading")
-    try core.reader.start(StreamCallbacks(core.loop, core.typeName, core.addresses, body, atEnd: end))
+    try inner.requireOnLoop("startReading")
+    try inner.reader.requireAlone("startReading")
+    try inner.reader.start(StreamCallbacks(inner.loop, inner.typeName, inner.addresses, body, atEnd: end))
   }
 
   /// Ends the reading by callbacks, and releases them. What comes from now on stays in the kernel.
@@ -187,7 +187,7 @@ extension ByteStream {
   ///
   /// > libuv: `uv_read_stop`, before the loop polls next, unless somebody reads on.
   public final func stopReading(isolation: isolated any LoopActor = #isolation) {
-    if core.loop.isCurrent { core.reader.stop() }
+    if inner.loop.isCurrent { inner.reader.stop() }
   }
 }
 

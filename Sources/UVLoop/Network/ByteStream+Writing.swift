@@ -23,8 +23,8 @@ extension ByteStream {
   ///
   /// > libuv: `uv_try_write`, and `uv_write` for 16 KiB at a time of what is left.
   public final func write(_ bytes: [UInt8]) async throws {
-    if core.loop.isCurrent { return try await core.write(bytes) }
-    try await core.elsewhere("write") { [core] _ in try await core.write(bytes) }
+    if inner.loop.isCurrent { return try await inner.write(bytes) }
+    try await inner.elsewhere("write") { [inner] _ in try await inner.write(bytes) }
   }
 
   /// Writes `text` in UTF-8, and returns when the kernel has taken it; see `write` of an array of bytes.
@@ -42,8 +42,8 @@ extension ByteStream {
   ///
   /// > libuv: `uv_try_write`, and `uv_write` for 16 KiB at a time of what is left.
   public final func write(contentsOf parts: [[UInt8]]) async throws {
-    if core.loop.isCurrent { return try await core.write(contentsOf: parts) }
-    try await core.elsewhere("write") { [core] _ in try await core.write(contentsOf: parts) }
+    if inner.loop.isCurrent { return try await inner.write(contentsOf: parts) }
+    try await inner.elsewhere("write") { [inner] _ in try await inner.write(contentsOf: parts) }
   }
 
   /// Lends room for `capacity` bytes, and writes what `fill` puts there.
@@ -61,7 +61,7 @@ extension ByteStream {
     capacity: Int, _ fill: (inout OutputRawSpan) throws(E) -> Void
   ) async throws {
     if capacity < 0 {
-      throw UVError(.invalidArgument, call: core.call("write"), "A capacity of \(capacity) bytes is not possible.")
+      throw UVError(.invalidArgument, call: inner.call("write"), "A capacity of \(capacity) bytes is not possible.")
     }
     try await write(try [UInt8](filling: capacity, fill))
   }
@@ -88,7 +88,7 @@ extension ByteStream {
   /// > Ownership: The array is kept until its bytes have gone. ``close()`` drops it; ``finishWriting()`` waits for it.
   ///
   /// > libuv: `uv_write`.
-  public final func enqueue(_ bytes: [UInt8]) throws(UVError) -> Bool { try core.enqueue(bytes) }
+  public final func enqueue(_ bytes: [UInt8]) throws(UVError) -> Bool { try inner.enqueue(bytes) }
 
   /// Writes as much as the kernel takes at once.
   ///
@@ -105,9 +105,9 @@ extension ByteStream {
   public final func tryWrite(
     _ bytes: RawSpan, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) -> Int {
-    try core.requireOnLoop("tryWrite")
+    try inner.requireOnLoop("tryWrite")
     return try unsafe bytes.withUnsafeBytes { (bytes) throws(UVError) -> Int in
-      try unsafe core.writer.tryWrite(bytes, "tryWrite")
+      try unsafe inner.writer.tryWrite(bytes, "tryWrite")
     }
   }
 
@@ -129,8 +129,8 @@ extension ByteStream {
   ///
   /// > libuv: `uv_shutdown`; `uv_close` of a pipe.
   public final func finishWriting() async throws {
-    if core.loop.isCurrent { return try await core.finishWriting() }
-    try await core.elsewhere("finishWriting") { [core] _ in try await core.finishWriting() }
+    if inner.loop.isCurrent { return try await inner.finishWriting() }
+    try await inner.elsewhere("finishWriting") { [inner] _ in try await inner.finishWriting() }
   }
 
   /// Ends the writing behind what is queued, and closes when the peer has ended its side too.
@@ -153,10 +153,10 @@ extension ByteStream {
   /// > libuv: `uv_shutdown`, `uv_read_start`, `uv_close`.
   public final func closeGracefully(within limit: Duration) async {
     do {
-      if core.loop.isCurrent {
-        try await core.closeGracefully(within: limit)
+      if inner.loop.isCurrent {
+        try await inner.closeGracefully(within: limit)
       } else {
-        try await core.elsewhere("closeGracefully") { [core] _ in try await core.closeGracefully(within: limit) }
+        try await inner.elsewhere("closeGracefully") { [inner] _ in try await inner.closeGracefully(within: limit) }
       }
     } catch {
       // There is nobody to act on it, and closing is what was asked for.

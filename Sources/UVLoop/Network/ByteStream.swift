@@ -35,16 +35,16 @@
 ///
 /// > libuv: `uv_stream_t`.
 open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds because all it has is one constant.
-  final let core: StreamCore
+  final let inner: StreamCore
 
-  init(_ core: StreamCore) { self.core = core }
+  init(_ inner: StreamCore) { self.inner = inner }
 
   /// A stream over a transport of this package's own.
   package init(over transport: any StreamTransport, on loop: EventLoop, options: Options = .init()) {
-    core = StreamCore("ByteStream", over: transport, on: loop.core, options, StreamAddresses())
+    inner = StreamCore("ByteStream", over: transport, on: loop.core, options, StreamAddresses())
   }
 
-  deinit { core.close() }
+  deinit { inner.close() }
 
   // MARK: - The end
 
@@ -59,8 +59,8 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   ///
   /// > libuv: `uv_close`.
   public final func close() {
-    core.loop.requireOwnProcess()
-    core.close()
+    inner.loop.requireOwnProcess()
+    inner.close()
   }
 
   /// Closes so that a TCP peer gets an error (`ECONNRESET`) and does not take what it has for all.
@@ -73,15 +73,15 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   /// > libuv: `uv_close` with `SO_LINGER` set to 0, as `uv_tcp_close_reset` does it; that one refuses after
   /// `uv_shutdown`.
   public final func reset() {
-    core.loop.requireOwnProcess()
-    core.close(resetting: true)
+    inner.loop.requireOwnProcess()
+    inner.close(resetting: true)
   }
 
   /// Whether it was closed here: by ``close()`` or one of its kin, or by the loop's shutdown. The peer's end and errors
   /// do not close a stream.
   ///
   /// > Isolation: Ask from anywhere.
-  public final var isClosed: Bool { core.isClosed }
+  public final var isClosed: Bool { inner.isClosed }
 
   // MARK: - Facts
 
@@ -91,7 +91,7 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_tcp_getsockname`, `uv_pipe_getsockname`.
-  public final var localAddress: SocketAddress? { core.addresses.local }
+  public final var localAddress: SocketAddress? { inner.addresses.local }
 
   /// The other end of the connection, as it was when the stream was made; nil if it is no socket. That of a Unix socket
   /// has no name where nobody has given it one, as on the side that connects.
@@ -99,24 +99,24 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_tcp_getpeername`, `uv_pipe_getpeername`.
-  public final var peerAddress: SocketAddress? { core.addresses.peer }
+  public final var peerAddress: SocketAddress? { inner.addresses.peer }
 
   /// How many bytes have come from the kernel, whether anybody has taken them or not.
   ///
   /// > Isolation: Ask from anywhere.
-  public final var bytesRead: Int64 { core.reader.bytes }
+  public final var bytesRead: Int64 { inner.reader.bytes }
 
   /// How many bytes the kernel has taken.
   ///
   /// > Isolation: Ask from anywhere.
-  public final var bytesWritten: Int64 { core.writer.bytes }
+  public final var bytesWritten: Int64 { inner.writer.bytes }
 
   /// How many bytes wait for the kernel to take them: those of ``enqueue(_:)``, and of writes that are under way.
   ///
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: In place of `uv_stream_get_write_queue_size`, which sees one slice of 16 KiB at most.
-  public final var queuedBytes: Int { core.writer.queuedBytes }
+  public final var queuedBytes: Int { inner.writer.queuedBytes }
 
   /// For how long a wait may go without a byte; see ``Timeouts-swift.struct``. Nil, the default, is for ever.
   ///
@@ -124,10 +124,10 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   ///
   /// > Isolation: Get and set it on any thread.
   public final var timeouts: Timeouts {
-    get { core.timeouts }
+    get { inner.timeouts }
     set {
-      core.loop.requireOwnProcess()
-      core.timeouts = newValue
+      inner.loop.requireOwnProcess()
+      inner.timeouts = newValue
     }
   }
 
@@ -135,6 +135,6 @@ open class ByteStream: @unchecked Sendable, CustomStringConvertible {  // Holds 
   ///
   /// > Isolation: Ask from anywhere.
   public final var description: String {
-    "\(core.text) on loop \"\(core.loop.name)\"\(isClosed ? ", closed" : "")"
+    "\(inner.text) on loop \"\(inner.loop.name)\"\(isClosed ? ", closed" : "")"
   }
 }

@@ -93,7 +93,7 @@ extension RequestKind {
     guard let engine = attempts.removeValue(forKey: index) else { return }
     var addresses = StreamAddresses(peer: self.addresses[index])
     if let descriptor = engine.descriptor { addresses.local = ListeningSocket.localAddress(of: descriptor) }
-    let stream = loop.stream(over: engine, options, addresses)
+    let stream = ByteStream.make(over: engine, options, addresses)
     wait.take()?.resumeNow(carrying: stream)
   }
 

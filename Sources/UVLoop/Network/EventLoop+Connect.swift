@@ -44,7 +44,7 @@ extension EventLoop {
     to endpoint: StreamEndpoint<Stream>, timeout: Duration? = nil, options: ByteStream.Options = .init()
   ) async throws -> Stream {
     try Task.checkCancellation()
-    try core.requireRunning("EventLoop.connect")
+    try requireRunning("EventLoop.connect")
     try options.validate("EventLoop.connect")
     guard let timeout else {
       return unsafe unsafeDowncast(try await connect(to: endpoint.location, options), to: Stream.self)
@@ -90,7 +90,7 @@ extension EventLoop {
   @inline(never)
   private func open(unix address: SocketAddress, _ options: ByteStream.Options) throws -> ByteStream? {
     let call = "EventLoop.connect"
-    try core.requireOnLoop(call)
+    try requireOnLoop(call)
     let descriptor = try check(Socket.make(AF_UNIX), call)
     let status = unsafe address.withUnsafeBytes { unsafe Socket.connect(descriptor, $0) }
     if status < 0 {
@@ -98,8 +98,8 @@ extension EventLoop {
       if UVError.Code(rawValue: status) == .resourceTemporarilyUnavailable { return nil }
       throw UVError(status: status, call: call, hint: "The socket is \(address).")
     }
-    return try core.stream(
-      descriptor, isUnix: true, options,
+    return try ByteStream.make(
+      descriptor, isUnix: true, on: core, options,
       StreamAddresses(local: ListeningSocket.localAddress(of: descriptor), peer: address))
   }
 }

@@ -36,7 +36,7 @@ extension EventLoop {
     on endpoint: StreamEndpoint<Stream>, options: Listener<Stream>.Options = .init()
   ) async throws -> Listener<Stream> {
     try Task.checkCancellation()
-    try core.requireRunning("EventLoop.listen")
+    try requireRunning("EventLoop.listen")
     try options.validate()
     if case .activated(let name) = endpoint.location { return try await open(activated: name, options) }
     let addresses = try await addresses(toListenOn: endpoint.location)
@@ -56,7 +56,7 @@ extension EventLoop {
   private func open<Stream: ByteStream>(
     activated name: String?, _ options: Listener<Stream>.Options
   ) throws -> Listener<Stream> {
-    try core.requireOnLoop("EventLoop.listen")
+    try requireOnLoop("EventLoop.listen")
     return Listener(try ListenerCore(try SocketActivation.shared.open(name), on: core, options.stream))
   }
 
@@ -64,7 +64,7 @@ extension EventLoop {
   private func open<Stream: ByteStream>(
     _ addresses: [SocketAddress], _ options: Listener<Stream>.Options
   ) throws -> Listener<Stream> {
-    try core.requireOnLoop("EventLoop.listen")
+    try requireOnLoop("EventLoop.listen")
     return Listener(try ListenerCore(try ListeningSocket.open(at: addresses, options), on: core, options.stream))
   }
 }

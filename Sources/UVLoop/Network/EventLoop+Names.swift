@@ -50,11 +50,11 @@ extension EventLoop {
     let query = try AddressQuery(host: host, port: port, service: service, family: family, call: "resolve")
     if let address = query.numericAnswer {
       try Task.checkCancellation()
-      core.requireOwnProcess()
-      try core.requireRunning("resolve")
+      requireOwnProcess()
+      try requireRunning("resolve")
       return [address]
     }
-    return try await core.addresses(query, "resolve")
+    return try await AddressLookup.addresses(query, on: core, "resolve")
   }
 
   /// Looks up the name of an address, and of the service at its port.
@@ -85,6 +85,6 @@ extension EventLoop {
       throw UVError(
         .invalidArgument, call: "reverseResolve", "\(address) is the address of a Unix socket, which has no host.")
     }
-    return try await core.names(address, requiresName ? NI_NAMEREQD : 0, "reverseResolve")
+    return try await AddressLookup.names(address, requiresName ? NI_NAMEREQD : 0, on: core, "reverseResolve")
   }
 }

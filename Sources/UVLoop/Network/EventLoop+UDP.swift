@@ -29,7 +29,7 @@ extension EventLoop {
     to address: SocketAddress = .any(port: 0), options: UDPSocket.Options = .init()
   ) async throws -> UDPSocket {
     try Task.checkCancellation()
-    try core.requireRunning("EventLoop.bindUDP")
+    try requireRunning("EventLoop.bindUDP")
     try options.validate("EventLoop.bindUDP")
     if address.family == .unix {
       throw UVError(
@@ -41,7 +41,7 @@ extension EventLoop {
 
   /// On the loop.
   private func open(_ address: SocketAddress, _ options: UDPSocket.Options) throws -> UDPSocket {
-    try core.requireOnLoop("EventLoop.bindUDP")
+    try requireOnLoop("EventLoop.bindUDP")
     return UDPSocket(UDPCore(try UDPEngine(on: core, address, options), options))
   }
 }

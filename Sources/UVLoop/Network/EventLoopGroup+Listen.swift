@@ -50,7 +50,7 @@ extension EventLoopGroup {
     try Task.checkCancellation()
     try options.validate()
     let addresses = try await addresses(toListenOn: endpoint.location)
-    let loops = loops.filter { $0.core.life == .accepting }
+    let loops = loops.filter { $0.state == .running }
     // A listener that has been closed frees its address on its loops, by messages that are older than these.
     for loop in loops { await loop.run { _ in } }
     let sockets = try EventLoopGroup.sockets(endpoint.location, at: addresses, distribution, for: loops.count, options)
@@ -69,10 +69,10 @@ extension EventLoopGroup {
 
   /// Looked up by any of the loops: one may end meanwhile.
   private nonisolated(nonsending) func addresses(toListenOn location: StreamLocation) async throws -> [SocketAddress] {
-    while let loop = loops.first(where: { $0.core.life == .accepting }) {
+    while let loop = loops.first(where: { $0.state == .running }) {
       do {
         return try await loop.addresses(toListenOn: location)
-      } catch let error as UVError where error.code == .loopClosed && loop.core.life != .accepting {}
+      } catch let error as UVError where error.code == .loopClosed && loop.state != .running {}
     }
     throw EventLoopGroup.closedError("EventLoopGroup.listen")
   }
@@ -115,6 +115,6 @@ extension EventLoopGroup {
 extension EventLoop {
   /// Nil if the loop is about to end.
   fileprivate func part(of listener: GroupListener) -> ListenerCore? {
-    core.isCurrent && core.life == .accepting ? ListenerCore(of: listener, on: core) : nil
+    isCurrent && state == .running ? ListenerCore(of: listener, on: core) : nil
   }
 }

@@ -72,10 +72,10 @@ public final class EventLoopGroup: Sendable {
 
   /// What `init` has made when the next loop cannot be made. It takes no longer than to start them did.
   private static func end(_ loops: [EventLoop]) {
-    for loop in loops { loop.core.shutdown.request(within: nil) }
+    for loop in loops { loop.requestShutdown(within: nil) }
     for loop in loops {
       let call = BlockingCall<ShutdownReport>()
-      loop.core.shutdown.whenDelivered { call.finish(.success(Disconnected($0))) }
+      loop.whenShutDown { call.finish(.success(Disconnected($0))) }
       _ = call.wait(until: nil)
     }
   }
@@ -88,7 +88,7 @@ public final class EventLoopGroup: Sendable {
     let first = Int(UInt(bitPattern: nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue) % UInt(loops.count))
     for offset in loops.indices {
       let loop = loops[(first + offset) % loops.count]
-      if loop.core.life == .accepting { return loop }
+      if loop.state == .running { return loop }
     }
     return loops[first]
   }
@@ -103,7 +103,7 @@ public final class EventLoopGroup: Sendable {
   /// > Cancellation: Ignored. A cancelled task waits for the end all the same.
   @discardableResult
   public nonisolated(nonsending) func shutdown(within limit: Duration? = nil) async -> [ShutdownReport] {
-    for loop in loops { loop.core.shutdown.request(within: limit) }
+    for loop in loops { loop.requestShutdown(within: limit) }
     var reports: [ShutdownReport] = []
     for loop in loops { reports.append(await loop.shutdown(within: limit)) }
     return reports

@@ -136,7 +136,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   }
 
   /// Under the lock; nil where its loop takes no more connections.
-  private func part(of stream: ByteStream) -> ListenerCore? { live.first { $0.loop === stream.core.loop } }
+  private func part(of stream: ByteStream) -> ListenerCore? { live.first { $0.loop === stream.inner.loop } }
 
   /// Calls those that rest, if somebody wants a connection.
   private func wake() {
@@ -295,7 +295,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   func begins(at part: ListenerCore) -> [ByteStream] {
     lock.withLock {
       unbegun.removeAll { $0 === part }
-      let streams = Array(ready.lazy.filter { $0.core.loop === part.loop }.prefix(max(0, places)))
+      let streams = Array(ready.lazy.filter { $0.inner.loop === part.loop }.prefix(max(0, places)))
       ready.removeAll { stream in streams.contains { $0 === stream } }
       coming += streams.count
       return streams
@@ -369,8 +369,8 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       live.removeAll { $0 === part }
       acceptors.removeAll { $0 === part }
       resting.removeAll { $0 === part }
-      streams = ready.filter { $0.core.loop === part.loop }
-      ready.removeAll { $0.core.loop === part.loop }
+      streams = ready.filter { $0.inner.loop === part.loop }
+      ready.removeAll { $0.inner.loop === part.loop }
       return hasBegun && live.isEmpty
     }
     for stream in streams { stream.close() }

@@ -41,7 +41,7 @@ extension Listener {
         .invalidArgument, call: "Listener.serve", "A limit of \(limit) connections lets nobody in. Give at least 1.")
     }
     try Task.checkCancellation()
-    try await core.serve(limit, closeTimeout, onFailure) { loop, stream in
+    try await inner.serve(limit, closeTimeout, onFailure) { loop, stream in
       // Holds because a listener makes streams of the kind that its type says.
       try await body(loop, unsafe unsafeDowncast(stream, to: Stream.self))
     }
@@ -60,7 +60,7 @@ extension Listener {
   /// > Cancellation: Ends the wait. The listener is closed all the same.
   public nonisolated(nonsending) func drain(within limit: Duration) async {
     close()
-    await core.drained(within: limit)
+    await inner.drained(within: limit)
   }
 
   /// Ends accepting without closing the socket, and hands it out. Who connects meanwhile waits in its queue.
@@ -77,7 +77,7 @@ extension Listener {
   /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays. One that a service manager has passed
   /// is free to be listened on again.
   public nonisolated(nonsending) func detach() async throws -> OwnedDescriptor {
-    try await core.detach()
+    try await inner.detach()
   }
 
   /// Lends the socket's descriptor, for options that have no name here. Of several sockets it is the first; of a group's
@@ -92,7 +92,7 @@ extension Listener {
   public func withUnsafeDescriptor<R>(
     isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
   ) throws -> R {
-    try body(try core.descriptor("Listener.withUnsafeDescriptor"))
+    try body(try inner.descriptor("Listener.withUnsafeDescriptor"))
   }
 }
 
@@ -153,7 +153,7 @@ extension EventLoop {
         await stream.closeGracefully(within: closeTimeout)
       } catch {
         // The kernel sends a reset by itself where bytes are left in its own buffer.
-        stream.core.close(resetting: !stream.core.reader.isEmpty)
+        stream.inner.close(resetting: !stream.inner.reader.isEmpty)
         if !(error is CancellationError) { listener.service.fail(stream.peerAddress, error) }
       }
     }

@@ -19,11 +19,11 @@
 /// > Ownership: Dropping the last reference closes it. Streams that it has given are their owner's.
 public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStringConvertible {
   // Holds because all that it has is one constant.
-  let core: any ConnectionSource
+  let inner: any ConnectionSource
 
-  init(_ core: any ConnectionSource) { self.core = core }
+  init(_ inner: any ConnectionSource) { self.inner = inner }
 
-  deinit { core.close() }
+  deinit { inner.close() }
 
   /// Takes over a socket that listens already: one from another loop, another process, or C.
   ///
@@ -38,26 +38,25 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
     adopting descriptor: consuming OwnedDescriptor, options: Options = .init(),
     isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    let core = try isolation.core(for: "Listener.init")
-    try core.requireOnLoop("Listener.init")
+    let core = try isolation.currentCore(for: "Listener.init")
     try options.validate()
     let socket = try ListeningSocket(adopting: descriptor, isUnix: ListeningSocket.isUnix(Stream.self))
     self.init(try ListenerCore([socket], on: core, options.stream))
   }
 
   /// Where it listens, with the port that the system has chosen. Of one that listens on several addresses, the first.
-  public var address: SocketAddress { core.address }
+  public var address: SocketAddress { inner.address }
 
   /// How many connections there have been, and are.
   ///
   /// > Isolation: Ask from anywhere.
-  public var statistics: Statistics { core.totals }
+  public var statistics: Statistics { inner.totals }
 
   /// Whether it has been closed, by ``close()``, ``drain(within:)``, ``detach()`` or the loop's shutdown, which closes it
   /// first of all.
   ///
   /// > Isolation: Ask from anywhere.
-  public var isClosed: Bool { core.isClosed }
+  public var isClosed: Bool { inner.isClosed }
 
   /// Waits for the next connection.
   ///
@@ -75,7 +74,7 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   /// > libuv: Not `uv_listen` and `uv_accept`: those cannot be left while the process has no descriptor.
   public nonisolated(nonsending) func accept() async throws -> Stream {
     // Holds because a listener makes streams of the kind that its type says.
-    unsafe unsafeDowncast(try await core.accept(), to: Stream.self)
+    unsafe unsafeDowncast(try await inner.accept(), to: Stream.self)
   }
 
   /// Ends accepting, and frees the address. Connections that were accepted stay open; those that wait in the kernel's
@@ -87,13 +86,13 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   ///
   /// > Isolation: Call it on any thread.
   public func close() {
-    core.requireOwnProcess()
-    core.close()
+    inner.requireOwnProcess()
+    inner.close()
   }
 
   /// Address, loop and state in one line.
   public var description: String {
-    "Listener on \(address) of \(core.owner)\(isClosed ? ", closed" : "")"
+    "Listener on \(address) of \(inner.owner)\(isClosed ? ", closed" : "")"
   }
 }
 

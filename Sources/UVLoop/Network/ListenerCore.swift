@@ -168,7 +168,7 @@ import Synchronization
   private func stream(over connection: AcceptedConnection) -> ByteStream? {
     do throws(UVError) {
       let isUnix = connection.listening.family == .unix
-      let stream = try loop.stream(connection.descriptor, isUnix: isUnix, options, connection.addresses)
+      let stream = try ByteStream.make(connection.descriptor, isUnix: isUnix, on: loop, options, connection.addresses)
       statistics.accepted.add()
       loop.counters.accepts.add()
       return stream
@@ -352,7 +352,7 @@ extension ListenerCore {
       count.remove()
       return group.settled()
     }
-    stream.core.isCounted = true
+    stream.inner.isCounted = true
     hand(on: stream, of: group)
   }
 

@@ -24,9 +24,9 @@ import CLibUV
     self.listener = listener
     do throws(UVError) {
       let loop = listener.loop
-      try unsafe super.init(UV_POLL, "Listener", on: loop) { loop, memory in
+      try unsafe super.init(UV_POLL, "Listener", on: loop) { uvLoop, memory in
         let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
-        return loop.handles.afresh(socket.descriptor) { unsafe uv_poll_init(loop, handle, socket.descriptor) }
+        return loop.handles.afresh(socket.descriptor) { unsafe uv_poll_init(uvLoop, handle, socket.descriptor) }
       }
     } catch {
       socket.close()

@@ -8,7 +8,7 @@ import Synchronization
   /// What one read takes at most.
   static let blockSize = 131_072
 
-  // Holds because streams use it on the loop's thread only, for as long as there is a core.
+  // Holds because streams use it on the loop's thread only, for as long as there is a loop.
   private unowned(unsafe) let loop: LoopCore
   private let counters: LoopCounters
   /// Where all streams of the loop read to, one after the other.

@@ -37,14 +37,14 @@ extension PipeStream {
   ///
   /// > libuv: `uv_try_write2`, `uv_write2`.
   public nonisolated(nonsending) func send(_ stream: ByteStream, with bytes: [UInt8] = [0]) async throws {
-    try core.requirePassing("send")
+    try inner.requirePassing("send")
     if bytes.isEmpty {
       throw UVError(
-        .invalidArgument, call: core.call("send"), "The kernel sends no descriptor alone. Give at least one byte.")
+        .invalidArgument, call: inner.call("send"), "The kernel sends no descriptor alone. Give at least one byte.")
     }
-    let descriptor = SentDescriptor(try await stream.core.duplicate())
-    if core.loop.isCurrent { return try await core.send(descriptor, bytes) }
-    try await core.elsewhere("send") { [core] _ in try await core.send(descriptor, bytes) }
+    let descriptor = SentDescriptor(try await stream.inner.duplicate())
+    if inner.loop.isCurrent { return try await inner.send(descriptor, bytes) }
+    try await inner.elsewhere("send") { [inner] _ in try await inner.send(descriptor, bytes) }
   }
 
   /// Waits for the next stream that the other end has sent.
@@ -80,10 +80,10 @@ extension PipeStream {
   ///
   /// > libuv: `uv_read_start`; in place of `uv_accept`, see <doc:PassedStreamsAreReadHere>.
   public nonisolated(nonsending) func receiveStream() async throws -> ByteStream? {
-    try core.requirePassing("receiveStream")
-    if core.loop.isAtHome { return try await core.reader.receiver?.next("receiveStream") }
-    return try await core.elsewhere("receiveStream") { [core] _ in
-      try await core.reader.receiver?.next("receiveStream")
+    try inner.requirePassing("receiveStream")
+    if inner.loop.isAtHome { return try await inner.reader.receiver?.next("receiveStream") }
+    return try await inner.elsewhere("receiveStream") { [inner] _ in
+      try await inner.reader.receiver?.next("receiveStream")
     }
   }
 }

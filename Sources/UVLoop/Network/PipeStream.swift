@@ -46,8 +46,7 @@ public final class PipeStream: ByteStream, @unchecked Sendable {  // Holds as fo
     adopting descriptor: consuming OwnedDescriptor, options: Options = .init(),
     isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    let core = try isolation.core(for: "PipeStream.init")
-    try core.requireOnLoop("PipeStream.init")
+    let core = try isolation.currentCore(for: "PipeStream.init")
     try options.validate("PipeStream.init")
     try StreamEngine.requireConnected(descriptor.rawValue, isUnix: true, "PipeStream.init")
     let addresses = StreamAddresses(of: descriptor.rawValue)
@@ -69,13 +68,13 @@ extension EventLoop {
     options: ByteStream.Options = .init()
   ) async throws -> (PipeStream, PipeStream) {
     try Task.checkCancellation()
-    try core.requireRunning("EventLoop.makePipe")
+    try requireRunning("EventLoop.makePipe")
     try options.validate("EventLoop.makePipe")
     return try await call { loop in try loop.pair(options) }
   }
 
   private func pair(_ options: ByteStream.Options) throws(UVError) -> (PipeStream, PipeStream) {
-    try core.requireOnLoop("EventLoop.makePipe")
+    try requireOnLoop("EventLoop.makePipe")
     let pair = Socket.pair()
     try check(pair.status, "EventLoop.makePipe")
     let first: PipeStream

@@ -20,7 +20,7 @@ extension EventLoop {
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_pipe_open`, `uv_tty_init`, `uv_fs_read` with the offset -1.
-  public nonisolated var standardInput: ByteStream { core.standardStream(.input) }
+  public nonisolated var standardInput: ByteStream { standardStream(.input) }
 
   /// The process's standard output; see ``standardInput``.
   ///
@@ -31,7 +31,7 @@ extension EventLoop {
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_pipe_open`, `uv_tty_init`, `uv_fs_write` with the offset -1.
-  public nonisolated var standardOutput: ByteStream { core.standardStream(.output) }
+  public nonisolated var standardOutput: ByteStream { standardStream(.output) }
 
   /// The process's standard error; see ``standardInput``.
   ///
@@ -40,13 +40,11 @@ extension EventLoop {
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_pipe_open`, `uv_tty_init`, `uv_fs_write` with the offset -1.
-  public nonisolated var standardError: ByteStream { core.standardStream(.error) }
-}
+  public nonisolated var standardError: ByteStream { standardStream(.error) }
 
-extension LoopCore {
-  fileprivate func standardStream(_ number: StandardDescriptor) -> ByteStream {
+  private nonisolated func standardStream(_ number: StandardDescriptor) -> ByteStream {
     requireOwnProcess()
-    return networkAnywhere.standard.stream(number, on: self)
+    return StandardStreams.stream(number, on: core)
   }
 }
 
@@ -56,27 +54,31 @@ final class StandardStreams: @unchecked Sendable {
   private var streams: [StandardDescriptor: ByteStream] = [:]
   private var hasEnded = false
 
-  func stream(_ number: StandardDescriptor, on core: LoopCore) -> ByteStream {
+  static func stream(_ number: StandardDescriptor, on loop: LoopCore) -> ByteStream {
+    loop.networkAnywhere.standard.stream(number, on: loop)
+  }
+
+  private func stream(_ number: StandardDescriptor, on loop: LoopCore) -> ByteStream {
     StandardClaims.process.withLock {
       if let stream = streams[number] { return stream }
       let stream = ByteStream(
         StreamCore(
-          number.typeName, over: StandardTransport(number, on: core), on: core, .init(),
+          number.typeName, over: StandardTransport(number, on: loop), on: loop, .init(),
           number.wasOpen ? StreamAddresses(of: number.rawValue) : StreamAddresses()))
       // A loop that has ended would never let go of it.
-      if !hasEnded && core.life.state != .stopped { streams[number] = stream }
+      if !hasEnded && loop.life.state != .stopped { streams[number] = stream }
       return stream
     }
   }
 
   /// The loop has closed its streams. Another one may have what they were for.
-  func end(_ core: LoopCore) {
+  func end(_ loop: LoopCore) {
     var leaving: [StandardDescriptor: ByteStream] = [:]
     StandardClaims.process.withLock {
       hasEnded = true
       swap(&leaving, &streams)
     }
-    StandardClaims.process.release(core)
+    StandardClaims.process.release(loop)
   }
 }
 

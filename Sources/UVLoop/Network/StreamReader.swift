@@ -36,7 +36,7 @@ import Synchronization
   /// A task reads, also when it is about to go on.
   private var isOccupied = false
   /// What a task has taken out it may give back, and nobody else reads meanwhile.
-  var isHandingOver = false
+  var isForwarding = false
   /// How many bytes it would take.
   private var wanted = 0
   private var callbacks: StreamCallbacks?
@@ -396,7 +396,7 @@ import Synchronization
   }
 
   /// Whether a task or callbacks read.
-  var isInUse: Bool { isOccupied || isHandingOver || callbacks != nil }
+  var isInUse: Bool { isOccupied || isForwarding || callbacks != nil }
 
   /// Drops what nobody reads, until nothing comes any more. A task that reads gets its bytes, and goes on getting them
   /// if it is back before more come; after a gap its reads fail.

@@ -150,8 +150,8 @@ import Synchronization
         "What came is \(what), and no stream: it was closed. Only connections and pipes can be received.")
     }
     // A connection that its peer has reset by now says so itself.
-    return try loop.stream(
-      descriptor, isUnix: !StreamReceiver.isTCP(descriptor), engine.options, StreamAddresses(of: descriptor))
+    return try ByteStream.make(
+      descriptor, isUnix: !StreamReceiver.isTCP(descriptor), on: loop, engine.options, StreamAddresses(of: descriptor))
   }
 
   private static func isTCP(_ descriptor: Int32) -> Bool {

@@ -26,8 +26,7 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
     adopting descriptor: consuming OwnedDescriptor, options: Options = .init(),
     isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    let core = try isolation.core(for: "TCPStream.init")
-    try core.requireOnLoop("TCPStream.init")
+    let core = try isolation.currentCore(for: "TCPStream.init")
     try options.validate("TCPStream.init")
     try StreamEngine.requireConnected(descriptor.rawValue, isUnix: false, "TCPStream.init")
     let addresses = StreamAddresses(of: descriptor.rawValue)
@@ -44,7 +43,7 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
   ///
   /// > libuv: `uv_tcp_nodelay`.
   public func setNoDelay(_ on: Bool, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.requireOpen("setNoDelay")
+    try inner.requireOpen("setNoDelay")
     try engine.setNoDelay(on)
   }
 
@@ -62,7 +61,7 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
   public func setKeepAlive(
     _ delay: Duration?, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    try core.requireOpen("setKeepAlive")
+    try inner.requireOpen("setKeepAlive")
     try engine.setKeepAlive(delay)
   }
 }

@@ -47,7 +47,7 @@ public final class TTYStream: ByteStream, @unchecked Sendable {  // Holds as for
   ///
   /// > libuv: `uv_tty_set_mode`. Not `uv_tty_reset_mode`, which knows one terminal.
   public func setMode(_ mode: Mode, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.requireOpen("setMode")
+    try inner.requireOpen("setMode")
     try engine.setMode(mode)
   }
 
@@ -87,13 +87,13 @@ extension EventLoop {
   ) async throws -> TTYStream {
     let bag = DescriptorBag(descriptor)
     try Task.checkCancellation()
-    try core.requireRunning("EventLoop.openTerminal")
+    try requireRunning("EventLoop.openTerminal")
     return try await call { loop in try loop.terminal(bag.take()) }
   }
 
   private func terminal(_ descriptor: consuming OwnedDescriptor) throws(UVError) -> TTYStream {
     let call = "EventLoop.openTerminal"
-    try core.requireOnLoop(call)
+    try requireOnLoop(call)
     let number = descriptor.rawValue
     if !Posix.isOpen(number) {
       throw UVError(.badFileDescriptor, call: call, "Descriptor \(number) is not open.")

@@ -34,7 +34,7 @@ extension UDPSocket {
     _ group: SocketAddress, interface: String? = nil, source: SocketAddress? = nil,
     isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    try core.setMembership(of: group, interface, source, UV_JOIN_GROUP, "joinGroup")
+    try inner.setMembership(of: group, interface, source, UV_JOIN_GROUP, "joinGroup")
   }
 
   /// Ends a membership. The parameters are those of the `joinGroup` that began it.
@@ -50,7 +50,7 @@ extension UDPSocket {
     _ group: SocketAddress, interface: String? = nil, source: SocketAddress? = nil,
     isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
-    try core.setMembership(of: group, interface, source, UV_LEAVE_GROUP, "leaveGroup")
+    try inner.setMembership(of: group, interface, source, UV_LEAVE_GROUP, "leaveGroup")
   }
 
   /// Over how many routers a datagram may go that is sent to a host: one less at each, and with the last it is dropped.
@@ -67,7 +67,7 @@ extension UDPSocket {
   ///
   /// > libuv: `uv_udp_set_ttl`.
   public func setTimeToLive(_ hops: Int, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.set("setTimeToLive", try UDPCore.hops(hops, in: 1...255, "setTimeToLive")) { $0.setTimeToLive($1) }
+    try inner.set("setTimeToLive", try UDPCore.hops(hops, in: 1...255, "setTimeToLive")) { $0.setTimeToLive($1) }
   }
 
   /// Over how many routers a datagram may go that is sent to a group.
@@ -84,7 +84,7 @@ extension UDPSocket {
   ///
   /// > libuv: `uv_udp_set_multicast_ttl`.
   public func setMulticastTimeToLive(_ hops: Int, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.set("setMulticastTimeToLive", try UDPCore.hops(hops, in: 0...255, "setMulticastTimeToLive")) {
+    try inner.set("setMulticastTimeToLive", try UDPCore.hops(hops, in: 0...255, "setMulticastTimeToLive")) {
       $0.setMulticastTimeToLive($1)
     }
   }
@@ -100,7 +100,7 @@ extension UDPSocket {
   ///
   /// > libuv: `uv_udp_set_multicast_loop`.
   public func setMulticastLoop(_ on: Bool, isolation: isolated any LoopActor = #isolation) throws(UVError) {
-    try core.set("setMulticastLoop", on) { $0.setMulticastLoop($1) }
+    try inner.set("setMulticastLoop", on) { $0.setMulticastLoop($1) }
   }
 
   /// By which interface datagrams leave that are sent to a group.
@@ -122,12 +122,12 @@ extension UDPSocket {
     _ interface: String?, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) {
     let name: StaticString = "setMulticastInterface"
-    try core.requireOpen(name)
+    try inner.requireOpen(name)
     var address: String?
     if let interface {
-      address = try NetworkInterface(interface, UDPCore.call(name)).text(for: core.engine.family, UDPCore.call(name))
+      address = try NetworkInterface(interface, UDPCore.call(name)).text(for: inner.engine.family, UDPCore.call(name))
     }
-    try core.set(name, address) { $0.setMulticastInterface($1) }
+    try inner.set(name, address) { $0.setMulticastInterface($1) }
   }
 }
 

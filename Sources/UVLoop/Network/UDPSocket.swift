@@ -33,11 +33,11 @@
 /// > libuv: `uv_udp_t`.
 public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   // Holds because all that it has is one constant.
-  let core: UDPCore
+  let inner: UDPCore
 
-  init(_ core: UDPCore) { self.core = core }
+  init(_ inner: UDPCore) { self.inner = inner }
 
-  deinit { core.close() }
+  deinit { inner.close() }
 
   // MARK: - Receiving
 
@@ -56,8 +56,8 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   ///
   /// > libuv: `uv_udp_recv_start`, which stays in force between two calls.
   public nonisolated(nonsending) func receive() async throws -> Datagram {
-    if core.loop.isAtHome { return try await core.receive() }
-    return try await core.elsewhere("receive") { [core] _ in try await core.receive() }
+    if inner.loop.isAtHome { return try await inner.receive() }
+    return try await inner.elsewhere("receive") { [inner] _ in try await inner.receive() }
   }
 
   /// Waits for the next datagram, and lends it to `body` without a copy.
@@ -89,8 +89,8 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   /// The next datagram, which is used before the next `await`.
   @usableFromInline
   nonisolated(nonsending) func lend() async throws -> LentDatagram {
-    if core.loop.isAtHome { return try await core.lend() }
-    return LentDatagram(try await core.elsewhere("receive") { [core] _ in try await core.receive() })
+    if inner.loop.isAtHome { return try await inner.lend() }
+    return LentDatagram(try await inner.elsewhere("receive") { [inner] _ in try await inner.receive() })
   }
 
   // MARK: - Sending
@@ -118,8 +118,8 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   ///
   /// > libuv: `uv_udp_try_send`, and `uv_udp_send` where the kernel has no room.
   public nonisolated(nonsending) func send(_ bytes: [UInt8], to address: SocketAddress? = nil) async throws {
-    if core.loop.isCurrent { return try await core.send(bytes, address) }
-    try await core.elsewhere("send") { [core] _ in try await core.send(bytes, address) }
+    if inner.loop.isCurrent { return try await inner.send(bytes, address) }
+    try await inner.elsewhere("send") { [inner] _ in try await inner.send(bytes, address) }
   }
 
   /// Sends a datagram if the kernel takes it at once.
@@ -135,9 +135,9 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   public func trySend(
     _ bytes: RawSpan, to address: SocketAddress? = nil, isolation: isolated any LoopActor = #isolation
   ) throws(UVError) -> Bool {
-    try core.requireOpen("trySend")
+    try inner.requireOpen("trySend")
     return try unsafe bytes.withUnsafeBytes { (bytes) throws(UVError) -> Bool in
-      try unsafe core.trySend(bytes, address, "trySend")
+      try unsafe inner.trySend(bytes, address, "trySend")
     }
   }
 
@@ -164,8 +164,8 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   ///
   /// > libuv: `uv_udp_connect`.
   public nonisolated(nonsending) func connect(to address: SocketAddress?) async throws {
-    if core.loop.isCurrent { return try core.connect(to: address) }
-    try await core.elsewhere("connect") { [core] _ in try core.connect(to: address) }
+    if inner.loop.isCurrent { return try inner.connect(to: address) }
+    try await inner.elsewhere("connect") { [inner] _ in try inner.connect(to: address) }
   }
 
   // MARK: - The end
@@ -179,14 +179,14 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   ///
   /// > libuv: `uv_close`.
   public func close() {
-    core.loop.requireOwnProcess()
-    core.close()
+    inner.loop.requireOwnProcess()
+    inner.close()
   }
 
   /// Whether it was closed, by ``close()`` or by the loop's shutdown. Errors do not close a socket.
   ///
   /// > Isolation: Ask from anywhere.
-  public var isClosed: Bool { core.isClosed }
+  public var isClosed: Bool { inner.isClosed }
 
   // MARK: - Facts
 
@@ -196,21 +196,21 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_udp_getsockname`.
-  public var localAddress: SocketAddress { core.addresses.local }
+  public var localAddress: SocketAddress { inner.addresses.local }
 
   /// The peer to which it is connected; nil for none.
   ///
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: `uv_udp_getpeername`.
-  public var peerAddress: SocketAddress? { core.addresses.peer }
+  public var peerAddress: SocketAddress? { inner.addresses.peer }
 
   /// How many bytes wait in ``send(_:to:)`` for the kernel to take them.
   ///
   /// > Isolation: Ask from anywhere.
   ///
   /// > libuv: In place of `uv_udp_get_send_queue_size`, which sees one datagram at most.
-  public var queuedBytes: Int { core.sender.queuedBytes }
+  public var queuedBytes: Int { inner.sender.queuedBytes }
 
   /// Lends the socket's descriptor, for options that have no name here, such as `SO_RCVBUF`.
   ///
@@ -225,15 +225,15 @@ public final class UDPSocket: @unchecked Sendable, CustomStringConvertible {
   public func withUnsafeDescriptor<R>(
     isolation: isolated any LoopActor = #isolation, _ body: (Int32) throws -> R
   ) throws -> R {
-    try core.requireOpen("withUnsafeDescriptor")
-    return try body(core.engine.descriptor)
+    try inner.requireOpen("withUnsafeDescriptor")
+    return try body(inner.engine.descriptor)
   }
 
   /// Its addresses and its loop, in one line.
   ///
   /// > Isolation: Ask from anywhere.
   public var description: String {
-    "UDPSocket \(core.addresses.text) on loop \"\(core.loop.name)\"\(isClosed ? ", closed" : "")"
+    "UDPSocket \(inner.addresses.text) on loop \"\(inner.loop.name)\"\(isClosed ? ", closed" : "")"
   }
 }
 

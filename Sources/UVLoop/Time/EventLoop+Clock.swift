@@ -6,14 +6,14 @@ extension EventLoop {
   /// ``EventLoop/Options/time`` it stands where that stands.
   ///
   /// > libuv: `uv_hrtime`.
-  public nonisolated var clock: Clock { Clock(core: core) }
+  public nonisolated var clock: Clock { Clock(loop: core) }
 
   /// A clock whose sleeps wait on a loop.
   ///
   /// > Ownership: It does not keep the `EventLoop`. Once that has ended the clock still tells the time, and its sleeps
   /// throw ``UVError/Code/loopClosed``.
   public struct Clock: _Concurrency.Clock {
-    let core: LoopCore
+    let loop: LoopCore
 
     /// A moment, in nanoseconds of the monotonic clock since an unknown start, or of a virtual time since zero.
     public struct Instant: InstantProtocol, CustomStringConvertible {
@@ -59,7 +59,7 @@ extension EventLoop {
     }
 
     /// This moment, not cached.
-    public var now: Instant { Instant(nanoseconds: core.time.now) }
+    public var now: Instant { Instant(nanoseconds: loop.time.now) }
 
     /// One millisecond: a sleep is never early by a nanosecond, and late by up to one or two of these, a long one by
     /// more; see ``EventLoop/sleep(for:tolerance:)``.
@@ -67,7 +67,7 @@ extension EventLoop {
 
     /// Waits until `deadline`; see ``EventLoop/sleep(until:tolerance:)``.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
-      try await core.sleep(until: deadline.nanoseconds, "Clock.sleep")
+      try await Sleep.wait(until: deadline.nanoseconds, on: loop, "Clock.sleep")
     }
   }
 }

@@ -39,7 +39,7 @@ extension EventLoop {
       throw UVError(
         .invalidArgument, call: "advance", "advance(by:) was given \(span.text), and time never goes back.")
     }
-    _ = try await core.advanceClock("advance", isolation: isolation) { .to(core.time.now(plus: span)) }
+    _ = try await TestClock.advance(core, "advance", isolation: isolation) { .to($0.now(plus: span)) }
   }
 
   /// Moves the loop's time on to the next deadline, and returns when all that this leads to is done.
@@ -57,7 +57,7 @@ extension EventLoop {
   /// > Cancellation: Ends the advance where it is.
   @discardableResult
   public func advanceToNextDeadline(isolation: isolated (any Actor)? = #isolation) async throws -> Clock.Instant? {
-    try await core.advanceClock("advanceToNextDeadline", isolation: isolation) { .nextDeadline }
+    try await TestClock.advance(core, "advanceToNextDeadline", isolation: isolation) { _ in .nextDeadline }
       .map { Clock.Instant(nanoseconds: $0) }
   }
 
@@ -73,28 +73,6 @@ extension EventLoop {
   ///
   /// > Cancellation: Ends the wait.
   public func runUntilIdle(isolation: isolated (any Actor)? = #isolation) async throws {
-    _ = try await core.advanceClock("runUntilIdle", isolation: isolation) { .idle }
-  }
-}
-
-extension LoopCore {
-  /// Advances the virtual time; gives the deadline that an advance to the next one went to.
-  fileprivate func advanceClock(
-    _ call: String, isolation: isolated (any Actor)?, _ extent: () -> ClockAdvance.Extent
-  ) async throws -> Int64? {
-    try Task.checkCancellation()
-    if time.virtual == nil {
-      throw UVError(
-        .invalidArgument, call: call,
-        """
-        Loop "\(name)" runs on real time, which \(call) cannot move. Make it with EventLoop.Options(time: .manual), or \
-        with .autojump.
-        """)
-    }
-    try requireRunning(call)
-    if !isCurrent { throw offLoopError(call, "Advance the clock on its loop: `try await loop.run { loop in … }`.") }
-    let advance = TestClock.Advance(extent(), call)
-    try await LoopWait(.clockAdvance, on: self, owner: advance).value(call)
-    return advance.reached
+    _ = try await TestClock.advance(core, "runUntilIdle", isolation: isolation) { _ in .idle }
   }
 }

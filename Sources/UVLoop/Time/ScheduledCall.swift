@@ -109,6 +109,7 @@ extension EventLoop {
     after delay: Duration, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try requireOnLoop(isolation, "schedule")
+    let loop = core
     return ScheduledCall(on: loop.timers, at: loop.time.now(plus: delay), body)
   }
 
@@ -125,6 +126,7 @@ extension EventLoop {
     at deadline: Clock.Instant, isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void
   ) throws(UVError) -> ScheduledCall {
     try requireOnLoop(isolation, "schedule")
+    let loop = core
     return ScheduledCall(on: loop.timers, at: deadline.nanoseconds, body)
   }
 }

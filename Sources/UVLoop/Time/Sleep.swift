@@ -20,8 +20,7 @@ extension EventLoop {
   ///
   /// > Complexity: O(log n) for n waits on the loop.
   public nonisolated(nonsending) func sleep(for duration: Duration, tolerance: Duration? = nil) async throws {
-    let deadline = core.time.now(plus: duration)
-    try await core.sleep(until: deadline, "sleep")
+    try await Sleep.wait(for: duration, on: core, "sleep")
   }
 
   /// Waits until `deadline`, and resumes on the caller's isolation; see ``sleep(for:tolerance:)``.
@@ -30,7 +29,7 @@ extension EventLoop {
   ///
   /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
   public nonisolated(nonsending) func sleep(until deadline: Clock.Instant, tolerance: Duration? = nil) async throws {
-    try await core.sleep(until: deadline.nanoseconds, "sleep")
+    try await Sleep.wait(until: deadline.nanoseconds, on: core, "sleep")
   }
 }
 
@@ -38,20 +37,27 @@ extension EventLoop {
 final class Sleep: WaitOwner, Sendable {
   static let owner = Sleep()
 
+  @inline(__always)
+  static func wait(
+    for duration: Duration, on loop: LoopCore, _ call: @autoclosure () -> String,
+    isolation: isolated (any Actor)? = #isolation
+  ) async throws {
+    try await wait(until: loop.time.now(plus: duration), on: loop, call())
+  }
+
+  /// Waits until `deadline`, in nanoseconds of the loop's time, without leaving the loop's thread if called there.
+  @inline(__always)
+  static func wait(
+    until deadline: Int64, on loop: LoopCore, _ call: @autoclosure () -> String,
+    isolation: isolated (any Actor)? = #isolation
+  ) async throws {
+    try await LoopWait(.sleep, on: loop, owner: owner, deadline).value(call())
+  }
+
   func begin(_ wait: LoopWait) { wait.token = wait.loop.timers.insert(.sleeper(wait), at: wait.argument) }
 
   /// A shutdown has emptied the timers before.
   func withdraw(_ wait: LoopWait) {
     if !wait.loop.waits.areReleased { wait.loop.timers.remove(wait.token) }
-  }
-}
-
-extension LoopCore {
-  /// Waits until `deadline`, in nanoseconds of the loop's time, without leaving the loop's thread if called there.
-  @inline(__always)
-  func sleep(
-    until deadline: Int64, _ call: @autoclosure () -> String, isolation: isolated (any Actor)? = #isolation
-  ) async throws {
-    try await LoopWait(.sleep, on: self, owner: Sleep.owner, deadline).value(call())
   }
 }

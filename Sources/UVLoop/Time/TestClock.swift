@@ -71,3 +71,29 @@ final class TestClock {
   /// Shutdown.
   func close() { current?.wait.close() }
 }
+
+// MARK: - The task that advances
+
+extension TestClock {
+  /// Advances the virtual time of a loop, and waits for that; gives the deadline that an advance to the next one went to.
+  static func advance(
+    _ loop: LoopCore, _ call: String, isolation: isolated (any Actor)?, _ extent: (TimeSource) -> ClockAdvance.Extent
+  ) async throws -> Int64? {
+    try Task.checkCancellation()
+    if loop.time.virtual == nil {
+      throw UVError(
+        .invalidArgument, call: call,
+        """
+        Loop "\(loop.name)" runs on real time, which \(call) cannot move. Make it with \
+        EventLoop.Options(time: .manual), or with .autojump.
+        """)
+    }
+    try loop.requireRunning(call)
+    if !loop.isCurrent {
+      throw loop.offLoopError(call, "Advance the clock on its loop: `try await loop.run { loop in … }`.")
+    }
+    let advance = Advance(extent(loop.time), call)
+    try await LoopWait(.clockAdvance, on: loop, owner: advance).value(call)
+    return advance.reached
+  }
+}

@@ -25,7 +25,7 @@ extension EventLoop {
         .invalidArgument, call: "EventLoop.ticks",
         "A period of \(period) is not one: it must be greater than zero. To let others run use `Task.yield()`.")
     }
-    return Ticks(loop: loop, period: period.saturatingNanoseconds, missed: missed)
+    return Ticks(loop: core, period: period.saturatingNanoseconds, missed: missed)
   }
 }
 

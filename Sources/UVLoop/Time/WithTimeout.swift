@@ -24,10 +24,10 @@ extension EventLoop {
     _ limit: Duration, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
   ) async throws -> R {
     try Task.checkCancellation()
-    try loop.requireRunning("withTimeout")
+    try requireRunning("withTimeout")
     if limit <= .zero { throw TimeLimit.timedOut(limit) }
 
-    let loop = loop
+    let loop = core
     let timer = TimeLimit(loop)
     timer.begin(until: loop.time.now(plus: limit))
     let result = await timer.run(isolation: isolation, body)

@@ -52,8 +52,8 @@ extension EventLoop {
     _ body: sending @escaping () throws -> sending T
   ) async throws -> sending T {
     try WaitScope.checkCancellation()
-    core.requireOwnProcess()
-    try core.requireRunning("offload")
+    requireOwnProcess()
+    try requireRunning("offload")
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
     let body = Disconnected(consume body)
     if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }

@@ -196,7 +196,7 @@ private typealias Distribution = EventLoopGroup.Distribution
         weak var remains: GroupListener?
         let address = try await {
           let listener = try await group.listen(on: .loopback(port: 0), distribution: distribution)
-          remains = listener.core as? GroupListener
+          remains = listener.inner as? GroupListener
           return listener.address.plain
         }()
         await expectEventually {

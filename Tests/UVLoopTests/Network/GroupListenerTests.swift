@@ -58,12 +58,12 @@ private typealias Distribution = EventLoopGroup.Distribution
       let peers = try (0..<3).map { _ in try PlainSocket(connectingTo: first.address.plain) }
       var streams: [TCPStream] = []
       for _ in peers { streams.append(try await first.accept()) }
-      let crowded = streams[0].core.loop
-      #expect(streams[2].core.loop === crowded && streams[1].core.loop !== crowded)
+      let crowded = streams[0].inner.loop
+      #expect(streams[2].inner.loop === crowded && streams[1].inner.loop !== crowded)
       // One has two now, and the other one.
       let more = try PlainSocket(connectingTo: second.address.plain)
       streams.append(try await second.accept())
-      #expect(streams[3].core.loop === streams[1].core.loop)
+      #expect(streams[3].inner.loop === streams[1].inner.loop)
       // A stream that has left its loop is not its any more.
       let number = try await streams[0].detach().release()
       streams[2].close()
@@ -71,7 +71,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       for _ in 0..<2 {
         _ = try PlainSocket(connectingTo: second.address.plain)
         let stream = try await second.accept()
-        #expect(stream.core.loop === crowded)
+        #expect(stream.inner.loop === crowded)
         streams.append(stream)
       }
       Posix.close(number)
@@ -161,7 +161,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let peers = try await servedPeers(100, at: listener.address)
       // By chance: that one of four has none of a hundred is less likely than a broken machine.
       #expect(counts(of: peers).allSatisfy { $0 > 0 })
-      let group = try #require(listener.core as? GroupListener)
+      let group = try #require(listener.inner as? GroupListener)
       #expect(counts(of: peers) == group.parts.map(\.totals.accepted))
       for peer in peers { peer.socket.close() }
       listener.close()
@@ -210,7 +210,7 @@ private typealias Distribution = EventLoopGroup.Distribution
           case 1: group.loops[0].task { _ in try await listener.accept() }
           default: group.loops[1].task { _ in try await listener.accept() }
           }
-        await expectEventually { listener.core.waiterCount == 1 }
+        await expectEventually { listener.inner.waiterCount == 1 }
         let peer = try await onPlainThread { try PlainSocket(connectingTo: address) }
         let stream = try await accept.value
         #expect(stream.peerAddress == peer.ownAddress)
@@ -255,7 +255,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let listener = try await group.listen(on: .loopback(port: 0))
       for round in 0..<200 {
         let cancelled = Task { try await listener.accept() }
-        if round % 2 == 0 { await expectEventually { listener.core.waiterCount == 1 } }
+        if round % 2 == 0 { await expectEventually { listener.inner.waiterCount == 1 } }
         let peer = try PlainSocket(connectingTo: listener.address.plain)
         cancelled.cancel()
         let accepted = try? await cancelled.value
@@ -271,14 +271,14 @@ private typealias Distribution = EventLoopGroup.Distribution
     try await withTestGroup(count: 2) { group in
       let listener = try await group.listen(on: .loopback(port: 0))
       let accept = Task { try await listener.accept() }
-      await expectEventually { listener.core.waiterCount == 1 }
+      await expectEventually { listener.inner.waiterCount == 1 }
       try await expectCode(.busy) { try await listener.serve { _, _ in } }
       try await expectCode(.busy) { _ = try await listener.detach() }
       accept.cancel()
       _ = await accept.result
 
       let server = Task { try await listener.serve(sayLoop(of: group)) }
-      await expectEventually { listener.core.isAwaited }
+      await expectEventually { listener.inner.isAwaited }
       try await expectCode(.busy) { try await listener.serve { _, _ in } }
       try await expectCode(.busy) { _ = try await listener.accept() }
       try await expectCode(.invalidArgument) { try await listener.serve(limit: 0) { _, _ in } }

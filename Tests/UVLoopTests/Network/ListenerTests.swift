@@ -200,6 +200,6 @@ func waitForAcceptors<Stream>(
   _ count: Int, at listener: Listener<Stream>, on loop: isolated EventLoop
 ) async throws {
   try await loop.withTimeout(.seconds(20)) {
-    while listener.core.waiterCount < count { try await loop.sleep(for: .zero) }
+    while listener.inner.waiterCount < count { try await loop.sleep(for: .zero) }
   }
 }

@@ -139,7 +139,7 @@ import Testing
       let stream = try await listener.accept()
       let served = Shared(0)
       let server = loop.task { _ in try await listener.serve { _, _ in served.update { $0 += 1 } } }
-      await expectEventually { await loop.run { _ in listener.core.isAwaited } }
+      await expectEventually { await loop.run { _ in listener.inner.isAwaited } }
       // In this order in one poll: the listener is readable, and the stream.
       let peers = try await loop.run { _ in
         try stream.startReading({ _ in server.cancel() }, atEnd: { _ in })
@@ -169,7 +169,7 @@ import Testing
           try await stream.write([7])
         }
       }
-      await expectEventually { await loop.run { _ in listener.core.isAwaited } }
+      await expectEventually { await loop.run { _ in listener.inner.isAwaited } }
       // In this order in one poll: the listener is readable, and the stream.
       let peers = try await loop.run { _ in
         try stream.startReading({ _ in listener.close() }, atEnd: { _ in })

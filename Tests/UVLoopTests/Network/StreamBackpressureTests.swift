@@ -24,7 +24,7 @@ import Testing
       let reader = SlowPeer(peer, expecting: pattern)
       let before = Process.allocatedBytes
       let writing = loop.task { _ in try await stream.write(bytes) }
-      await expectEventually { stream.core.writer.waitingSince != nil }
+      await expectEventually { stream.inner.writer.waitingSince != nil }
       if let before, let now = Process.allocatedBytes, !Sanitizer.isAddress, !Sanitizer.isThread {
         #expect(now - before < 65_536 + 32_768)
       }

@@ -39,7 +39,7 @@ import Testing
           index.isMultiple(of: 2)
           ? loop.task { _ in try await form.read(stream) } : Task.detached { try await form.read(stream) }
         await expectArrived(8, at: stream)
-        await expectEventually { stream.core.reader.isInUse }
+        await expectEventually { stream.inner.reader.isInUse }
         task.cancel()
         await #expect(throws: CancellationError.self) { _ = try await task.value }
       }

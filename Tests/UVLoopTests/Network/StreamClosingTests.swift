@@ -57,7 +57,7 @@ import Testing
       let end = loop.task { _ in try await stream.finishWriting() }
       try await expectEventually { try errorCode { _ = try stream.enqueue([]) } == .brokenPipe }
       let reading = loop.task { _ in try await stream.read() }
-      await expectEventually { stream.core.reader.isAwaited }
+      await expectEventually { stream.inner.reader.isAwaited }
       transport.bringEnd()
       #expect(try await reading.value == nil)
       let closings = (0..<2).map { _ in loop.task { _ in await stream.closeGracefully(within: Self.never) } }
@@ -84,7 +84,7 @@ import Testing
       for count in [100, 65_536, 10, 200_000] {
         #expect(transport.bring([UInt8](repeating: 1, count: count)) == count)
       }
-      #expect(!stream.isClosed && stream.core.reader.count == 0)
+      #expect(!stream.isClosed && stream.inner.reader.count == 0)
       transport.bringEnd()
       for closing in closings { await closing.value }
       #expect(stream.isClosed && transport.isClosed)
@@ -94,7 +94,7 @@ import Testing
   @Test func `L-68 a reader beside it gets its bytes`() async throws {
     try await onScriptedStream { loop, stream, transport in
       let reading = loop.task { _ in try await stream.read(upTo: 2) }
-      await expectEventually { stream.core.reader.isAwaited }
+      await expectEventually { stream.inner.reader.isAwaited }
       let closing = loop.task { _ in await stream.closeGracefully(within: Self.never) }
       await expectEventually { transport.isFinishing }
       transport.endFinish()

@@ -80,7 +80,7 @@ import Testing
           try pair.client.shutdownWriting()
         }
       }
-      await expectEventually { pair.far.core.writer.waitingSince != nil }
+      await expectEventually { pair.far.inner.writer.waitingSince != nil }
       // Two buffers of the kernel's and what is between them are less than this.
       #expect(sent.value < 3_000_000)
       #expect(pair.near.bytesRead - pair.far.bytesWritten <= LoopNetwork.blockSize)
@@ -156,7 +156,7 @@ import Testing
       let (near, far) = (ByteStream(over: source, on: loop), ByteStream(over: target, on: loop))
       try await far.finishWritingNow(target, on: loop)
       let copying = loop.task { _ in try await near.copy(to: far) }
-      await expectEventually { near.core.reader.isAwaited }
+      await expectEventually { near.inner.reader.isAwaited }
       source.bring([1, 2, 3])
       try await expectCode(.brokenPipe) { _ = try await copying.value }
       #expect(try await near.read() == [1, 2, 3])
@@ -170,7 +170,7 @@ import Testing
       let pair = try await Self.connect(.tcp, .unix, on: loop)
       defer { pair.close() }
       let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
-      await expectEventually { pair.near.core.reader.isAwaited }
+      await expectEventually { pair.near.inner.reader.isAwaited }
       pair.client.reset()
       try await expectCode(.connectionReset) { _ = try await copying.value }
       try await pair.far.write("still open")
@@ -185,10 +185,10 @@ import Testing
       defer { pair.close() }
       if !isReading { try pair.far.fill(isolation: loop) }
       let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
-      await expectEventually { pair.near.core.reader.isAwaited }
+      await expectEventually { pair.near.inner.reader.isAwaited }
       if !isReading {
         try pair.client.sendAll([1, 2, 3])
-        await expectEventually { pair.far.core.writer.waitingSince != nil }
+        await expectEventually { pair.far.inner.writer.waitingSince != nil }
       }
       copying.cancel()
       try await expectCancelled { _ = try await copying.value }
@@ -210,7 +210,7 @@ import Testing
       let filled = try pair.far.fill(isolation: loop)
       try pair.near.unread(bytes)
       let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
-      await expectEventually { pair.far.core.writer.waitingSince != nil }
+      await expectEventually { pair.far.inner.writer.waitingSince != nil }
       copying.cancel()
       try await expectCancelled { _ = try await copying.value }
       let rest = try pair.near.takeBuffered()
@@ -249,7 +249,7 @@ import Testing
       try pair.far.fill(isolation: loop)
       let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
       try pair.client.sendAll([1, 2, 3])
-      await expectEventually { pair.far.core.writer.waitingSince != nil }
+      await expectEventually { pair.far.inner.writer.waitingSince != nil }
       try await expectCode(.busy) { _ = try await pair.near.read() }
       try expectCode(.busy) {
         try pair.near.startReading(isolation: loop) { _ in
@@ -268,7 +268,7 @@ import Testing
     try await onTestLoop { loop, _ in
       let pair = try await Self.connect(.unix, .unix, on: loop)
       let copying = loop.task { _ in try await pair.near.copy(to: pair.far) }
-      await expectEventually { pair.near.core.reader.isAwaited }
+      await expectEventually { pair.near.inner.reader.isAwaited }
       pair.near.close()
       try await expectCode(.handleClosed) { _ = try await copying.value }
       try await expectCode(.handleClosed) { try await pair.near.copy(to: pair.far) }
@@ -319,7 +319,7 @@ import Testing
     try await onTestLoop { loop, _ in
       let pair = try await Self.connect(.tcp, .tcp, on: loop)
       let relaying = loop.task { _ in try await pair.near.relay(with: pair.far) }
-      await expectEventually { pair.near.core.reader.isAwaited && pair.far.core.reader.isAwaited }
+      await expectEventually { pair.near.inner.reader.isAwaited && pair.far.inner.reader.isAwaited }
       (isNear ? pair.client : pair.server).reset()
       try await expectCode(.connectionReset) { _ = try await relaying.value }
       #expect(pair.near.isClosed && pair.far.isClosed)
@@ -332,7 +332,7 @@ import Testing
     try await onTestLoop { loop, _ in
       let pair = try await Self.connect(.tcp, .tcp, on: loop)
       let relaying = loop.task { _ in try await pair.near.relay(with: pair.far) }
-      await expectEventually { pair.near.core.reader.isAwaited && pair.far.core.reader.isAwaited }
+      await expectEventually { pair.near.inner.reader.isAwaited && pair.far.inner.reader.isAwaited }
       relaying.cancel()
       try await expectCancelled { _ = try await relaying.value }
       for peer in [pair.client, pair.server] {

@@ -63,7 +63,7 @@ import Testing
   {
     try await onTestStream(StreamSetting(kind: .unix, isInline: true)) { loop, stream, peer in
       let reading = loop.task { _ in try await stream.read() }
-      await expectEventually { stream.core.reader.isAwaited }
+      await expectEventually { stream.inner.reader.isAwaited }
       try await expectCode(.busy) { _ = try await stream.detach() }
       try peer.sendAll("first")
       #expect(try await reading.value == Array("first".utf8))

@@ -118,12 +118,12 @@ import Testing
   {
     try await onTestStream(StreamSetting(kind: .tcp, isInline: true)) { loop, stream, peer in
       let line = Self.startAtOnce { try await stream.readLine() }
-      await expectEventually { stream.core.reader.isAwaited }
+      await expectEventually { stream.inner.reader.isAwaited }
       for byte in Array("cba".utf8) {
         let isWaiting = Shared(false)
         try stream.unread([byte])
         // Behind the task, which finds no end of the line and waits again.
-        try loop.post { isWaiting.value = stream.core.reader.isAwaited }
+        try loop.post { isWaiting.value = stream.inner.reader.isAwaited }
         try await iterate(loop)
         #expect(isWaiting.value)
       }
@@ -139,7 +139,7 @@ import Testing
       for place in [true, false] {
         let line = place ? Task { @MainActor in try await stream.readLine() } : Task { try await stream.readLine() }
         await expectArrived(3, at: stream)
-        await expectEventually { await loop.run { _ in stream.core.reader.isInUse } }
+        await expectEventually { await loop.run { _ in stream.inner.reader.isInUse } }
         line.cancel()
         await #expect(throws: CancellationError.self) { _ = try await line.value }
       }

@@ -14,7 +14,7 @@ import Testing
     _ stream: ByteStream, on loop: isolated EventLoop
   ) async -> Task<[UInt8]?, any Error> {
     let task = loop.task { _ in try await stream.read() }
-    await expectEventually { stream.core.reader.isAwaited }
+    await expectEventually { stream.inner.reader.isAwaited }
     return task
   }
 
@@ -34,7 +34,7 @@ import Testing
       loop, stream, transport in
       let task = await Self.reading(stream, on: loop)
       try await loop.advance(by: .milliseconds(49))
-      #expect(stream.core.reader.isAwaited)
+      #expect(stream.inner.reader.isAwaited)
       try await loop.advance(by: .milliseconds(1))
       try await expectCode(.timedOut) { _ = try await task.value }
       #expect(!stream.isClosed)
@@ -54,14 +54,14 @@ import Testing
     try await onScriptedStream(time: .manual, options: Self.options(read: .milliseconds(50))) {
       loop, stream, transport in
       let task = loop.task { _ in try await stream.read(exactly: 11) }
-      await expectEventually { stream.core.reader.isAwaited }
+      await expectEventually { stream.inner.reader.isAwaited }
       for byte in UInt8(0)..<10 {
         try await loop.advance(by: .milliseconds(40))
         transport.bring([byte])
-        await expectEventually { stream.core.reader.isAwaited }
+        await expectEventually { stream.inner.reader.isAwaited }
       }
       try await loop.advance(by: .milliseconds(49))
-      #expect(stream.core.reader.isAwaited)
+      #expect(stream.inner.reader.isAwaited)
       try await loop.advance(by: .milliseconds(1))
       try await expectCode(.timedOut) { _ = try await task.value }
       // What was collected is not lost.
@@ -78,7 +78,7 @@ import Testing
       try await loop.advance(by: .seconds(100))
       let second = await Self.reading(stream, on: loop)
       try await loop.advance(by: .milliseconds(49))
-      #expect(stream.core.reader.isAwaited)
+      #expect(stream.inner.reader.isAwaited)
       try await loop.advance(by: .milliseconds(1))
       try await expectCode(.timedOut) { _ = try await second.value }
     }
@@ -92,13 +92,13 @@ import Testing
       #expect(stream.timeouts == .init(read: .milliseconds(50)))
       // What was waited before does not count.
       try await loop.advance(by: .milliseconds(49))
-      #expect(stream.core.reader.isAwaited)
+      #expect(stream.inner.reader.isAwaited)
       stream.timeouts.read = .seconds(1)
       try await loop.advance(by: .milliseconds(999))
-      #expect(stream.core.reader.isAwaited)
+      #expect(stream.inner.reader.isAwaited)
       stream.timeouts.read = nil
       try await loop.advance(by: .seconds(1_000_000))
-      #expect(stream.core.reader.isAwaited && loop.probe.timers == 0)
+      #expect(stream.inner.reader.isAwaited && loop.probe.timers == 0)
       stream.timeouts.read = .seconds(1)
       try await loop.advance(by: .seconds(1))
       try await expectCode(.timedOut) { _ = try await task.value }
@@ -137,7 +137,7 @@ import Testing
       ]
       for (number, call) in calls.enumerated() {
         let task = loop.task { _ in try await call() }
-        await expectEventually { stream.core.reader.isAwaited }
+        await expectEventually { stream.inner.reader.isAwaited }
         if number > 0 { transport.bring([UInt8(number)]) }
         try await loop.advance(by: .seconds(1))
         try await expectCode(.timedOut) { try await task.value }
@@ -159,7 +159,7 @@ import Testing
       }
       #expect(transport.pending == 75_536 - 4 * 16_384)
       try await loop.advance(by: .milliseconds(999))
-      #expect(stream.core.writer.waitingSince != nil)
+      #expect(stream.inner.writer.waitingSince != nil)
       try await loop.advance(by: .milliseconds(1))
       try await expectCode(.timedOut) { try await task.value }
       transport.endWrite()
@@ -247,7 +247,7 @@ import Testing
         }
       }
       let reading = loop.task { _ in try await stream.read() }
-      await expectEventually { stream.core.reader.isAwaited }
+      await expectEventually { stream.inner.reader.isAwaited }
       try await stream.write([1])
       #expect(try await reading.value == [7])
       #expect(loop.clock.now == start)
@@ -282,7 +282,7 @@ import Testing
       try stream.fill(isolation: loop)
       let start = loop.clock.now
       let writing = loop.task { _ in try await stream.write([1]) }
-      await expectEventually { stream.core.writer.waitingSince != nil }
+      await expectEventually { stream.inner.writer.waitingSince != nil }
       #expect(loop.clock.now == start)
       try peer.drain()
       try await writing.value

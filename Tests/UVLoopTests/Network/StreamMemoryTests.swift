@@ -19,7 +19,7 @@ import Testing
   ) async throws {
     let remains = Remains()
     try await onTestStream(setting) { loop, stream, peer in
-      (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream.core, WeakCore(of: loop))
+      (remains.part, remains.whole, remains.loop) = (stream.inner.reader, stream.inner, WeakCore(of: loop))
       let line = loop.task { _ in try await stream.readLine() }
       try await iterate(loop)
       try peer.sendAll("a\n")
@@ -35,7 +35,7 @@ import Testing
   func `a stream that has been written to is freed when it is closed`(setting: StreamSetting) async throws {
     let remains = Remains()
     try await onTestStream(setting) { loop, stream, peer in
-      (remains.part, remains.whole, remains.loop) = (stream.core.writer, stream.core, WeakCore(of: loop))
+      (remains.part, remains.whole, remains.loop) = (stream.inner.writer, stream.inner, WeakCore(of: loop))
       let slow = SlowPeer(peer, pace: .full, expecting: Pattern(seed: 1))
       try await stream.write(Pattern(seed: 1).bytes(count: 300_000))
       try await stream.finishWriting()
@@ -48,7 +48,7 @@ import Testing
     let remains = Remains()
     try await onTestLoop { loop, _ in
       let (stream, peer) = try await StreamKind.tcp.connect(on: loop)
-      (remains.part, remains.whole, remains.loop) = (stream.core.reader, stream, WeakCore(of: loop))
+      (remains.part, remains.whole, remains.loop) = (stream.inner.reader, stream, WeakCore(of: loop))
       let read = Task.detached { [stream] in try await stream.read() }
       try peer.sendAll("a")
       #expect(try await read.value == [97])
@@ -60,7 +60,7 @@ import Testing
     let remains = Remains()
     try await onTestLoop { loop, _ in
       let listener = try await loop.listen(on: .loopback(port: 0))
-      (remains.part, remains.whole, remains.loop) = (listener.core, listener, WeakCore(of: loop))
+      (remains.part, remains.whole, remains.loop) = (listener.inner, listener, WeakCore(of: loop))
       let accepted = loop.task { _ in try await listener.accept() }
       try await iterate(loop)
       let stream = try await loop.connect(to: .address(listener.address))

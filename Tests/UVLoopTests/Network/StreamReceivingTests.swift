@@ -33,7 +33,7 @@ import Testing
         if early { try other.pass([near.descriptor], with: Array("tag".utf8)) }
         let receiving = loop.task { _ in try await pipe.receiveStream() }
         if !early {
-          await expectEventually { await loop.run { _ in pipe.core.reader.receiver?.isAwaited == true } }
+          await expectEventually { await loop.run { _ in pipe.inner.reader.receiver?.isAwaited == true } }
           try other.pass([near.descriptor], with: Array("tag".utf8))
         }
         let stream = try #require(try await receiving.value)
@@ -112,7 +112,7 @@ import Testing
     try await onPassingPipe { loop, pipe, other in
       let reading = loop.task { _ in try await pipe.read(exactly: 1 << 20) }
       let receiving = loop.task { _ in try await pipe.receiveStream() }
-      await expectEventually { await loop.run { _ in pipe.core.reader.receiver?.isAwaited == true } }
+      await expectEventually { await loop.run { _ in pipe.inner.reader.receiver?.isAwaited == true } }
       try other.sendAll([UInt8](repeating: 7, count: 65_536))
       await expectArrived(65_536, at: pipe)
       reading.cancel()
@@ -140,14 +140,14 @@ import Testing
   @Test func `L-97 while nobody reads what is sent stays in the kernel`() async throws {
     try await onPassingPipe { loop, pipe, other in
       let reading = loop.task { _ in try await pipe.read() }
-      await expectEventually { await loop.run { _ in pipe.core.reader.hasWaiter } }
+      await expectEventually { await loop.run { _ in pipe.inner.reader.hasWaiter } }
       try other.sendAll([1])
       #expect(try await reading.value == [1])
       let (near, far) = try PlainSocket.pair()
       try other.pass([near.descriptor], with: [2])
       near.close()
       for _ in 0..<5 { try await loop.sleep(for: .milliseconds(1)) }
-      #expect(pipe.bytesRead == 1 && pipe.core.reader.receiver?.isEmpty == true)
+      #expect(pipe.bytesRead == 1 && pipe.inner.reader.receiver?.isEmpty == true)
       #expect(!far.isAtEnd())
       pipe.close()
       await expectEventually { far.isAtEnd() }
@@ -167,7 +167,7 @@ import Testing
         try other.pass([near.descriptor], with: [1, 2])
         near.close()
         #expect(try await pipe.read(exactly: 1) == [1])
-        #expect(pipe.core.reader.receiver?.isEmpty == false)
+        #expect(pipe.inner.reader.receiver?.isEmpty == false)
         #expect(!far.isAtEnd())
         switch end {
         case .closed: pipe.close()
@@ -240,7 +240,7 @@ import Testing
       try other.pass([near.descriptor], with: [2])
       // The first error is of the first, and the next is none.
       #expect(try await pipe.read() == [1])
-      try #require(pipe.core.reader.receiver?.isEmpty == false)
+      try #require(pipe.inner.reader.receiver?.isEmpty == false)
       try await expectCode(.invalidArgument) { _ = try await pipe.receiveStream() }
       #expect(try await pipe.receiveStream() is PipeStream)
     }
@@ -263,7 +263,7 @@ import Testing
   @Test func `one task at a time receives, and a wait that is cancelled loses nothing`() async throws {
     try await onPassingPipe { loop, pipe, other in
       let receiving = loop.task { _ in try await pipe.receiveStream() }
-      await expectEventually { await loop.run { _ in pipe.core.reader.receiver?.isAwaited == true } }
+      await expectEventually { await loop.run { _ in pipe.inner.reader.receiver?.isAwaited == true } }
       #expect(loop.snapshot().streams.map(\.isReading) == [true])
       try await expectCode(.busy) { _ = try await pipe.receiveStream() }
       try await expectCode(.busy) { _ = try await pipe.detach() }
@@ -288,7 +288,7 @@ import Testing
       try await expectCode(.timedOut) { _ = try await pipe.receiveStream() }
       pipe.timeouts.read = nil
       let receiving = loop.task { _ in try await pipe.receiveStream() }
-      await expectEventually { await loop.run { _ in pipe.core.reader.receiver?.isAwaited == true } }
+      await expectEventually { await loop.run { _ in pipe.inner.reader.receiver?.isAwaited == true } }
       pipe.close()
       try await expectCode(.handleClosed) { _ = try await receiving.value }
     }
@@ -302,7 +302,7 @@ import Testing
         try PipeStream(adopting: OwnedDescriptor(owning: number), options: .passing)
       }
       let receiving = Task.detached { try await pipe.receiveStream() }
-      await expectEventually { await loop.run { _ in pipe.core.reader.receiver?.isAwaited == true } }
+      await expectEventually { await loop.run { _ in pipe.inner.reader.receiver?.isAwaited == true } }
       await loop.shutdown()
       try await expectCode(.loopClosed) { _ = try await receiving.value }
       try await expectCode(.loopClosed) { _ = try await pipe.receiveStream() }
@@ -360,7 +360,7 @@ import Testing
       try other.pass([near.descriptor], with: [1])
       let stream = try #require(try await pipe.receiveStream() as? PipeStream)
       #expect(stream.timeouts.write == .seconds(7))
-      #expect(stream.core.writeQueueLimit == 17)
+      #expect(stream.inner.writeQueueLimit == 17)
       #expect(try await pipe.read() == [1])
       // So it passes streams itself.
       try await stream.send(pipe, with: [2])

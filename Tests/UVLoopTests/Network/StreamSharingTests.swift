@@ -51,7 +51,7 @@ import Testing
         while bytes.count < 3_000 { try await streams.1.read(into: &bytes) }
         return bytes
       }
-      await expectEventually { streams.0.core.reader.isInUse && streams.1.core.reader.isInUse }
+      await expectEventually { streams.0.inner.reader.isInUse && streams.1.inner.reader.isInUse }
       try peers.1.sendAll(Self.twos)
       try peers.0.sendAll(Self.ones)
       #expect(try await first.value == Self.ones)
@@ -197,7 +197,7 @@ import Testing
           return bytes
         }
       }
-      await expectEventually { streams.value.allSatisfy { $0.core.reader.isAwaited } }
+      await expectEventually { streams.value.allSatisfy { $0.inner.reader.isAwaited } }
       for peer in peers { try peer.sendAll([1]) }
       var whole = 0
       for task in tasks {
@@ -232,7 +232,7 @@ import Testing
       let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(50)) }
       #expect(iterations < 10)
       #expect(stream.bytesRead == before)
-      #expect(stream.core.reader.count == 0)
+      #expect(stream.inner.reader.count == 0)
       let bytes = try await stream.read(exactly: 1 << 20)
       #expect(pattern.firstDifference(in: bytes) == nil)
       try await sent

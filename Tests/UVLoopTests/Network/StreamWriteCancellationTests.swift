@@ -41,7 +41,7 @@ import Testing
     _ bytes: [UInt8], _ stream: ByteStream, _ transport: ScriptedTransport, on loop: isolated EventLoop
   ) async -> Task<Void, any Error> {
     let task = loop.task { _ in try await stream.write(bytes) }
-    await expectEventually { stream.core.writer.waitingSince != nil }
+    await expectEventually { stream.inner.writer.waitingSince != nil }
     return task
   }
 

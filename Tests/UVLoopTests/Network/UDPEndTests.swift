@@ -18,7 +18,7 @@ import Testing
       let socket = try await loop.bindUDP(to: PlainAddress.quiet().address)
       let peer = try PlainDatagrams()
       let tasks = [loop.task { _ in try await socket.receive() }]
-      await expectEventually { socket.core.receiver.hasWaiter }
+      await expectEventually { socket.inner.receiver.hasWaiter }
       if isElsewhere { socket.close() } else { await loop.run { _ in socket.close() } }
       #expect(socket.isClosed)
       socket.close()
@@ -45,9 +45,9 @@ import Testing
       let peer = try PlainDatagrams()
       for _ in 0..<3 { try peer.send([1], to: socket.localAddress.plain) }
       _ = try await socket.receive()
-      await expectEventually { socket.core.receiver.heldCount == 2 }
+      await expectEventually { socket.inner.receiver.heldCount == 2 }
       socket.close()
-      #expect(socket.core.receiver.heldCount == 0)
+      #expect(socket.inner.receiver.heldCount == 0)
       try await expectCode(.handleClosed) { _ = try await socket.receive() }
     }
   }
@@ -62,7 +62,7 @@ import Testing
         let receiving = loop.task { _ in
           _ = try await socket.receive { bytes, _, _ in socket.close() }
         }
-        await expectEventually { socket.core.receiver.hasWaiter }
+        await expectEventually { socket.inner.receiver.hasWaiter }
         for _ in 0..<3 { try peer.send([1], to: socket.localAddress.plain) }
         try await receiving.value
         #expect(socket.isClosed)
@@ -76,7 +76,7 @@ import Testing
       let address = first.localAddress
       for _ in 0..<20 {
         let receiving = loop.task { _ in try await first.receive() }
-        await expectEventually { first.core.receiver.hasWaiter || first.isClosed }
+        await expectEventually { first.inner.receiver.hasWaiter || first.isClosed }
         first.close()
         try await expectCode(.handleClosed) { _ = try await receiving.value }
         var bound: UDPSocket?
@@ -175,7 +175,7 @@ import Testing
       let sent = PlainThread {
         // A time that jumps would do so before the loop sleeps.
         let deadline = MonotonicClock.now(plus: .seconds(20))
-        while !(socket.core.receiver.hasWaiter && loop.probe.isAsleep) && MonotonicClock.now() < deadline {}
+        while !(socket.inner.receiver.hasWaiter && loop.probe.isAsleep) && MonotonicClock.now() < deadline {}
         try? peer.send([2], to: socket.localAddress.plain)
       }
       let answer = try await loop.withTimeout(.seconds(36_000)) { try await socket.receive() }
@@ -204,7 +204,7 @@ import Testing
         try await socket.send([1], to: address)
         #expect(try peer.receive().bytes == [1])
         let receiving = loop.task { _ in try await socket.receive() }
-        await expectEventually { socket.core.receiver.hasWaiter }
+        await expectEventually { socket.inner.receiver.hasWaiter }
 
         network.setLoopback(isUp: false)
         // It is refused, or lost.
@@ -212,7 +212,7 @@ import Testing
         try await iterate(loop)
         let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(20)) }
         #expect(iterations < 10)
-        #expect(socket.core.receiver.hasWaiter)
+        #expect(socket.inner.receiver.hasWaiter)
 
         network.setLoopback(isUp: true)
         try await socket.send([3], to: address)

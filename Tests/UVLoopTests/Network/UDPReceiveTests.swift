@@ -16,7 +16,7 @@ import Testing
     try await onTestLoop { loop, _ in
       let socket = try await loop.bindUDP(to: .loopback(port: 0))
       let first = loop.task { _ in try await socket.receive() }
-      await expectEventually { socket.core.receiver.hasWaiter }
+      await expectEventually { socket.inner.receiver.hasWaiter }
       try await expectCode(.busy) { _ = try await socket.receive() }
       try await expectCode(.busy) { try await socket.receive { _, _, _ in } }
       try PlainDatagrams().send([8], to: socket.localAddress.plain)
@@ -43,7 +43,7 @@ import Testing
       #expect(received == (UInt8(0)..<100).map { [$0] })
       // In a task that is cancelled already it stays where it is.
       try peer.send([200], to: socket.localAddress.plain)
-      await expectEventually { socket.core.receiver.heldCount == 1 }
+      await expectEventually { socket.inner.receiver.heldCount == 1 }
       let late = loop.task { _ in
         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
         return try await socket.receive()
@@ -113,23 +113,23 @@ import Testing
       // Receiving begins with the first call.
       try peer.send([255], to: socket.localAddress.plain)
       try await iterate(loop)
-      #expect(socket.core.receiver.heldCount == 0)
+      #expect(socket.inner.receiver.heldCount == 0)
       #expect(try await socket.receive().bytes == [255])
 
       for number in UInt8(0)..<100 { try peer.send([number], to: socket.localAddress.plain) }
-      await expectEventually { socket.core.receiver.heldCount == capacity }
+      await expectEventually { socket.inner.receiver.heldCount == capacity }
       try await iterate(loop, times: 20)
-      #expect(socket.core.receiver.heldCount == capacity)
+      #expect(socket.inner.receiver.heldCount == capacity)
       // Nor does it look again and again.
       let iterations = try await loop.probe.iterations { try await loop.sleep(for: .milliseconds(20)) }
       #expect(iterations < 10)
       var received: [UInt8] = []
       // It goes on when half of them have been taken, and not only when somebody waits.
-      while socket.core.receiver.heldCount > capacity / 2 { received += try await socket.receive().bytes }
-      await expectEventually { socket.core.receiver.heldCount == capacity }
+      while socket.inner.receiver.heldCount > capacity / 2 { received += try await socket.receive().bytes }
+      await expectEventually { socket.inner.receiver.heldCount == capacity }
       while received.count < 100 {
         received += try await socket.receive().bytes
-        #expect(socket.core.receiver.heldCount <= capacity)
+        #expect(socket.inner.receiver.heldCount <= capacity)
         if received.count % 7 == 0 { try await iterate(loop, times: 1) }
       }
       #expect(received == Array(0..<100))
@@ -261,7 +261,7 @@ import Testing
       for number in 0..<count { try await peer.send([UInt8(number)], to: socket.localAddress) }
       #expect(hadTurn.value)
       _ = try await socket.receive()
-      try #require(await eventually { socket.core.receiver.heldCount == count - 1 })
+      try #require(await eventually { socket.inner.receiver.heldCount == count - 1 })
       hadTurn.value = false
       try loop.post { hadTurn.value = true }
       for _ in 1..<count { _ = try await socket.receive() }

@@ -198,7 +198,7 @@ import Testing
         { _ = try await socket.receive() },
       ]
       let tasks = calls.map { call in isOwn ? loop.task { _ in try await call() } : Task { try await call() } }
-      await expectEventually { socket.queuedBytes == 2 && socket.core.receiver.hasWaiter }
+      await expectEventually { socket.queuedBytes == 2 && socket.inner.receiver.hasWaiter }
       await loop.shutdown()
       for task in tasks {
         if isOwn {
@@ -227,7 +227,7 @@ import Testing
         }.value
       }
       try await begun.wait()
-      await expectEventually { await loop.run { _ in kernel.hasDatagram || socket.core.receiver.hasWaiter } }
+      await expectEventually { await loop.run { _ in kernel.hasDatagram || socket.inner.receiver.hasWaiter } }
       let report = await loop.shutdown(within: .seconds(10))
       #expect(report.unfinished.isEmpty)
       #expect(await task.value == .loopClosed)
@@ -319,7 +319,7 @@ import Testing
               _ = try await socket.receive()
               socket.close()
             }
-            await expectEventually { socket.core.receiver.hasWaiter }
+            await expectEventually { socket.inner.receiver.hasWaiter }
             let sending = loop.task { _ in try await socket.send([1], to: address) }
             await expectEventually { kernel.refused > 3 }
             try peer.send([7], to: socket.localAddress.plain)
@@ -376,7 +376,7 @@ import Testing
       try await onTestLoop { loop, _ in
         let socket = try await loop.bindUDP(to: .loopback(port: 0))
         let peer = try PlainDatagrams()
-        guard let kernel = RefusedSends(of: socket.core.engine.descriptor) else { return say() }
+        guard let kernel = RefusedSends(of: socket.inner.engine.descriptor) else { return say() }
         try await body(loop, socket, kernel, peer)
       }
     }

@@ -35,7 +35,7 @@ import Testing
         #expect(answer.bytes == Array("\(text)!".utf8) && answer.sender == socket.localAddress.plain)
       }
       let waiting = loop.task { _ in try await socket.receive() }
-      await expectEventually { socket.core.receiver.hasWaiter }
+      await expectEventually { socket.inner.receiver.hasWaiter }
       try peer.send("while it waits", to: socket.localAddress.plain)
       #expect(try await waiting.value.bytes == Array("while it waits".utf8))
       socket.close()
@@ -50,7 +50,7 @@ import Testing
       for round in 0..<2 {
         // Of the second round one is lent from the block, and one from what is held.
         let receiving = round == 0 ? nil : loop.task { _ in try await Self.borrow(socket) }
-        if round == 1 { await expectEventually { socket.core.receiver.hasWaiter } }
+        if round == 1 { await expectEventually { socket.inner.receiver.hasWaiter } }
         for number in UInt8(0)..<3 { try peer.send([number, number], to: socket.localAddress.plain) }
         let first = if let receiving { try await receiving.value } else { try await Self.borrow(socket) }
         #expect(try first == Datagram(bytes: [0, 0], peerAddress: peer.address.address))
@@ -136,7 +136,7 @@ import Testing
       let empty = Datagram(bytes: [], peerAddress: try peer.address.address)
       for isWaiting in [false, true] {
         let task = isWaiting ? loop.task { _ in try await Self.take(socket, isBorrowed) } : nil
-        if isWaiting { await expectEventually { socket.core.receiver.hasWaiter } }
+        if isWaiting { await expectEventually { socket.inner.receiver.hasWaiter } }
         try peer.send([], to: socket.localAddress.plain)
         let found = if let task { try await task.value } else { try await Self.take(socket, isBorrowed) }
         #expect(found == empty)
@@ -212,7 +212,7 @@ import Testing
           try await socket.send([1])
           #expect(try peer.receive().sender.port == own)
         }
-        if family == .ipv6 && !socket.core.engine.canLetGo {
+        if family == .ipv6 && !socket.inner.engine.canLetGo {
           try await expectCode(.notSupported) { try await socket.connect(to: nil) }
           #expect(try socket.peerAddress == second.address.address)
           continue

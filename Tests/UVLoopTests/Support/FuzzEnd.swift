@@ -90,7 +90,7 @@ final class FuzzEnd: Sendable {
 
   /// By way of another stream of the loop, out of whose other end everything has to come that was taken.
   private func copy(_ stream: ByteStream, _ random: inout SplitMix) async {
-    guard let loop = stream.core.loop.owner, let ends = try? PlainSocket.pair() else { return }
+    guard let loop = stream.inner.loop.owner, let ends = try? PlainSocket.pair() else { return }
     // Full again and again.
     ends.0.setSendBuffer(4_096)
     let adopted = try? await loop.run { _ in
@@ -163,7 +163,7 @@ final class FuzzEnd: Sendable {
     let left = Shared<(number: Int32, held: [UInt8])?>(nil)
     let moved = self.stream
     await program.call("detach", &random, mayThrow: [.busy, .socketNotConnected, .tornWrite]) {
-      guard let owner = stream.core.loop.owner else { return }
+      guard let owner = stream.inner.loop.owner else { return }
       try await owner.run { _ in
         let held = try stream.takeBuffered()
         do {

@@ -24,20 +24,21 @@ extension LoopProbe {
     isolation: isolated (any Actor)? = #isolation, unwanted: (@Sendable (Int32) -> Void)? = nil,
     _ start: @escaping AwaitedRequest.Start
   ) async throws -> Int32 {
-    unsafe try await core.request(kind, type, call, keeping: buffers, unwanted: unwanted, start)
+    unsafe try await AwaitedRequest.status(
+      of: kind, type, on: core, call, keeping: buffers, unwanted: unwanted, start)
   }
 
   /// Looks a host up, by way of this answer.
   func addresses(
     _ query: AddressQuery, in answer: LookupAnswer<[SocketAddress]>, isolation: isolated (any Actor)? = #isolation
-  ) async throws -> [SocketAddress] { try await core.addresses(query, "resolve", in: answer) }
+  ) async throws -> [SocketAddress] { try await AddressLookup.addresses(query, on: core, "resolve", in: answer) }
 
   /// Looks an address up, by way of this answer.
   func names(
     _ address: SocketAddress, in answer: LookupAnswer<(host: String, service: String)>,
     isolation: isolated (any Actor)? = #isolation
   ) async throws -> (host: String, service: String) {
-    try await core.names(address, 0, "reverseResolve", in: answer)
+    try await AddressLookup.names(address, 0, on: core, "reverseResolve", in: answer)
   }
 
   /// Connects to the first of the addresses that answers.

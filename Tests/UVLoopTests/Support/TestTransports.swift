@@ -14,8 +14,8 @@ class LayeredTransport: StreamTransport, StreamSink {
 
   init(over lower: ByteStream) {
     self.lower = lower
-    probe = LoopProbe(lower.core.loop)
-    below = lower.core.transport
+    probe = LoopProbe(lower.inner.loop)
+    below = lower.inner.transport
   }
 
   func startReading(into sink: any StreamSink) throws(UVError) {

@@ -139,7 +139,7 @@ actor WaitStage: LoopActor {
     case .clockAdvance: probe.isAdvancing
     case .readiness: probe.hasAwaitedHandle
     case .read: stream?.core.reader.isAwaited == true
-    case .write: stream.map { $0.core.writer.waitingSince != nil } == true
+    case .write: stream.map { $0.inner.writer.waitingSince != nil } == true
     case .accept: probe.listeners.contains { $0.isAwaited }
     case .receive: socket?.core.receiver.hasWaiter == true
     case .send: sending?.hasDatagram == true

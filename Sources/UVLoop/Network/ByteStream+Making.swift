@@ -1,23 +1,23 @@
 // From a descriptor to a stream: the one place that knows which kinds there are.
 
-extension LoopCore {
+extension ByteStream {
   /// A stream over a connected socket, which is the stream's from now on, also where this throws.
   ///
   /// - Parameter isAdopted: Whether somebody else had the descriptor, and may still know its number.
-  func stream(
-    _ descriptor: Int32, isUnix: Bool, _ options: ByteStream.Options, _ addresses: StreamAddresses,
+  static func make(
+    _ descriptor: Int32, isUnix: Bool, on loop: LoopCore, _ options: Options, _ addresses: StreamAddresses,
     isAdopted: Bool = false
   ) throws(UVError) -> ByteStream {
     let engine: StreamEngine =
       isUnix
-      ? try PipeEngine.make(descriptor, on: self, options, isAdopted: isAdopted)
-      : try TCPEngine(descriptor, on: self, isAdopted: isAdopted)
+      ? try PipeEngine.make(descriptor, on: loop, options, isAdopted: isAdopted)
+      : try TCPEngine(descriptor, on: loop, isAdopted: isAdopted)
     try engine.applyOrClose(options)
-    return stream(over: engine, options, addresses)
+    return make(over: engine, options, addresses)
   }
 
-  func stream(
-    over engine: StreamEngine, _ options: ByteStream.Options, _ addresses: StreamAddresses
+  static func make(
+    over engine: StreamEngine, _ options: Options, _ addresses: StreamAddresses
   ) -> ByteStream {
     switch engine {
     case let engine as TCPEngine: TCPStream(engine, options, addresses)
