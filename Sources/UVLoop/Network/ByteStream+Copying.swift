@@ -49,8 +49,8 @@ extension StreamCore {
     while try await reader.waitForBytes(LoopNetwork.blockSize, "copy") {
       let (sent, rest) = try copyNow(to: other.inner)
       if !rest.isEmpty {
-        reader.isForwarding = true
-        defer { reader.isForwarding = false }
+        reader.forwarding(true)
+        defer { reader.forwarding(false) }
         try await forward(rest, to: other)
       }
       copied += Int64(sent + rest.count)

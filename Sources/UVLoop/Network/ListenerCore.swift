@@ -352,7 +352,7 @@ extension ListenerCore {
       count.remove()
       return group.settled()
     }
-    stream.inner.isCounted = true
+    stream.inner.countConnection()
     hand(on: stream, of: group)
   }
 

@@ -24,7 +24,7 @@ import Synchronization
   /// The same, of what only the loop's thread sees: the transport is closed.
   private var isOver = false
   /// Whether it is one of its loop's connections of a group's listener.
-  var isCounted = false
+  private var isCounted = false
   private let readLimit = Atomic<Int64>(.max)
   private let writeLimit = Atomic<Int64>(.max)
 
@@ -51,6 +51,9 @@ import Synchronization
   }
 
   /// The kind and its two ends.
+  /// A group's listener counts it, until it closes.
+  func countConnection() { isCounted = true }
+
   var text: String { addresses.text.map { "\(typeName) \($0)" } ?? "\(typeName)" }
 
   func call(_ name: StaticString) -> String { "\(typeName).\(name)" }

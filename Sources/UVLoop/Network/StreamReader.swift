@@ -36,7 +36,7 @@ import Synchronization
   /// A task reads, also when it is about to go on.
   private var isOccupied = false
   /// What a task has taken out it may give back, and nobody else reads meanwhile.
-  var isForwarding = false
+  private var isForwarding = false
   /// How many bytes it would take.
   private var wanted = 0
   private var callbacks: StreamCallbacks?
@@ -394,6 +394,9 @@ import Synchronization
       throw error
     }
   }
+
+  /// Around the write of bytes that have been taken, and may come back.
+  func forwarding(_ isUnderWay: Bool) { isForwarding = isUnderWay }
 
   /// Whether a task or callbacks read.
   var isInUse: Bool { isOccupied || isForwarding || callbacks != nil }

@@ -20,11 +20,11 @@
   private var part = 0
   private var offset = 0
   /// Whether what comes next has been tried just now, and the kernel took none of it, or no more.
-  var isTried: Bool
+  private(set) var isTried: Bool
   /// Its caller has gone, and no more of it is to be sent.
-  var isCut = false
+  private(set) var isCut = false
   /// Its caller has gone before any of it was sent, and none will be.
-  var isWithdrawn = false
+  private(set) var isWithdrawn = false
 
   /// - Parameter sent: How much its caller has sent; the rest of a write that was not tried waits behind others.
   init(
@@ -83,6 +83,15 @@
       part += 1
     }
   }
+
+  /// Others have had their turn: it may be tried again.
+  func tryAgain() { isTried = false }
+
+  /// No more of it is sent behind the slice that is under way.
+  func cut() { isCut = true }
+
+  /// None of it has been sent, and none will be.
+  func noteWithdrawn() { isWithdrawn = true }
 
   /// Nothing of it is needed any more.
   func letGo() {

@@ -339,7 +339,7 @@ import Synchronization
         }
       }
       // Behind the slice, for which others had their turn, it is tried again.
-      write.isTried = false
+      write.tryAgain()
       send(write)
     }
   }
@@ -417,10 +417,10 @@ import Synchronization
     } else if write.sent == 0 && !(index == first && isUnderWay) {
       remove(index)
       noteQueued(-write.rest)
-      write.isWithdrawn = true
+      write.noteWithdrawn()
     } else if write.rest > StreamWriter.wholeSize {
       // No more of it is sent, and what follows would be taken for the rest.
-      write.isCut = true
+      write.cut()
       if !isUnderWay { tear() } else { state = .torn }
     }
   }

@@ -352,7 +352,7 @@ import Testing
           let peer = try PlainDatagrams()
           let address = try peer.address.address
           var socket: UDPSocket? = try await loop.bindUDP(to: .loopback(port: 0))
-          let core = try #require(socket?.core)
+          let core = try #require(socket?.inner)
           guard let kernel = RefusedSends(of: core.engine.descriptor) else { return RefusedSendTests.say() }
           let sending = loop.task { [socket] _ in try await socket?.send([1], to: address) }
           await expectEventually { kernel.refused > 3 }

@@ -61,7 +61,7 @@ extension LoopProbe {
   var awaitedTasks: Int { core.tasks.awaitedCount }
 
   /// Whether the stream is on this loop.
-  func has(_ stream: ByteStream) -> Bool { stream.core.loop === core }
+  func has(_ stream: ByteStream) -> Bool { stream.inner.loop === core }
 
   /// A message of the library's own, which the loop takes for as long as it runs.
   func enqueue(_ body: @escaping () -> Void) { core.enqueue(body) }

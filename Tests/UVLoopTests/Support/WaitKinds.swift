@@ -138,10 +138,10 @@ actor WaitStage: LoopActor {
     case .timeLimit: probe.timers > 0 && probe.timers + probe.waits > 1
     case .clockAdvance: probe.isAdvancing
     case .readiness: probe.hasAwaitedHandle
-    case .read: stream?.core.reader.isAwaited == true
+    case .read: stream?.inner.reader.isAwaited == true
     case .write: stream.map { $0.inner.writer.waitingSince != nil } == true
     case .accept: probe.listeners.contains { $0.isAwaited }
-    case .receive: socket?.core.receiver.hasWaiter == true
+    case .receive: socket?.inner.receiver.hasWaiter == true
     case .send: sending?.hasDatagram == true
     case .handleClose, .abandonableCall, .offload: true
     }
