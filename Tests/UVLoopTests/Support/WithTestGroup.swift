@@ -61,7 +61,7 @@ func servedPeers(_ count: Int, at address: SocketAddress) async throws -> [Serve
 extension Listener {
   /// Whether serve has begun on each loop of a group.
   func isServed(on group: EventLoopGroup) async -> Bool {
-    guard let parts = (core as? GroupListener)?.parts else { return false }
+    guard let parts = (inner as? GroupListener)?.parts else { return false }
     for (part, loop) in zip(parts, group.loops) {
       if await !loop.run({ _ in part.isAwaited }) { return false }
     }
