@@ -70,7 +70,7 @@ final class DebugLog: @unchecked Sendable {  // Holds because every variable is 
   }
 
   /// Has the line written, which is composed on the writing thread.
-  func write(_ line: @escaping @Sendable () -> String) {
+  func log(_ line: @escaping @Sendable () -> String) {
     let isTaken = lock.withLock {
       while lines.count >= DebugLog.most && hasThread { lock.wait() }
       startThread()

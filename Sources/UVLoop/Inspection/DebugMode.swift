@@ -28,5 +28,5 @@ enum DebugMode {
   }
 
   /// Each line begins as the library's other line on standard error does.
-  static func log(_ text: @escaping @Sendable () -> String) { DebugLog.process.write { "UVLoop: \(text())\n" } }
+  static func log(_ text: @escaping @Sendable () -> String) { DebugLog.process.log { "UVLoop: \(text())\n" } }
 }
