@@ -36,6 +36,8 @@ public final class AsyncHandle: LoopHandle {
 }
 
 extension AsyncHandle {
+  // MARK: On any thread
+
   /// Makes the loop call back, from any thread.
   ///
   /// Make the sender before installing the signal handler that uses it: to send from there is allowed, to create one is
@@ -85,6 +87,8 @@ extension AsyncHandle {
 
   init(_ async: UnsafeMutablePointer<uv_async_t>) { unsafe self.async = async }
 
+  // MARK: On any thread
+
   func send() -> Bool {
     // In the child of a fork the loop is the parent's, and so is the descriptor that a send would write to.
     if generation != ProcessGeneration.current { return false }
@@ -100,6 +104,8 @@ extension AsyncHandle {
     return isOpen
   }
 
+  // MARK: On the loop
+
   func close() { word.bitwiseOr(SendGuard.closed, ordering: .acquiringAndReleasing) }
 
   /// A sender is inside for a few hundred nanoseconds, unless its thread lost the CPU: then it gets this one.
@@ -108,6 +114,7 @@ extension AsyncHandle {
   }
 }
 
+/// Belongs to the loop's thread.
 @safe private final class Async: Handle {
   private(set) lazy var sendGuard = unsafe SendGuard(memory.assumingMemoryBound(to: uv_async_t.self))
 

@@ -96,6 +96,7 @@ public final class IdleHandle: LoopHandle {
   public func stop() { phase.stop() }
 }
 
+/// What the three have in common. Belongs to the loop's thread.
 @safe private final class Phase: Handle {
   enum Kind { case prepare, check, idle }
 

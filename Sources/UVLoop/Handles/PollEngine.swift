@@ -10,7 +10,7 @@ extension HandleActivity {
   fileprivate static let waiting = HandleActivity(rawValue: 2)
 }
 
-/// A `uv_poll_t`, for a callback or for a task that waits.
+/// A `uv_poll_t`, for a callback or for a task that waits. Belongs to the loop's thread.
 // Holds because a wait calls its owner on the loop's thread alone.
 @safe final class PollEngine: Handle, WaitOwner, @unchecked Sendable {
   let descriptor: Int32

@@ -67,6 +67,7 @@ public final class SignalHandle: LoopHandle {
   }
 }
 
+/// A `uv_signal_t`, for a handle or for a sequence. Belongs to the loop's thread.
 @safe final class SignalWatcher: Handle {
   private let signal: Signal
   private var isOnce = false

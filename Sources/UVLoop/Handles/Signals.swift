@@ -64,10 +64,13 @@ public struct Signals: AsyncSequence, Sendable {
 }
 
 extension Signals {
-  /// The watchers of one iteration. Its variables belong to the loop's thread.
-  fileprivate final class Subscription: @unchecked Sendable {  // Holds because of the line above.
+  /// The watchers of one iteration.
+  // Holds because all that it has is constant, and what that leads to belongs to the loop's thread.
+  fileprivate final class Subscription: @unchecked Sendable {
     private let loop: LoopCore
     private let watch: Watch
+
+    // MARK: On the loop
 
     /// What the watchers' callbacks keep, so that they do not keep the subscription. The waits' number is the signal's.
     private final class Watch: WaitOwner, @unchecked Sendable {  // Holds because the loop's thread alone uses it.
@@ -97,6 +100,8 @@ extension Signals {
 
       func withdraw(_ wait: LoopWait) { waiters.remove(wait) }
     }
+
+    // MARK: On any thread
 
     init(_ loop: LoopCore, _ signals: [Signal]) {
       self.loop = loop

@@ -92,6 +92,7 @@ public final class TimerHandle: LoopHandle {
   public var dueIn: Duration? { timer.dueIn }
 }
 
+/// Belongs to the loop's thread, but for what is atomic.
 @safe private final class Timer: Handle {
   private var interval: UInt64 = 0
   private var wasStarted = false
@@ -106,6 +107,8 @@ public final class TimerHandle: LoopHandle {
       unsafe uv_timer_init(loop, memory.bindMemory(to: uv_timer_t.self, capacity: 1))
     }
   }
+
+  // MARK: On the loop
 
   private var uvTimer: UnsafeMutablePointer<uv_timer_t> { unsafe memory.assumingMemoryBound(to: uv_timer_t.self) }
 
@@ -209,11 +212,13 @@ public final class TimerHandle: LoopHandle {
     return state.isActive ? remaining : nil
   }
 
+  override var activeText: String { "active, due in \((remaining ?? .zero).text)" }
+
+  // MARK: On any thread
+
   override var remaining: Duration? {
     let due = due.load(ordering: .relaxed)
     let now = MonotonicClock.now().millisecondsRoundedUp
     return .milliseconds(due > now ? due - now : 0)
   }
-
-  override var activeText: String { "active, due in \((remaining ?? .zero).text)" }
 }

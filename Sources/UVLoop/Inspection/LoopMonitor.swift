@@ -53,6 +53,8 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     }
   }
 
+  // MARK: On any thread
+
   /// What runs now; nil if nothing does, or nobody has asked for it to be noted.
   var current: Running? { lock.withLock { running } }
 
@@ -60,8 +62,6 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
 
   /// Nil as long as the loop has not offloaded anything.
   var offloadQueue: OffloadQueue? { lock.withLock { offloads } }
-
-  // MARK: Reports
 
   /// Nil ends the reports.
   func reportSlowCalls(over threshold: Duration, _ report: (@Sendable (SlowCall) -> Void)?) {
@@ -88,7 +88,15 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
     old?.end()
   }
 
-  // MARK: What the loop tells
+  func loopWasDropped(_ sentence: String) {
+    if let site = lock.withLock({ site }) {
+      DebugMode.log { "\(sentence)\nUVLoop: it was made at\n\(StackTrace(site))" }
+    } else {
+      Posix.write("UVLoop: \(sentence)\n", to: STDERR_FILENO)
+    }
+  }
+
+  // MARK: On the loop: what it tells
 
   func willRun(_ call: LoopCall) {
     let now = MonotonicClock.now()
@@ -141,14 +149,6 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
       \("AI".contains(typeName.description.prefix(1)) ? "an" : "a") \(typeName) of loop "\(name)" \(sentence) It was made at
       \(StackTrace(site))
       """
-    }
-  }
-
-  func loopWasDropped(_ sentence: String) {
-    if let site = lock.withLock({ site }) {
-      DebugMode.log { "\(sentence)\nUVLoop: it was made at\n\(StackTrace(site))" }
-    } else {
-      Posix.write("UVLoop: \(sentence)\n", to: STDERR_FILENO)
     }
   }
 

@@ -32,6 +32,8 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     self.report = report
   }
 
+  // MARK: On any thread
+
   func begin() throws(UVError) { try DetachedThread.start(named: "uv-watchdog") { self.watch() } }
 
   /// Makes the loop's thread take the signal, which only that thread can say. Once the watchdog before this one has
@@ -45,7 +47,7 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     }
   }
 
-  /// From any thread; on the loop's own, at its end, the signal is closed before this returns. The report is let go of
+  /// On the loop's own thread, at its end, the signal is closed before this returns. The report is let go of
   /// here, and not when the watching thread has come to its end: it may hold the loop.
   func end() {
     let (sampled, report) = lock.withLock {
@@ -56,6 +58,17 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
     if let sampled, !loop.onLoop({ sampled.close() }) { sampled.close() }
     _ = consume report
   }
+
+  // MARK: On the loop
+
+  private func answer(_ number: Int) {
+    lock.withLock {
+      answered = number
+      lock.wakeAll()
+    }
+  }
+
+  // MARK: On the watchdog's thread
 
   private func watch() {
     while ask() {
@@ -77,13 +90,6 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
       return asked
     }
     return loop.enqueue { self.answer(number) }
-  }
-
-  private func answer(_ number: Int) {
-    lock.withLock {
-      answered = number
-      lock.wakeAll()
-    }
   }
 
   /// Waits for the answer; true without one at the end of the watch.
@@ -122,6 +128,8 @@ final class Watchdog: @unchecked Sendable {  // Holds because every variable is 
 }
 
 extension EventLoop {
+  // MARK: On any thread
+
   /// Watches the loop from a thread of its own, and reports while it lasts that the loop has been blocked for
   /// `threshold`.
   ///
@@ -173,6 +181,8 @@ extension EventLoop {
 }
 
 extension LoopMonitor {
+  // MARK: On any thread
+
   func startWatchdog(
     on loop: LoopCore, over threshold: Duration, _ signal: Signal, _ report: @escaping @Sendable (Stall) -> Void
   ) throws(UVError) {

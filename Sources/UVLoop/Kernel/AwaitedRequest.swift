@@ -24,6 +24,8 @@ import CLibUV
     super.init(kind, type, on: loop)
   }
 
+  // MARK: On the loop
+
   /// The wait's number is libuv's status.
   func begin(_ wait: LoopWait) {
     // A process that exits begins nothing any more: the wait lasts until its end, or the loop's.
@@ -54,7 +56,9 @@ import CLibUV
 }
 
 extension AwaitedRequest {
-  /// Submits a request and waits for its callback; see above. May be called anywhere.
+  // MARK: On any thread
+
+  /// Submits a request and waits for its callback; see above.
   ///
   /// - Parameters:
   ///   - call: What the user called, for errors.

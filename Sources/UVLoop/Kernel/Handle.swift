@@ -8,7 +8,8 @@ import CLibUV
 // The states are those of ``HandleState``. A wrapper that goes away closes its handle, at once if it is inactive, else
 // as soon as it becomes so: a started timer keeps firing though nobody holds it.
 
-/// The life of one libuv handle, written once for all kinds. Belongs to the loop's thread.
+/// The life of one libuv handle, written once for all kinds. Belongs to the loop's thread; others may read its state,
+/// and what else a snapshot shows, under the registry lock.
 ///
 /// A kind derives from it, adds its calls, and overrides the hooks at the end.
 @safe class Handle {
@@ -51,15 +52,7 @@ import CLibUV
     loop.handles.add(self)
   }
 
-  final var uvHandle: UnsafeMutablePointer<uv_handle_t> {
-    unsafe memory.assumingMemoryBound(to: uv_handle_t.self)
-  }
-
-  /// Finds the object again in a callback from C. The registry keeps it while callbacks can come.
-  static func of(_ data: UnsafeMutableRawPointer?) -> Self? {
-    guard let data = unsafe data else { return nil }
-    return unsafe Unmanaged<Self>.fromOpaque(data).takeUnretainedValue()
-  }
+  // MARK: On any thread
 
   /// Before each call that starts the handle: throws where it is closed, or the loop shuts down; then traps off the
   /// loop.
@@ -96,6 +89,24 @@ import CLibUV
         .handleClosed, call: "\(typeName).\(call)",
         "This \(typeName) of loop \"\(loop.name)\" has been closed, and a closed handle stays closed. Make a new one.")
     }
+  }
+
+  /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
+  final func detach() {
+    // Without a closure where it can be: that would be a block of memory for each handle.
+    if loop.isCurrent { becomeDetached() } else { loop.enqueue { self.becomeDetached() } }
+  }
+
+  // MARK: On the loop
+
+  final var uvHandle: UnsafeMutablePointer<uv_handle_t> {
+    unsafe memory.assumingMemoryBound(to: uv_handle_t.self)
+  }
+
+  /// Finds the object again in a callback from C. The registry keeps it while callbacks can come.
+  static func of(_ data: UnsafeMutableRawPointer?) -> Self? {
+    guard let data = unsafe data else { return nil }
+    return unsafe Unmanaged<Self>.fromOpaque(data).takeUnretainedValue()
   }
 
   /// Records that a callback may come, for this reason.
@@ -143,12 +154,6 @@ import CLibUV
 
   final func closeIfDetached() {
     if isDetached && !state.isActive { close(by: .owner) }
-  }
-
-  /// Nobody holds it any more, on whatever thread. A loop that has ended has closed it.
-  final func detach() {
-    // Without a closure where it can be: that would be a block of memory for each handle.
-    if loop.isCurrent { becomeDetached() } else { loop.enqueue { self.becomeDetached() } }
   }
 
   private final func becomeDetached() {
@@ -218,10 +223,19 @@ import CLibUV
     releaseWaits()
   }
 
-  // What a kind adds.
+  // MARK: On any thread: what a kind adds
 
   /// The wrapper is gone.
   func wrapperIsGone() { detach() }
+  /// Whether a callback may come. As the two that follow, others ask for it under the registry lock.
+  var mayCall: Bool { state.isActive }
+  /// How long until it calls, for one that waits for time.
+  var remaining: Duration? { nil }
+  /// The descriptor that it watches.
+  var watchedDescriptor: Int32? { nil }
+
+  // MARK: On the loop: what a kind adds
+
   /// What it is about, for a description: " for descriptor 5".
   var subject: String { "" }
   /// Its state while it may call, for a description.
@@ -233,18 +247,12 @@ import CLibUV
   var mustStayOpen: Bool { false }
   /// The memory is about to be freed.
   func willFree() {}
-  /// Whether a callback may come.
-  var mayCall: Bool { state.isActive }
-  /// How long until it calls, for one that waits for time.
-  var remaining: Duration? { nil }
   /// Shutdown, first part: ends the waits of its own with `loopClosed`.
   func releaseWaits() {}
   /// Lets go of the descriptor that libuv still watches for an inactive handle.
   func letGoOfDescriptor() {}
   /// How many requests libuv has of it, where a kind cannot do without.
   var uvRequests: Int { 0 }
-  /// The descriptor that it watches.
-  var watchedDescriptor: Int32? { nil }
   /// Before the poll, if it was asked for with `LoopHandles.callBeforePoll`. It calls nobody: it answers true if it has
   /// to, which makes the poll one that does not wait, and brings `afterPoll`.
   func beforePoll() -> Bool { false }

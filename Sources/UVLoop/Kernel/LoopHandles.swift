@@ -1,9 +1,10 @@
 import CLibUV
 
-/// The open handles of a loop, so that shutdown can close them and nobody else's.
+/// The open handles of a loop, so that shutdown can close them and nobody else's. Belongs to the loop's thread.
 @safe final class LoopHandles: LoopComponent {
   // Holds because handles use it on the loop's thread only, for as long as there is a loop.
   private unowned(unsafe) let loop: LoopCore
+  /// Others may read it under the registry lock.
   private(set) var open: [Handle] = []
   /// What is kept for good after a burst: 32 KiB.
   private static let keptCapacity = 4_096

@@ -1,9 +1,11 @@
 import CLibUV
 
 /// The requests that libuv has of a loop, so that a shutdown waits for them, and nobody takes them for those of C code.
+/// Belongs to the loop's thread.
 final class LoopRequests: LoopComponent {
   // Holds because requests use it on the loop's thread only, for as long as there is a loop.
   private unowned(unsafe) let loop: LoopCore
+  /// Others may read it under the registry lock.
   private(set) var inFlight: [PendingRequest] = []
 
   init(_ loop: LoopCore) { unsafe self.loop = loop }

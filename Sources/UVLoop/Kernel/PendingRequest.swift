@@ -13,7 +13,8 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   let rawValue: String
 }
 
-/// The life of one libuv request, written once for all kinds. Belongs to the loop's thread.
+/// The life of one libuv request, written once for all kinds. Belongs to the loop's thread, but any thread may make it,
+/// and let go of it.
 ///
 /// Requests are never closed: the memory is ours again in the callback, which always comes, also after a cancel. A
 /// request belongs to the operation that asked for it, and not to a handle: of one handle several may be in flight.
@@ -86,6 +87,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   func ended(_ status: Int32) {}
   /// Shutdown, first part: whoever waits for it goes on with `loopClosed`.
   func releaseWaits() {}
-  /// Whether a shutdown waits for its end. If not, the loop's thread stays behind for it.
+  /// Whether a shutdown waits for its end. If not, the loop's thread stays behind for it. A snapshot asks for it too,
+  /// from outside under the registry lock.
   var isAwaited: Bool { true }
 }

@@ -4,28 +4,14 @@ final class BlockingCall<R>: @unchecked Sendable {  // Holds because every varia
   private var outcome: Result<Disconnected<R>, any Error>?
   private var lease: (any WorkerLease)?
 
+  // MARK: On the thread that waits
+
   /// Says that `lease`, of the calling thread, is going to wait for the outcome.
   func block(_ lease: any WorkerLease) {
     lock.withLock {
       if outcome != nil { return }
       self.lease = lease
       lease.block()
-    }
-  }
-
-  /// The wait is over here, and not when the thread has woken: what follows the outcome may need to know.
-  private func unblock() {
-    lease?.unblock()
-    lease = nil
-  }
-
-  func finish(_ result: Result<Disconnected<R>, any Error>) {
-    lock.withLock {
-      if outcome == nil {
-        outcome = result
-        unblock()
-      }
-      lock.wakeAll()
     }
   }
 
@@ -44,5 +30,23 @@ final class BlockingCall<R>: @unchecked Sendable {  // Holds because every varia
       }
       return outcome
     }
+  }
+
+  // MARK: On any thread
+
+  func finish(_ result: Result<Disconnected<R>, any Error>) {
+    lock.withLock {
+      if outcome == nil {
+        outcome = result
+        unblock()
+      }
+      lock.wakeAll()
+    }
+  }
+
+  /// The wait is over here, and not when the thread has woken: what follows the outcome may need to know.
+  private func unblock() {
+    lease?.unblock()
+    lease = nil
   }
 }

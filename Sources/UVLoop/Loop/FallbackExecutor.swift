@@ -10,6 +10,8 @@ final class FallbackExecutor: @unchecked Sendable {  // Holds because every vari
   private var isOpen = false
   private var isDraining = false
 
+  // MARK: On any thread
+
   func add(_ work: consuming Work, for core: LoopCore) {
     lock.lock()
     queue.append(work)
@@ -35,6 +37,8 @@ final class FallbackExecutor: @unchecked Sendable {  // Holds because every vari
       while self.drainSome(core) { await Task.yield() }
     }
   }
+
+  // MARK: On a thread of Swift's pool
 
   /// Runs a batch of jobs; false if none is left.
   private func drainSome(_ core: LoopCore) -> Bool {

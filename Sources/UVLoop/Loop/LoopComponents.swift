@@ -9,7 +9,7 @@ struct ComponentKey<Component: LoopComponent>: Sendable {
 /// One number for each type of component in the process.
 private let nextIndex = Atomic(0)
 
-/// The components of a loop. Belongs to the loop's thread.
+/// The components of a loop. Belongs to the loop's thread, but for the lock and the companion.
 ///
 /// By key in plain memory, so that what is asked for at every call is a load away: an array asks whether it is shared,
 /// and a property of a class is looked after at run time.
@@ -18,7 +18,7 @@ private let nextIndex = Atomic(0)
   private let slots = UnsafeMutablePointer<AnyObject?>.allocate(capacity: LoopComponents.capacity)
   /// Guards the lists that the loop's thread owns and others may want to read.
   let registryLock = BiasedLock()
-  /// In the order of their making; guarded by the registry lock.
+  /// In the order of their making. Others may read it under the registry lock.
   private(set) var all: [any LoopComponent] = []
 
   /// A component that other threads may make too, before the loop needs it.

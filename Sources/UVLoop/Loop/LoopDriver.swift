@@ -14,7 +14,8 @@ import CLibUV
 //
 // Where the time may not go on the loop blocks, as it does on real time: what it waits for wakes it.
 
-/// Runs libuv's loop: what happens before each poll and after it. Belongs to the loop's thread.
+/// Runs libuv's loop: what happens before each poll and after it. Belongs to the loop's thread, and to whoever
+/// makes the loop until that starts.
 @safe final class LoopDriver {
   let time: TimeSource
   let rawLoop: RawLoop

@@ -35,6 +35,8 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
     self.spin = spin
   }
 
+  // MARK: On any thread
+
   enum Admission {
     /// What users ask for: refused once shutdown has begun.
     case post
@@ -102,6 +104,14 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
     return isFirst
   }
 
+  /// What has not been taken yet.
+  var waiting: Int { lock.withLock { queue.count } }
+
+  /// Signals sent to the waker, and items that came in from other threads.
+  var counts: (wakes: Int, posts: Int) { lock.withLock { (wakes, posts) } }
+
+  // MARK: On the loop
+
   /// Takes a step of the shutdown. After the last one nothing is taken any more: hands out what the loop still had and
   /// then what is left here, in order and before anything can find that the loop has ended.
   func step(
@@ -139,10 +149,4 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
     local.takeAll(of: queue)
     lock.unlock()
   }
-
-  /// What has not been taken yet.
-  var waiting: Int { lock.withLock { queue.count } }
-
-  /// Signals sent to the waker, and items that came in from other threads.
-  var counts: (wakes: Int, posts: Int) { lock.withLock { (wakes, posts) } }
 }

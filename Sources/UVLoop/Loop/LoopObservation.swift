@@ -15,10 +15,12 @@ final class LoopObservation: Sendable {
     self.uptime = uptime
   }
 
+  // MARK: On any thread
+
   @inline(__always)
   var interest: LoopInterest { LoopInterest(rawValue: bits.load(ordering: .relaxed)) }
 
-  /// From any thread. What is under way ends as it began.
+  /// What is under way ends as it began.
   func setInterest(_ interest: LoopInterest, _ isWanted: Bool) {
     if isWanted {
       bits.bitwiseOr(interest.rawValue, ordering: .relaxed)
@@ -30,19 +32,6 @@ final class LoopObservation: Sendable {
   /// Where the caller of the library stands, if anybody wants to know.
   @inline(__always)
   var siteIfWanted: CallSite? { interest.contains(.sites) ? CallSite.capture() : nil }
-
-  /// Runs somebody's code where an observer sees it.
-  @inline(__always)
-  func observing(_ call: @autoclosure () -> LoopCall, _ body: () -> Void) {
-    if interest.contains(.calls) { observe(call(), body) } else { body() }
-  }
-
-  @inline(never)
-  private func observe(_ call: LoopCall, _ body: () -> Void) {
-    observer.willRun(call)
-    body()
-    observer.didRun()
-  }
 
   /// Gives work the time at which it came, and where it was posted.
   @inline(__always)
@@ -56,9 +45,24 @@ final class LoopObservation: Sendable {
     let site = work.job == nil ? siteIfWanted : nil
     return .timestamped(TimestampedWork(work, since: MonotonicClock.now(), site: site))
   }
+
+  // MARK: On the loop
+
+  /// Runs somebody's code where an observer sees it.
+  @inline(__always)
+  func observing(_ call: @autoclosure () -> LoopCall, _ body: () -> Void) {
+    if interest.contains(.calls) { observe(call(), body) } else { body() }
+  }
+
+  @inline(never)
+  private func observe(_ call: LoopCall, _ body: () -> Void) {
+    observer.willRun(call)
+    body()
+    observer.didRun()
+  }
 }
 
-/// Work that carries along when it came, and from where.
+/// Work that carries along when it came, and from where. Belongs to whoever has the work.
 final class TimestampedWork {
   private var work: Work?
   let since: Int64

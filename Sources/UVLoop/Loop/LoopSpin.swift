@@ -19,6 +19,8 @@ final class LoopSpin: Sendable {
 
   init(for limit: Duration) { self.limit = limit.saturatingNanoseconds }
 
+  // MARK: On any thread
+
   /// How often the loop has spun.
   var spins: Int { count.load(ordering: .relaxed) }
 
@@ -27,6 +29,8 @@ final class LoopSpin: Sendable {
     posterCPU.store(clibuv_cpu() + 1, ordering: .relaxed)
     arrivals.add(1, ordering: .relaxed)
   }
+
+  // MARK: On the loop
 
   /// The loop, under the inbox's lock, when it takes what has come.
   func noteTaken() { taken.store(arrivals.load(ordering: .relaxed), ordering: .relaxed) }

@@ -1,4 +1,4 @@
-/// The tasks that belong to a loop: shutdown cancels them and waits for them.
+/// The tasks that belong to a loop: shutdown cancels them and waits for them. Any thread may use it.
 final class LoopTasks: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   struct ID: Sendable {
     fileprivate let owner: LoopTasks

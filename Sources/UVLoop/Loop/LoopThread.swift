@@ -59,7 +59,7 @@
     return unsafe Unmanaged<LoopThread>.fromOpaque(this)._withUnsafeGuaranteedRef { $0.core }
   }
 
-  // MARK: The start
+  // MARK: On the thread that makes the loop
 
   /// What goes to the new thread. It holds the executor too, which the core itself cannot.
   private final class Start: @unchecked Sendable {  // Holds because `latch` guards the identity.
@@ -88,6 +88,8 @@
     self.identity = identity
     return identity
   }
+
+  // MARK: On the loop
 
   private static func main(_ start: Start) {
     let core = start.core

@@ -92,18 +92,18 @@ protocol WaitOwner: AnyObject, Sendable {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
 
-  /// How the wait has ended, or nil.
+  /// How the wait has ended, or nil. On any thread.
   nonisolated var end: End? { End(rawValue: word.load(ordering: .acquiring)) }
 
   nonisolated var argument: Int64 { unsafe parameter }
 
-  /// Where its owner finds it again.
+  /// Where its owner finds it again. On the loop.
   nonisolated var token: TimerToken {
     get { unsafe mark }
     set { unsafe mark = newValue }
   }
 
-  /// Where it stands among the loop's waits, which keep this number; negative if it does not.
+  /// Where it stands among the loop's waits, which keep this number; negative if it does not. On the loop.
   nonisolated var index: Int {
     get { unsafe position }
     set { unsafe position = newValue }
@@ -116,6 +116,8 @@ protocol WaitOwner: AnyObject, Sendable {
 // MARK: - The task that waits
 
 extension LoopWait {
+  // MARK: On any thread
+
   /// Begins, now or by a message to the loop, and waits for the end; one task, once.
   ///
   /// - Parameter call: What the user called, for the error of a shutdown.
@@ -135,22 +137,6 @@ extension LoopWait {
     }
     if unsafe end == .resumed && error == nil { return unsafe number }
     throw failure(call())
-  }
-
-  /// In a task that has a scope: begins, and says there that this is the wait to be ended.
-  private nonisolated func enterScope() -> Bool {
-    let scope: WaitScope
-    if let last = unsafe lastScope, last.isCurrent {
-      scope = last
-    } else {
-      guard let current = loop.waits.scopes.current else { return false }
-      scope = current
-      unsafe lastScope = current
-    }
-    unsafe scope.waiting = self
-    unsafe isInScope = true
-    beginOnLoop()
-    return true
   }
 
   /// The wait of a task without a scope, which hears of its cancellation here.
@@ -188,6 +174,32 @@ extension LoopWait {
   /// The object with which it was resumed, once.
   nonisolated func take<Object: AnyObject>(_ type: Object.Type) -> Object? { unsafe object.take() as? Object }
 
+  private nonisolated func begin() {
+    if loop.isCurrent {
+      beginOnLoop()
+    } else if !loop.enqueue({ self.beginOnLoop() }) {
+      end(.closed)
+    }
+  }
+
+  // MARK: On the loop
+
+  /// In a task that has a scope: begins, and says there that this is the wait to be ended.
+  private nonisolated func enterScope() -> Bool {
+    let scope: WaitScope
+    if let last = unsafe lastScope, last.isCurrent {
+      scope = last
+    } else {
+      guard let current = loop.waits.scopes.current else { return false }
+      scope = current
+      unsafe lastScope = current
+    }
+    unsafe scope.waiting = self
+    unsafe isInScope = true
+    beginOnLoop()
+    return true
+  }
+
   /// A wait for an owner that waits again and again: the last one, which has ended, as if it were new; or another if
   /// there is none, it is waited at by somebody else, or a message may still be on its way that would end it.
   @inline(__always)
@@ -204,15 +216,7 @@ extension LoopWait {
     return wait
   }
 
-  private nonisolated func begin() {
-    if loop.isCurrent {
-      beginOnLoop()
-    } else if !loop.enqueue({ self.beginOnLoop() }) {
-      end(.closed)
-    }
-  }
-
-  /// On the loop. It may have been cancelled before it came here, and a shutdown would not find it any more.
+  /// It may have been cancelled before it came here, and a shutdown would not find it any more.
   private nonisolated func beginOnLoop() {
     if end != nil { return unlist() }
     if loop.waits.areReleased {
@@ -228,6 +232,39 @@ extension LoopWait {
 // MARK: - Who ends it
 
 extension LoopWait {
+  // MARK: On any thread
+
+  /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and
+  /// looks at what it waited at.
+  nonisolated func cancel() {
+    if !loop.isCurrent { isMessaged.store(true, ordering: .relaxed) }
+    let isEnqueued = loop.onLoop { if self.end(.cancelled) { self.callOff() } }
+    // A loop that has ended has ended its waits too.
+    if !isEnqueued { end(.cancelled) }
+  }
+
+  /// Only the first call counts; the others return false.
+  @discardableResult
+  private nonisolated func end(_ end: End, now: Bool = false) -> Bool {
+    var seen = word.load(ordering: .acquiring)
+    while End(rawValue: seen) == nil {
+      let attempt = word.compareExchange(expected: seen, desired: end.rawValue, ordering: .acquiringAndReleasing)
+      if attempt.exchanged {
+        if seen != 0 {
+          let job = Work.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)
+          if now { loop.queue.runNow(job) } else { loop.enqueue(job) }
+        }
+        return true
+      }
+      seen = attempt.original
+    }
+    return false
+  }
+
+  // MARK: On the loop
+  //
+  // A wait without an owner may be resumed on any thread: it is in no list of the loop's, and in no scope.
+
   /// What was waited for has come. False if the wait has ended before.
   @discardableResult
   nonisolated func resume(returning number: Int64 = 0) -> Bool {
@@ -285,16 +322,7 @@ extension LoopWait {
     return true
   }
 
-  /// Ends it with `CancellationError`, from any thread, and calls it off: on the loop, before the task goes on and
-  /// looks at what it waited at.
-  nonisolated func cancel() {
-    if !loop.isCurrent { isMessaged.store(true, ordering: .relaxed) }
-    let isEnqueued = loop.onLoop { if self.end(.cancelled) { self.callOff() } }
-    // A loop that has ended has ended its waits too.
-    if !isEnqueued { end(.cancelled) }
-  }
-
-  /// On the loop: a shutdown ends it with `loopClosed`.
+  /// A shutdown ends it with `loopClosed`.
   nonisolated func close() {
     if end(.closed) { callOff() }
   }
@@ -312,27 +340,11 @@ extension LoopWait {
     }
     if index >= 0 { loop.waits.remove(self) }
   }
-
-  /// Only the first call counts; the others return false.
-  @discardableResult
-  private nonisolated func end(_ end: End, now: Bool = false) -> Bool {
-    var seen = word.load(ordering: .acquiring)
-    while End(rawValue: seen) == nil {
-      let attempt = word.compareExchange(expected: seen, desired: end.rawValue, ordering: .acquiringAndReleasing)
-      if attempt.exchanged {
-        if seen != 0 {
-          let job = Work.job(unsafe unsafeBitCast(seen, to: UnownedJob.self), unsafe identity)
-          if now { loop.queue.runNow(job) } else { loop.enqueue(job) }
-        }
-        return true
-      }
-      seen = attempt.original
-    }
-    return false
-  }
 }
 
 extension LoopWait: SerialExecutor {
+  // MARK: On any thread
+
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     // It goes on as what it was, since it goes back to where it came from.

@@ -24,6 +24,8 @@ public final class Promise<Value> {
   private var result: Result<Value, any Error>?
   private var waiters = Waiters()
 
+  // MARK: On the loop
+
   /// A promise without a result.
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun.
@@ -75,6 +77,8 @@ public final class Promise<Value> {
 }
 
 extension Promise: CustomStringConvertible {
+  // MARK: On any thread
+
   /// The loop, and whether there is a result; off the loop only the loop.
   public var description: String {
     let state = !loop.isReadable ? LoopCore.unreadState : isResumed ? "resumed" : "\(waiters.count) waiting"
@@ -82,7 +86,7 @@ extension Promise: CustomStringConvertible {
   }
 }
 
-/// Who begins the wait for a promise, which lists it itself.
+/// Who begins the wait for a promise, which lists it itself. Called on the loop's thread.
 private final class PromiseWaits: WaitOwner, Sendable {
   static let owner = PromiseWaits()
 

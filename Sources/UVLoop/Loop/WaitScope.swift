@@ -14,18 +14,21 @@ protocol ScopedWait: AnyObject, Sendable {
   func cancel()
 }
 
-/// The cancellation of one task, for its waits on one loop. Belongs to the loop's thread, but for its end.
+/// The cancellation of one task, for its waits on one loop. What it keeps of them belongs to the loop's thread.
 final class WaitScope: @unchecked Sendable {  // Holds because of the line above, and `isOver` is atomic.
   fileprivate let loop: LoopCore
   fileprivate let task: UInt
   fileprivate let isOver = Atomic(false)
   /// What a cancellation ends. The task that waits for it keeps it, and it leaves before that task lets go of it.
+  /// Belongs to the loop's thread.
   unowned(unsafe) var waiting: (any ScopedWait)?
 
   fileprivate init(_ loop: LoopCore, _ task: UInt) {
     self.loop = loop
     self.task = task
   }
+
+  // MARK: On any thread
 
   /// Runs `body` in a scope of the calling task's. Where it has one already, and where it is not on the loop, none is
   /// opened.
@@ -97,6 +100,8 @@ final class WaitScopes {
   private var last: WaitScope?
   /// What is kept for good after a burst.
   private static let keptCapacity = 4_096
+
+  // MARK: On the loop
 
   /// The scope of the calling task.
   var current: WaitScope? { scopes.isEmpty ? nil : scope(of: WaitScope.currentTask) }

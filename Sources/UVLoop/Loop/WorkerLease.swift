@@ -1,5 +1,7 @@
 /// Something that holds a thread while others wait for that thread: an offloaded call on its worker.
 ///
+/// Any thread may call it.
+///
 /// The core needs to know of it in two places. A thread that blocks in `runBlocking` may be held by such a
 /// call, and what it then waits for may need the very thread that is held. And a shutdown that is asked for from inside such a call must
 /// not wait for it.
@@ -13,6 +15,7 @@ protocol WorkerLease: AnyObject, Sendable {
   func exempt(from core: LoopCore)
 }
 
+/// Which leases the calling code has. Any thread may ask for its own.
 enum WorkerLeases {
   /// The leases that wait for the calling code to end, outermost first. A `runBlocking` adds the one of its thread.
   ///

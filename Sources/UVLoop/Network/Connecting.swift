@@ -110,7 +110,7 @@ extension RequestKind {
 }
 
 extension TCPEngine {
-  /// Connects; `done` is called once, with libuv's status, also when the handle is closed.
+  /// On the loop's thread. Connects; `done` is called once, with libuv's status, also when the handle is closed.
   func connect(to address: SocketAddress, from local: SocketAddress?, done: @escaping (Int32) -> Void) throws(UVError) {
     if let local {
       let status = unsafe local.withSockaddr { address, _ in unsafe uv_tcp_bind(uvTCP, address, 0) }
@@ -128,7 +128,7 @@ extension TCPEngine {
   }
 }
 
-/// One attempt that libuv has. The callback always comes, at the latest when the handle closes.
+/// One attempt that libuv has, on the loop's thread. The callback always comes, at the latest when the handle closes.
 private final class ConnectRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
   private var done: ((Int32) -> Void)?
 

@@ -155,7 +155,7 @@ extension RequestKind {
   }
 }
 
-/// One read or write in the pool.
+/// One read or write in the pool. Belongs to the loop's thread.
 private final class FileRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
   private var done: ((Int) -> Void)?
   private var isAbandoned = false

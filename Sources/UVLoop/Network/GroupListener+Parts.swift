@@ -1,4 +1,4 @@
-/// What a group's listener does with its parts alone.
+/// What a group's listener does with its parts alone. On any thread.
 extension GroupListener {
   var totals: ListenerStatistics {
     let parts = parts.map(\.totals)
@@ -25,7 +25,7 @@ extension GroupListener {
     }
   }
 
-  /// On the part's own loop.
+  /// By a message, where that is another loop's.
   func serve(_ stream: ByteStream, at part: ListenerCore) {
     if part.loop.onLoop({ part.take(stream, of: self) }) { return }
     stream.close()

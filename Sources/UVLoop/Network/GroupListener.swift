@@ -73,7 +73,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     return self
   }
 
-  // MARK: - Facts
+  // MARK: - On any thread: facts
 
   var isClosed: Bool { lock.withLock { end != nil } }
 
@@ -81,7 +81,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   var isAwaited: Bool { lock.withLock { isServing || !waiters.isEmpty } }
 
-  // MARK: - Who wants connections
+  // MARK: - On any thread: who wants connections
 
   /// Under the lock.
   private var isWanting: Bool {
@@ -148,14 +148,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     for part in parts { part.loop.onLoop { part.goOn() } }
   }
 
-  // MARK: - Where a connection goes
-
-  /// One that a part has accepted, in the callback of its socket.
-  func send(_ connection: AcceptedConnection, from part: ListenerCore) {
-    if distribution == .leastConnections { return send(connection) }
-    part.count.add()
-    part.take(connection, of: self)
-  }
+  // MARK: - On any thread: where a connection goes
 
   /// One whose loop ends.
   func sendOn(_ connection: AcceptedConnection, from part: ListenerCore) {
@@ -191,7 +184,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  // MARK: - accept
+  // MARK: - On any thread: accept
 
   func accept() async throws -> ByteStream {
     requireOwnProcess()
@@ -218,34 +211,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       throw EventLoopGroup.closedError(call)
     }
   }
-
-  func begin(_ wait: LoopWait) {
-    var refusal: UVError?
-    let stream = lock.withLock { () -> ByteStream? in
-      if let end {
-        refusal = end.named("Listener.accept")
-      } else if isServing {
-        refusal = UVError(
-          .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other.")
-      } else if let stream = nextReady() {
-        return stream
-      } else {
-        waiters.append(wait)
-      }
-      return nil
-    }
-    if let refusal {
-      wait.resume(throwing: refusal)
-    } else if let stream {
-      wait.resume(carrying: stream)
-    } else {
-      // The loop's shutdown ends it, though another loop may be the one that accepts.
-      wait.loop.waits.add(wait)
-      wake()
-    }
-  }
-
-  func withdraw(_ wait: LoopWait) { lock.withLock { waiters.remove(wait) } }
 
   /// Under the lock. One whose loop has ended meanwhile is of no use to anybody.
   private func nextReady() -> ByteStream? {
@@ -302,7 +267,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  // MARK: - serve
+  // MARK: - On any thread: serve
 
   func serve(
     _ limit: Int, _ closeTimeout: Duration, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?,
@@ -344,16 +309,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  // MARK: - A loop comes, or goes
-
-  /// A part has sockets now.
-  func accepts(at part: ListenerCore) {
-    let (isEnding, isWanted) = lock.withLock {
-      if !acceptors.contains(where: { $0 === part }) { acceptors.append(part) }
-      return (end != nil, isWanting || rest(part))
-    }
-    if isEnding { part.closeSockets() } else if isWanted { part.goOn() }
-  }
+  // MARK: - On any thread: a loop comes, or goes
 
   /// The loop of a part shuts down. What waits at its sockets, or at those that were on their way to it, is another
   /// loop's from now on.
@@ -392,7 +348,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     socketsEnded(sockets.count)
   }
 
-  // MARK: - The end
+  // MARK: - On any thread: the end
 
   func close() {
     // In the child of a fork the lock may be somebody's who is not there.
@@ -471,7 +427,53 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  /// On the loop of the part; nil if it does not accept any more, so that another one does.
+  // MARK: - On the loop of a part, or of a wait
+
+  /// One that a part has accepted, in the callback of its socket.
+  func send(_ connection: AcceptedConnection, from part: ListenerCore) {
+    if distribution == .leastConnections { return send(connection) }
+    part.count.add()
+    part.take(connection, of: self)
+  }
+
+  func begin(_ wait: LoopWait) {
+    var refusal: UVError?
+    let stream = lock.withLock { () -> ByteStream? in
+      if let end {
+        refusal = end.named("Listener.accept")
+      } else if isServing {
+        refusal = UVError(
+          .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other.")
+      } else if let stream = nextReady() {
+        return stream
+      } else {
+        waiters.append(wait)
+      }
+      return nil
+    }
+    if let refusal {
+      wait.resume(throwing: refusal)
+    } else if let stream {
+      wait.resume(carrying: stream)
+    } else {
+      // The loop's shutdown ends it, though another loop may be the one that accepts.
+      wait.loop.waits.add(wait)
+      wake()
+    }
+  }
+
+  func withdraw(_ wait: LoopWait) { lock.withLock { waiters.remove(wait) } }
+
+  /// A part has sockets now.
+  func accepts(at part: ListenerCore) {
+    let (isEnding, isWanted) = lock.withLock {
+      if !acceptors.contains(where: { $0 === part }) { acceptors.append(part) }
+      return (end != nil, isWanting || rest(part))
+    }
+    if isEnding { part.closeSockets() } else if isWanted { part.goOn() }
+  }
+
+  /// Nil if it does not accept any more, so that another one does.
   private func detach(at part: ListenerCore) throws(UVError) -> Int32? {
     if try acceptorToDetach() !== part || part.socketCount != 1 { return nil }
     let socket = part.detachAll()[0]

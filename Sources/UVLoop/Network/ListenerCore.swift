@@ -59,48 +59,15 @@ import Synchronization
     loop.network.listeners.add(self)
   }
 
-  private func open(_ sockets: [ListeningSocket]) throws(UVError) {
-    var opened: [ListenerEngine] = []
-    for (index, socket) in sockets.enumerated() {
-      do throws(UVError) { opened.append(try ListenerEngine(socket, of: self)) } catch {
-        for engine in opened { engine.close(by: .owner) }
-        for rest in sockets[(index + 1)...] { rest.close() }
-        throw error
-      }
-    }
-    engines += opened
-  }
+  // MARK: - On any thread
 
   var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
-
-  var isAwaited: Bool { !waiters.isEmpty }
-
-  /// Whether a connection is wanted that would be accepted now. `serve` takes all that there are in one go.
-  var isWanting: Bool { isAwaited || service.hasRoom(for: ready.count + 1) }
-
-  /// How many wait for a connection.
-  var waiterCount: Int { waiters.count }
 
   func requireOwnProcess() { loop.requireOwnProcess() }
 
   var totals: ListenerStatistics { statistics.snapshot }
 
   var owner: String { "loop \"\(loop.name)\"" }
-
-  /// Whether its sockets are to be watched.
-  var isWatching: Bool { group?.isWatching(at: self) ?? isAwaited }
-
-  /// Whether to accept now, for somebody who gets it.
-  func claim() -> Bool {
-    // A loop that is about to end could make no stream of it. Its sockets are closed, or another loop's, in a moment.
-    if loop.life != .accepting { return false }
-    return group?.claim(at: self) ?? isWanting
-  }
-
-  /// Nothing could be accepted.
-  func unclaim() { group?.settled() }
-
-  // MARK: - Accepting
 
   /// Waits for the next connection.
   func accept() async throws -> ByteStream {
@@ -121,6 +88,61 @@ import Synchronization
     guard let stream = wait.take(ByteStream.self) else { fatalError("UVLoop: a listener has accepted nothing.") }
     return stream
   }
+
+  func close() {
+    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
+    loop.onLoop { self.end(self.closedError("Listener.close")) }
+  }
+
+  /// The socket, which goes on listening: what connects meanwhile waits in its queue.
+  func detach() async throws -> OwnedDescriptor {
+    try loop.requireRunning("Listener.detach")
+    guard let owner = loop.owner else { throw loop.closedError("Listener.detach") }
+    return OwnedDescriptor(owning: try await owner.call { _ in try self.detachSocket() })
+  }
+
+  func closedError(_ call: String) -> UVError {
+    UVError(
+      .handleClosed, call: call,
+      "This listener on \(address) has been closed. Listen again with `loop.listen(on:)`.")
+  }
+
+  // MARK: - On the loop: what is wanted
+
+  private func open(_ sockets: [ListeningSocket]) throws(UVError) {
+    var opened: [ListenerEngine] = []
+    for (index, socket) in sockets.enumerated() {
+      do throws(UVError) { opened.append(try ListenerEngine(socket, of: self)) } catch {
+        for engine in opened { engine.close(by: .owner) }
+        for rest in sockets[(index + 1)...] { rest.close() }
+        throw error
+      }
+    }
+    engines += opened
+  }
+
+  var isAwaited: Bool { !waiters.isEmpty }
+
+  /// Whether a connection is wanted that would be accepted now. `serve` takes all that there are in one go.
+  var isWanting: Bool { isAwaited || service.hasRoom(for: ready.count + 1) }
+
+  /// How many wait for a connection.
+  var waiterCount: Int { waiters.count }
+
+  /// Whether its sockets are to be watched.
+  var isWatching: Bool { group?.isWatching(at: self) ?? isAwaited }
+
+  /// Whether to accept now, for somebody who gets it.
+  func claim() -> Bool {
+    // A loop that is about to end could make no stream of it. Its sockets are closed, or another loop's, in a moment.
+    if loop.life != .accepting { return false }
+    return group?.claim(at: self) ?? isWanting
+  }
+
+  /// Nothing could be accepted.
+  func unclaim() { group?.settled() }
+
+  // MARK: - On the loop: accepting
 
   func begin(_ wait: LoopWait) {
     let isService = wait.argument == ListenerService.Caller.service.rawValue
@@ -207,12 +229,7 @@ import Synchronization
     engines = []
   }
 
-  // MARK: - The end
-
-  func close() {
-    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
-    loop.onLoop { self.end(self.closedError("Listener.close")) }
-  }
+  // MARK: - On the loop: the end
 
   /// The loop shuts down: nobody comes in any more. Who waits is let go with all other waits.
   func quiesce() {
@@ -262,12 +279,6 @@ import Synchronization
     }
   }
 
-  func closedError(_ call: String) -> UVError {
-    UVError(
-      .handleClosed, call: call,
-      "This listener on \(address) has been closed. Listen again with `loop.listen(on:)`.")
-  }
-
   /// The listening socket is of no more use.
   func fail(_ error: UVError) {
     if let group { return group.fail(error) }
@@ -302,13 +313,6 @@ import Synchronization
     service.releaseWaits()
   }
 
-  /// The socket, which goes on listening: what connects meanwhile waits in its queue.
-  func detach() async throws -> OwnedDescriptor {
-    try loop.requireRunning("Listener.detach")
-    guard let owner = loop.owner else { throw loop.closedError("Listener.detach") }
-    return OwnedDescriptor(owning: try await owner.call { _ in try self.detachSocket() })
-  }
-
   private func detachSocket() throws -> Int32 {
     if let end { throw end.named("Listener.detach") }
     // `serve` ends as it does after a close.
@@ -338,7 +342,7 @@ import Synchronization
   }
 }
 
-// MARK: - As a part of a group's
+// MARK: - On the loop: as a part of a group's
 
 extension ListenerCore {
   /// Where it accepts itself.

@@ -1,6 +1,6 @@
 import CLibUV
 
-/// A listening socket, watched by a `uv_poll_t`.
+/// A listening socket, watched by a `uv_poll_t`. Belongs to the loop's thread.
 ///
 /// `uv_listen` is not used: out of descriptors, libuv 1.44 accepts and closes whatever waits, and where another thread
 /// takes the descriptor that it keeps for that, it never returns to its loop (`uv__emfile_trick` in `stream.c`).

@@ -104,7 +104,7 @@
   }
 }
 
-/// One who waits for what `serve` has open. Belongs to the loop's thread.
+/// One who waits for what `serve` has open. Belongs to the loop's thread, but any thread may make one.
 @safe final class ListenerDrain: WaitOwner, LoopDeadline, @unchecked Sendable {  // Holds because of the line above.
   /// What handlers that were cancelled have to end.
   private static let grace = Duration.milliseconds(500)

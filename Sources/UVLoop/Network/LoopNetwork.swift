@@ -1,9 +1,9 @@
 import CLibUV
 import Synchronization
 
-/// What the streams, listeners and sockets of one loop share. Belongs to the loop's thread, but for the standard
-/// streams, which any thread may ask for.
-// Holds because of the line above.
+/// What the streams, listeners and sockets of one loop share. Any thread may make it, and use the arrivals, the
+/// standard streams and the count of connections. All else belongs to the loop's thread.
+// Holds because of the lines above.
 @safe final class LoopNetwork: LoopCompanion, LoopComponent, @unchecked Sendable {
   /// What one read takes at most.
   static let blockSize = 131_072
@@ -21,6 +21,8 @@ import Synchronization
   /// By which a group chooses among its loops.
   let connections = ConnectionCount()
 
+  // MARK: On any thread
+
   init(_ loop: LoopCore) {
     unsafe self.loop = loop
     counters = loop.counters
@@ -31,6 +33,8 @@ import Synchronization
   }
 
   deinit { unsafe block.deallocate() }
+
+  // MARK: On the loop
 
   /// Which round of the loop this is.
   var iteration: Int { counters.iterations.value }
@@ -127,10 +131,14 @@ protocol LoopMember: AnyObject {
 extension LoopCore {
   private static let networkKey = ComponentKey<LoopNetwork>()
 
+  // MARK: On the loop
+
   /// What the loop's streams share, made for the first of them.
   var network: LoopNetwork { component(LoopCore.networkKey) { $0.networkAnywhere } }
 
-  /// The same, on any thread. What belongs to the loop's thread is not touched before the loop has used it.
+  // MARK: On any thread
+
+  /// The same. What belongs to the loop's thread is not touched before the loop has used it.
   var networkAnywhere: LoopNetwork {
     // Holds because nothing else is put there.
     unsafe unsafeDowncast(

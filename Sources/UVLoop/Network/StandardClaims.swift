@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// Which loop has which of the process's standard streams.
+/// Which loop has which of the process's standard streams. Any thread may ask.
 final class StandardClaims: @unchecked Sendable {  // Holds because `owners` is guarded by `lock`.
   private let lock = Lock()
   /// By what the loop is, which is there until it has let go. The name is for messages.

@@ -17,7 +17,7 @@ import CLibUV
 //                     in the pool (FileTransport)
 
 /// What is behind a standard stream. It is looked at, and claimed for the loop, at the first use: a stream that nobody
-/// uses changes nothing. Belongs to the loop's thread.
+/// uses changes nothing. Belongs to the loop's thread, but any thread may make one.
 @safe final class StandardTransport: StreamTransport {
   private let number: StandardDescriptor
   // Holds because the stream's core, which has this, keeps the loop's.
@@ -33,22 +33,24 @@ import CLibUV
     unsafe self.loop = loop
   }
 
-  var descriptor: Int32? { isClosed || !number.wasOpen ? nil : number.rawValue }
+  // MARK: On any thread
 
   /// The shell and whoever else has it goes on writing.
   var endsWriting: Bool { false }
-
-  /// While another loop has it, and while there is no descriptor for it, it can be tried again.
-  var isLasting: Bool { below != nil }
-
-  var sliceSize: Int { below?.sliceSize ?? StreamWriter.sliceSize }
-
-  // MARK: Opening
 
   /// Nobody would be told that what was queued is another loop's to write.
   func refusal(toQueue call: StaticString) -> UVError? {
     unsafe StandardClaims.process.refusal(number, for: loop, "\(number.typeName).\(call)")
   }
+
+  // MARK: On the loop: opening
+
+  var descriptor: Int32? { isClosed || !number.wasOpen ? nil : number.rawValue }
+
+  /// While another loop has it, and while there is no descriptor for it, it can be tried again.
+  var isLasting: Bool { below != nil }
+
+  var sliceSize: Int { below?.sliceSize ?? StreamWriter.sliceSize }
 
   private func opened(_ name: StaticString) throws(UVError) -> any StreamTransport {
     if let below { return below }
@@ -124,7 +126,7 @@ import CLibUV
     return below
   }
 
-  // MARK: Reading and writing
+  // MARK: On the loop: reading and writing
 
   func startReading(into sink: any StreamSink) throws(UVError) {
     try openedForReading("read").startReading(into: sink)
@@ -147,7 +149,7 @@ import CLibUV
   /// Nothing is under way: what was written has gone.
   func finishWriting(done: @escaping (UVError?) -> Void) { done(nil) }
 
-  // MARK: The end
+  // MARK: On the loop: the end
 
   /// Nobody is told that it was reset: it is not ours alone.
   func close(resetting: Bool) {

@@ -10,7 +10,9 @@ final class StreamArrivals: @unchecked Sendable {  // Holds because the lock gua
   private var isClosed = false
   private let hasSome = Atomic(false)
 
-  /// From any thread. False where the loop has closed its streams, or this one takes no more.
+  // MARK: On any thread
+
+  /// False where the loop has closed its streams, or this one takes no more.
   func add(_ write: StreamWrite, on loop: LoopCore) -> Bool {
     lock.withLock {
       if isClosed || write.isRefused { return false }
@@ -21,7 +23,9 @@ final class StreamArrivals: @unchecked Sendable {  // Holds because the lock gua
     }
   }
 
-  /// On the loop: each is queued at its stream.
+  // MARK: On the loop
+
+  /// Each is queued at its stream.
   @inline(__always)
   func take() {
     if hasSome.load(ordering: .acquiring) { takeAll() }
@@ -39,7 +43,7 @@ final class StreamArrivals: @unchecked Sendable {  // Holds because the lock gua
     for write in all { write.queue() }
   }
 
-  /// On the loop, whose streams are closed: none comes any more.
+  /// The loop's streams are closed: none comes any more.
   func close() {
     lock.withLock { isClosed = true }
     takeAll()

@@ -44,11 +44,7 @@ import Synchronization
     if options.timeouts != .init() { timeouts = options.timeouts }
   }
 
-  /// One that was made elsewhere has come to its loop.
-  private func join() {
-    if isOver { return }
-    if loop.life == .accepting { loop.network.streams.add(self) } else { closeByLoop() }
-  }
+  // MARK: On any thread
 
   /// The kind and its two ends.
   /// A group's listener counts it, until it closes.
@@ -60,14 +56,51 @@ import Synchronization
 
   var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
 
-  // MARK: - The end
+  var timeouts: ByteStream.Timeouts {
+    get {
+      func span(_ limit: borrowing Atomic<Int64>) -> Duration? {
+        let nanoseconds = limit.load(ordering: .relaxed)
+        return nanoseconds == .max ? nil : .nanoseconds(nanoseconds)
+      }
+      return ByteStream.Timeouts(read: span(readLimit), write: span(writeLimit))
+    }
+    set {
+      readLimit.store(newValue.read?.saturatingNanoseconds ?? .max, ordering: .relaxed)
+      writeLimit.store(newValue.write?.saturatingNanoseconds ?? .max, ordering: .relaxed)
+      loop.onLoop {
+        if self.isClosed { return }
+        self.reader.setLimit(newValue.read)
+        self.writer.setLimit(newValue.write)
+      }
+    }
+  }
 
-  /// From any thread, any number of times.
+  /// Any number of times.
   func close(resetting: Bool = false) {
     if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
     // On the loop without a closure, which would be a block of memory for each connection.
     if loop.isCurrent { return closeNow(.handleClosed, resetting: resetting) }
     loop.enqueue { self.closeNow(.handleClosed, resetting: resetting) }
+  }
+
+  static func closedError(_ code: UVError.Code, _ typeName: StaticString, _ loop: LoopCore, _ call: String) -> UVError {
+    switch code {
+    case .loopClosed: loop.closedError(call)
+    case .handleClosed:
+      UVError(
+        .handleClosed, call: call,
+        "This \(typeName) of loop \"\(loop.name)\" has been closed. Connect or accept a new one."
+      )
+    default: UVError(status: code.rawValue, call: call, hint: "An earlier write has failed with it.")
+    }
+  }
+
+  // MARK: On the loop
+
+  /// One that was made elsewhere has come to its loop.
+  private func join() {
+    if isOver { return }
+    if loop.life == .accepting { loop.network.streams.add(self) } else { closeByLoop() }
   }
 
   private func closeNow(_ code: UVError.Code, resetting: Bool) {
@@ -90,39 +123,6 @@ import Synchronization
   func releaseWaits() {
     reader.releaseWaits()
     writer.releaseWaits()
-  }
-
-  static func closedError(_ code: UVError.Code, _ typeName: StaticString, _ loop: LoopCore, _ call: String) -> UVError {
-    switch code {
-    case .loopClosed: loop.closedError(call)
-    case .handleClosed:
-      UVError(
-        .handleClosed, call: call,
-        "This \(typeName) of loop \"\(loop.name)\" has been closed. Connect or accept a new one."
-      )
-    default: UVError(status: code.rawValue, call: call, hint: "An earlier write has failed with it.")
-    }
-  }
-
-  // MARK: - Limits
-
-  var timeouts: ByteStream.Timeouts {
-    get {
-      func span(_ limit: borrowing Atomic<Int64>) -> Duration? {
-        let nanoseconds = limit.load(ordering: .relaxed)
-        return nanoseconds == .max ? nil : .nanoseconds(nanoseconds)
-      }
-      return ByteStream.Timeouts(read: span(readLimit), write: span(writeLimit))
-    }
-    set {
-      readLimit.store(newValue.read?.saturatingNanoseconds ?? .max, ordering: .relaxed)
-      writeLimit.store(newValue.write?.saturatingNanoseconds ?? .max, ordering: .relaxed)
-      loop.onLoop {
-        if self.isClosed { return }
-        self.reader.setLimit(newValue.read)
-        self.writer.setLimit(newValue.write)
-      }
-    }
   }
 }
 

@@ -15,7 +15,7 @@ extension RequestKind {
   fileprivate static let finishWriting = RequestKind(rawValue: "finishWriting")
 }
 
-/// A `uv_stream_t`: the one place with its callbacks. Kinds differ in how they begin.
+/// A `uv_stream_t`: the one place with its callbacks. Kinds differ in how they begin. Belongs to the loop's thread.
 @safe class StreamEngine: Handle, StreamTransport {
   final private(set) var sink: (any StreamSink)?
   /// Whether `uv_read_start` is in force.

@@ -66,22 +66,24 @@ import Synchronization
     super.init(loop.networkAnywhere)
   }
 
-  /// Whether a task waits for bytes, or for a stream. On any thread.
+  // MARK: - On any thread
+
+  /// Whether a task waits for bytes, or for a stream.
   var hasWaiter: Bool { isAwaited || receiver?.isAwaited == true }
 
-  /// How many bytes have come from below. On any thread.
+  /// How many bytes have come from below.
   var bytes: Int64 { total.load(ordering: .relaxed) }
-
-  /// One thread writes it.
-  @inline(__always)
-  private func add(_ count: Int) {
-    total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
-    loopCounters.bytesRead.add(count)
-  }
 
   func call(_ name: StaticString) -> String { "\(typeName).\(name)" }
 
-  // MARK: - Waiting for bytes
+  /// Before anybody knows of the stream: others can come over it. By whoever makes it.
+  func receive(by engine: PassingEngine) {
+    let receiver = StreamReceiver(engine, beside: self)
+    self.receiver = receiver
+    engine.receiver = receiver
+  }
+
+  // MARK: - On the loop: waiting for bytes
 
   /// Waits until bytes are there; false at the end.
   ///
@@ -241,7 +243,7 @@ import Synchronization
     isFlowing = true
   }
 
-  // MARK: - Streams beside the bytes
+  // MARK: - On the loop: streams beside the bytes
 
   /// Whether so much is held that nothing is read ahead of those who take it.
   var isFull: Bool { count >= StreamReader.pieceRoom }
@@ -249,20 +251,13 @@ import Synchronization
   /// Whether somebody takes what comes.
   var isBeingRead: Bool { isOccupied || callbacks != nil }
 
-  /// Before anybody knows of the stream: others can come over it.
-  func receive(by engine: PassingEngine) {
-    let receiver = StreamReceiver(engine, beside: self)
-    self.receiver = receiver
-    engine.receiver = receiver
-  }
-
   /// The receiver waits. The bytes before the next stream are held for who reads.
   func readAhead() throws(UVError) {
     limit?.begin()
     try flow()
   }
 
-  // MARK: - What the transport brings
+  // MARK: - On the loop: what the transport brings
 
   func room() -> UnsafeMutableRawBufferPointer? {
     if callbacks != nil || isAwaited {
@@ -289,6 +284,13 @@ import Synchronization
     resumeNow()
     if !isLent { return }
     if isDropping { drop() } else { hold() }
+  }
+
+  /// One thread writes it.
+  @inline(__always)
+  private func add(_ count: Int) {
+    total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
+    loopCounters.bytesRead.add(count)
   }
 
   func ended(_ error: UVError?) {
@@ -329,7 +331,7 @@ import Synchronization
     _ = consume callbacks
   }
 
-  // MARK: - The idle limit
+  // MARK: - On the loop: the idle limit
 
   var waitingSince: Int64? {
     let receiver = receiver.flatMap { $0.isAwaited ? $0.since : nil }
@@ -358,7 +360,7 @@ import Synchronization
     wait?.close()
   }
 
-  // MARK: - Without a wait
+  // MARK: - On the loop: without a wait
 
   /// Puts bytes before all that is there. Who waits gets them.
   func unread(_ bytes: [UInt8]) {
@@ -425,7 +427,7 @@ import Synchronization
     for body in done { body() }
   }
 
-  // MARK: - Callbacks
+  // MARK: - On the loop: callbacks
 
   func start(_ callbacks: StreamCallbacks) throws(UVError) {
     self.callbacks = callbacks

@@ -27,11 +27,15 @@ import Synchronization
     self.reader = reader
   }
 
-  /// Whether a task waits for a stream. On any thread.
+  // MARK: On any thread
+
+  /// Whether a task waits for a stream. Only the loop says so.
   private(set) var isAwaited: Bool {
     get { awaited.load(ordering: .relaxed) }
     set { awaited.store(newValue, ordering: .relaxed) }
   }
+
+  // MARK: On the loop: waiting
 
   /// Whether streams have come that nobody has taken.
   var isEmpty: Bool { engine.passed.isEmpty }
@@ -123,7 +127,7 @@ import Synchronization
   /// The wait keeps this one.
   func letGo() { wait = nil }
 
-  // MARK: - What has come
+  // MARK: On the loop: what has come
 
   private func open(_ arrival: PassedDescriptors.Arrival, _ call: String) throws(UVError) -> ByteStream {
     switch arrival {

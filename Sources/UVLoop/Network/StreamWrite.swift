@@ -1,5 +1,6 @@
-/// One write that could not be done at once, or the end of the writing. Belongs to the loop's thread.
-@safe final class StreamWrite: WaitOwner, @unchecked Sendable {  // Holds because of the line above.
+/// One write that could not be done at once, or the end of the writing. Belongs to the loop's thread, but any thread
+/// may make one.
+@safe final class StreamWrite: WaitOwner, @unchecked Sendable {  // Holds because of the lines above.
   let name: StaticString
   let isEnd: Bool
   /// It is done, and its task only lets the loop go round.
@@ -25,6 +26,8 @@
   private(set) var isCut = false
   /// Its caller has gone before any of it was sent, and none will be.
   private(set) var isWithdrawn = false
+
+  // MARK: On any thread
 
   /// - Parameter sent: How much its caller has sent; the rest of a write that was not tried waits behind others.
   init(
@@ -65,11 +68,13 @@
     isYield = true
   }
 
+  /// Whether its stream takes no more.
+  var isRefused: Bool { writer.isRefusing }
+
+  // MARK: On the loop
+
   /// Puts it behind the others of its stream. Its bytes count as queued already.
   func queue() { writer.append(self) }
-
-  /// On any thread: whether its stream takes no more.
-  var isRefused: Bool { writer.isRefusing }
 
   var rest: Int { total - sent }
 

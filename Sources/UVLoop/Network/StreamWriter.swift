@@ -62,13 +62,15 @@ import Synchronization
     isEndless = !transport.endsWriting
   }
 
-  /// How many bytes have gone below. On any thread.
+  // MARK: - On any thread
+
+  /// How many bytes have gone below.
   var bytes: Int64 { total.load(ordering: .relaxed) }
 
-  /// How many bytes wait here. On any thread.
+  /// How many bytes wait here.
   var queuedBytes: Int { max(0, queued.load(ordering: .relaxed)) }
 
-  /// Counts what is about to be added, or was not. On any thread.
+  /// Counts what is about to be added, or was not.
   func noteQueued(_ count: Int) { queued.add(count, ordering: .relaxed) }
 
   /// The same for what is added only while no more than `limit` bytes are queued. False if more are.
@@ -78,17 +80,36 @@ import Synchronization
     return false
   }
 
-  /// One thread writes it.
-  @inline(__always)
-  private func noteSent(_ count: Int) {
-    total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
-    loop.counters.bytesWritten.add(count)
-    if count > 0 { limit?.note() }
-  }
-
   func call(_ name: StaticString) -> String { "\(typeName).\(name)" }
 
-  // MARK: - Whether it may write
+  /// Whether a write would be refused.
+  var isRefusing: Bool { refusal.load(ordering: .relaxed) != 0 }
+
+  /// What a write is refused with; nil while it may write.
+  func refusedAnywhere(_ name: StaticString) -> UVError? {
+    let code = UVError.Code(rawValue: refusal.load(ordering: .acquiring))
+    switch code.rawValue {
+    case 0: return nil
+    case UVError.Code.tornWrite.rawValue: return StreamWriter.torn(call(name))
+    case UVError.Code.brokenPipe.rawValue: return StreamWriter.finished(call(name))
+    default: return StreamCore.closedError(code, typeName, loop, call(name))
+    }
+  }
+
+  private static func torn(_ call: String) -> UVError {
+    UVError(
+      .tornWrite, call: call,
+      """
+      An earlier write was cut in the middle when its task was cancelled, or its limit was over, and whatever followed \
+      would be taken for its rest. Close the stream. Writes of at most 64 KiB are never cut.
+      """)
+  }
+
+  private static func finished(_ call: String) -> UVError {
+    UVError(.brokenPipe, call: call, "finishWriting was called before: nothing can follow the end.")
+  }
+
+  // MARK: - On the loop: whether it may write
 
   /// Before each use.
   @inline(__always)
@@ -110,9 +131,6 @@ import Synchronization
   /// A write was cut, and what follows would be taken for its rest.
   var isTorn: Bool { if case .torn = state { true } else { false } }
 
-  /// On any thread.
-  var isRefusing: Bool { refusal.load(ordering: .relaxed) != 0 }
-
   func refused(_ name: StaticString) -> UVError? {
     switch state {
     case .open: nil
@@ -120,17 +138,6 @@ import Synchronization
     case .closed(let code): StreamCore.closedError(code, typeName, loop, call(name))
     case .torn: StreamWriter.torn(call(name))
     case .finishing, .finished: StreamWriter.finished(call(name))
-    }
-  }
-
-  /// The same on any thread; nil while it may write.
-  func refusedAnywhere(_ name: StaticString) -> UVError? {
-    let code = UVError.Code(rawValue: refusal.load(ordering: .acquiring))
-    switch code.rawValue {
-    case 0: return nil
-    case UVError.Code.tornWrite.rawValue: return StreamWriter.torn(call(name))
-    case UVError.Code.brokenPipe.rawValue: return StreamWriter.finished(call(name))
-    default: return StreamCore.closedError(code, typeName, loop, call(name))
     }
   }
 
@@ -146,25 +153,20 @@ import Synchronization
     refusal.store(code?.rawValue ?? 0, ordering: .releasing)
   }
 
-  private static func torn(_ call: String) -> UVError {
-    UVError(
-      .tornWrite, call: call,
-      """
-      An earlier write was cut in the middle when its task was cancelled, or its limit was over, and whatever followed \
-      would be taken for its rest. Close the stream. Writes of at most 64 KiB are never cut.
-      """)
-  }
-
-  private static func finished(_ call: String) -> UVError {
-    UVError(.brokenPipe, call: call, "finishWriting was called before: nothing can follow the end.")
-  }
-
-  // MARK: - Writing
+  // MARK: - On the loop: writing
 
   private var isFree: Bool { waiting == 0 }
 
   /// Whether nothing is queued, here or by another thread, and nobody waits.
   var isIdle: Bool { isFree && queuedBytes == 0 }
+
+  /// One thread writes it.
+  @inline(__always)
+  private func noteSent(_ count: Int) {
+    total.store(total.load(ordering: .relaxed) &+ Int64(count), ordering: .relaxed)
+    loop.counters.bytesWritten.add(count)
+    if count > 0 { limit?.note() }
+  }
 
   /// How much of it is taken at once; 0 where others wait.
   @inline(__always)
@@ -404,7 +406,7 @@ import Synchronization
     write.end(error)
   }
 
-  // MARK: - Ends
+  // MARK: - On the loop: ends
 
   /// Its caller has gone: cancelled, or its limit is over.
   func callerIsGone(_ write: StreamWrite) {
@@ -468,7 +470,7 @@ import Synchronization
     for write in queue[first...] { write.release() }
   }
 
-  // MARK: - The idle limit
+  // MARK: - On the loop: the idle limit
 
   var waitingSince: Int64? { queue[first...].lazy.filter(\.isAwaited).map(\.since).min() }
 

@@ -31,11 +31,11 @@ import Synchronization
     loop.network.sockets.add(self)
   }
 
+  // MARK: - On any thread
+
   static func call(_ name: StaticString) -> String { "UDPSocket.\(name)" }
 
   var isClosed: Bool { hasClosed.load(ordering: .acquiring) || loop.life.state == .stopped }
-
-  // MARK: - Where it may be used
 
   /// Runs a waiting call on the loop that was made elsewhere.
   @inline(never)
@@ -48,10 +48,12 @@ import Synchronization
     return try await owner.call(body)
   }
 
-  /// For what is done at once. The compiler has refused a call that is on no loop.
-  func requireOpen(_ name: StaticString) throws(UVError) {
-    try loop.requireOnLoop(UDPCore.call(name))
-    if isClosed { throw UDPCore.closedError(.handleClosed, loop, name) }
+  /// Any number of times.
+  func close() {
+    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
+    // On the loop without a closure, which would be a block of memory for each socket.
+    if loop.isCurrent { return closeNow(.handleClosed) }
+    loop.enqueue { self.closeNow(.handleClosed) }
   }
 
   /// Why a call fails on a socket that is closed.
@@ -62,7 +64,13 @@ import Synchronization
       "This UDPSocket of loop \"\(loop.name)\" has been closed. Bind a new one with `loop.bindUDP()`.")
   }
 
-  // MARK: - Datagrams
+  // MARK: - On the loop: datagrams
+
+  /// For what is done at once. The compiler has refused a call that is on no loop.
+  func requireOpen(_ name: StaticString) throws(UVError) {
+    try loop.requireOnLoop(UDPCore.call(name))
+    if isClosed { throw UDPCore.closedError(.handleClosed, loop, name) }
+  }
 
   @inline(__always)
   func receive() async throws -> Datagram {
@@ -131,7 +139,7 @@ import Synchronization
         : "\(address) has port 0, at which nobody can be.")
   }
 
-  // MARK: - The peer
+  // MARK: - On the loop: the peer
 
   func connect(to address: SocketAddress?) throws {
     try WaitScope.checkCancellation()
@@ -157,15 +165,7 @@ import Synchronization
     if let address { try engine.connect(to: address) }
   }
 
-  // MARK: - The end
-
-  /// From any thread, any number of times.
-  func close() {
-    if hasClosed.exchange(true, ordering: .acquiringAndReleasing) { return }
-    // On the loop without a closure, which would be a block of memory for each socket.
-    if loop.isCurrent { return closeNow(.handleClosed) }
-    loop.enqueue { self.closeNow(.handleClosed) }
-  }
+  // MARK: - On the loop: the end
 
   private func closeNow(_ code: UVError.Code) {
     // The loop's shutdown may have come before a message from another thread.
@@ -199,9 +199,16 @@ final class UDPAddresses: @unchecked Sendable {  // Holds because the lock guard
 
   init(_ local: SocketAddress) { own = local }
 
+  // MARK: On any thread
+
   var local: SocketAddress { lock.withLock { own } }
   var peer: SocketAddress? { lock.withLock { other } }
   var isConnected: Bool { hasPeer.load(ordering: .relaxed) }
+
+  /// `0.0.0.0:5000`, and behind ` > ` the peer, where there is one.
+  var text: String { lock.withLock { other.map { "\(own) > \($0)" } ?? "\(own)" } }
+
+  // MARK: On the loop
 
   /// As the system says.
   func update(from engine: UDPEngine) {
@@ -212,7 +219,4 @@ final class UDPAddresses: @unchecked Sendable {  // Holds because the lock guard
     }
     hasPeer.store(peer != nil, ordering: .relaxed)
   }
-
-  /// `0.0.0.0:5000`, and behind ` > ` the peer, where there is one.
-  var text: String { lock.withLock { other.map { "\(own) > \($0)" } ?? "\(own)" } }
 }

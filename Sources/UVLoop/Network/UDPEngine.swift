@@ -14,7 +14,7 @@ extension RequestKind {
   fileprivate static let send = RequestKind(rawValue: "send")
 }
 
-/// A `uv_udp_t`: the one place with its callbacks.
+/// A `uv_udp_t`: the one place with its callbacks. Belongs to the loop's thread.
 ///
 /// The socket is the library's own: libuv knows some of the options only as flags, and of one that it makes itself it
 /// takes for granted that nothing watches its number.

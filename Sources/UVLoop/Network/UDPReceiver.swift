@@ -53,15 +53,17 @@ import Synchronization
     capacity = options.capacity
   }
 
-  /// Whether a task waits. On any thread.
+  // MARK: - On any thread
+
+  /// Whether a task waits.
   var hasWaiter: Bool { isAwaited }
 
-  /// How many datagrams are held. On any thread.
+  /// How many datagrams are held.
   var heldCount: Int { count.load(ordering: .relaxed) }
 
-  private var isEmpty: Bool { lent == nil && first == held.count }
+  // MARK: - On the loop: waiting
 
-  // MARK: - Waiting
+  private var isEmpty: Bool { lent == nil && first == held.count }
 
   /// Waits until a datagram is there, which is taken before the next `await`.
   @inline(__always)
@@ -127,7 +129,7 @@ import Synchronization
     wait?.resume(throwing: error)
   }
 
-  // MARK: - What comes
+  // MARK: - On the loop: what comes
 
   /// Whether somebody waits for what comes. On virtual time only then may a socket hold it.
   var isWaiting: Bool { isAwaited }
@@ -164,7 +166,7 @@ import Synchronization
 
   func takeFailure() -> UVError? { failure == nil ? nil : failure.take() }
 
-  // MARK: - Taking
+  // MARK: - On the loop: taking
 
   /// The first one, as a value.
   func take() -> Datagram {
@@ -212,7 +214,7 @@ import Synchronization
     count.store(held.count - first, ordering: .relaxed)
   }
 
-  // MARK: - The end
+  // MARK: - On the loop: the end
 
   /// From now on everything throws this.
   func close(_ code: UVError.Code) {

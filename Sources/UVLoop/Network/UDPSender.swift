@@ -31,13 +31,31 @@ protocol DatagramTransport: AnyObject {
     self.transport = transport
   }
 
-  /// Whether nothing waits to be sent.
-  var isIdle: Bool { queue.isEmpty }
+  // MARK: - On any thread
 
-  /// How many bytes wait here. On any thread.
+  /// How many bytes wait here.
   var queuedBytes: Int { queued.load(ordering: .relaxed) }
 
-  // MARK: - Sending
+  /// An error, with what to do about it.
+  static func explained(
+    _ error: UVError, _ name: StaticString, _ count: Int, _ address: SocketAddress?
+  ) -> UVError {
+    let hint: String? =
+      switch error.code {
+      case .messageTooLong: "\(count) bytes are more than a datagram can have on its way. Send less at a time."
+      case .permissionDenied: "For a broadcast address bind the socket with options.broadcast."
+      case .addressFamilyNotSupported, .invalidArgument:
+        address.map { "The address is \($0); a socket sends to addresses of the family that it is bound to." }
+      case .networkUnreachable, .addressNotAvailable, .noRouteToHost: address.map { "The address is \($0)." }
+      default: nil
+      }
+    return UVError(status: error.code.rawValue, call: UDPCore.call(name), hint: hint)
+  }
+
+  // MARK: - On the loop: sending
+
+  /// Whether nothing waits to be sent.
+  var isIdle: Bool { queue.isEmpty }
 
   /// Sends it if there is room. What is to be waited for then; nil if nothing is.
   func begin(_ bytes: [UInt8], _ address: SocketAddress?, _ name: StaticString) throws -> UDPSend? {
@@ -121,7 +139,7 @@ protocol DatagramTransport: AnyObject {
     queued.subtract(send.bytes.count, ordering: .relaxed)
   }
 
-  // MARK: - Ends
+  // MARK: - On the loop: ends
 
   /// Its caller has gone. One that the transport has goes out all the same.
   func callerIsGone(_ send: UDPSend) {
@@ -142,22 +160,6 @@ protocol DatagramTransport: AnyObject {
   /// A shutdown ends the waits with `loopClosed`.
   func releaseWaits() {
     for send in queue { send.release() }
-  }
-
-  /// With what to do about it.
-  static func explained(
-    _ error: UVError, _ name: StaticString, _ count: Int, _ address: SocketAddress?
-  ) -> UVError {
-    let hint: String? =
-      switch error.code {
-      case .messageTooLong: "\(count) bytes are more than a datagram can have on its way. Send less at a time."
-      case .permissionDenied: "For a broadcast address bind the socket with options.broadcast."
-      case .addressFamilyNotSupported, .invalidArgument:
-        address.map { "The address is \($0); a socket sends to addresses of the family that it is bound to." }
-      case .networkUnreachable, .addressNotAvailable, .noRouteToHost: address.map { "The address is \($0)." }
-      default: nil
-      }
-    return UVError(status: error.code.rawValue, call: UDPCore.call(name), hint: hint)
   }
 }
 

@@ -9,7 +9,8 @@ protocol LoopDeadline: AnyObject {
   func drop()
 }
 
-/// What is due when, on one loop: sleepers, scheduled calls and time limits, behind one timer of libuv's.
+/// What is due when, on one loop: sleepers, scheduled calls and time limits, behind one timer of libuv's. Belongs to
+/// the loop's thread; others may read what is pending under the registry lock.
 ///
 /// Due entries are fired after the poll and nowhere else; the `uv_timer_t` only ends the poll. Before each poll it is
 /// armed for the earliest deadline, rounded up, and if that has come already the poll does not wait.
@@ -57,6 +58,40 @@ protocol LoopDeadline: AnyObject {
     unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
   }
 
+  // MARK: On any thread
+
+  /// Where a scheduled call may be looked at: in the loop's isolation, and anywhere once nothing changes any more.
+  var isReadable: Bool { isClosed.load(ordering: .acquiring) || thread.isIsolating }
+
+  /// What is known of an entry. Theirs is the order of deadline and then of sequence.
+  struct Pending {
+    enum Kind { case call, sleeper, limit }
+
+    let kind: Kind
+    let deadline: Int64
+    let sequence: UInt32
+    let site: CallSite?
+  }
+
+  /// Copies of all that waits, in no order. Off the loop under the registry lock.
+  var pending: [Pending] {
+    var all: [Pending] = []
+    all.reserveCapacity(queue.count)
+    queue.forEachPending { entry, deadline, sequence in
+      let (kind, site): (Pending.Kind, CallSite?) =
+        switch entry {
+        case .call: (.call, nil)
+        case .tracedCall(let call): (.call, call.site)
+        case .sleeper: (.sleeper, nil)
+        case .limit: (.limit, nil)
+        }
+      all.append(Pending(kind: kind, deadline: deadline, sequence: sequence, site: site))
+    }
+    return all
+  }
+
+  // MARK: On the loop
+
   /// How many there is room for.
   var capacity: Int { queue.capacity }
 
@@ -80,41 +115,11 @@ protocol LoopDeadline: AnyObject {
 
   func contains(_ token: TimerToken) -> Bool { queue.contains(token) }
 
-  /// Where a scheduled call may be looked at: in the loop's isolation, and anywhere once nothing changes any more.
-  var isReadable: Bool { isClosed.load(ordering: .acquiring) || thread.isIsolating }
-
   /// Whether shutdown came before its time did.
   func wasDropped(_ token: TimerToken) -> Bool { queue.wasHandedOut(token) }
 
   func move(_ token: TimerToken, to deadline: Int64) -> Bool {
     registryLock.withOwnership { queue.move(token, to: deadline) }
-  }
-
-  /// What is known of an entry. Theirs is the order of deadline and then of sequence.
-  struct Pending {
-    enum Kind { case call, sleeper, limit }
-
-    let kind: Kind
-    let deadline: Int64
-    let sequence: UInt32
-    let site: CallSite?
-  }
-
-  /// Copies of all that waits, in no order.
-  var pending: [Pending] {
-    var all: [Pending] = []
-    all.reserveCapacity(queue.count)
-    queue.forEachPending { entry, deadline, sequence in
-      let (kind, site): (Pending.Kind, CallSite?) =
-        switch entry {
-        case .call: (.call, nil)
-        case .tracedCall(let call): (.call, call.site)
-        case .sleeper: (.sleeper, nil)
-        case .limit: (.limit, nil)
-        }
-      all.append(Pending(kind: kind, deadline: deadline, sequence: sequence, site: site))
-    }
-    return all
   }
 
   func afterPoll() {

@@ -12,6 +12,8 @@ public final class ScheduledCall {
   private var token: TimerToken
   private var moment: Int64
 
+  // MARK: On the loop
+
   /// The closure is the queue's alone: a call whose maker does not keep this object takes no memory for it.
   init(on timers: consuming LoopTimers, at deadline: Int64, _ body: consuming @escaping () -> Void) {
     moment = deadline
@@ -69,6 +71,8 @@ public final class ScheduledCall {
 }
 
 extension ScheduledCall: CustomStringConvertible {
+  // MARK: On any thread
+
   /// Loop, state and deadline in one line; off the loop only the loop.
   public var description: String {
     let text =
@@ -87,6 +91,8 @@ extension ScheduledCall: CustomStringConvertible {
 }
 
 extension EventLoop {
+  // MARK: On the loop
+
   /// Calls `body` on the loop after `delay`, unless it is cancelled before.
   ///
   /// Never early, not even by a nanosecond, and counted from now; on an idle machine late by up to 2 ms, and by a

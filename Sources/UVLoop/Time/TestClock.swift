@@ -72,7 +72,7 @@ final class TestClock {
   func close() { current?.wait.close() }
 }
 
-// MARK: - The task that advances
+// MARK: - On the loop: the task that advances
 
 extension TestClock {
   /// Advances the virtual time of a loop, and waits for that; gives the deadline that an advance to the next one went to.

@@ -70,6 +70,8 @@ extension EventLoop {
 
   init(_ loop: LoopCore) { self.loop = loop }
 
+  // MARK: On any thread
+
   /// Why the loop cancelled the body, if it did.
   var cause: Cause { why.load(ordering: .acquiring) }
 
@@ -80,8 +82,6 @@ extension EventLoop {
         ? "The limit of \(limit.text) given to withTimeout was over at once, and the body did not start."
         : "The body had not ended after the \(limit.text) given to withTimeout, and was cancelled.")
   }
-
-  // MARK: On the caller's side
 
   /// Runs `body` in a task of its own: a task can be cancelled, a part of one cannot.
   ///
@@ -97,23 +97,6 @@ extension EventLoop {
       case .elsewhere: await runElsewhere(isolation: isolation, body)
       }
     }
-  }
-
-  /// On the loop even a task group without a child goes over the global pool; so the task is unstructured, cancelled by
-  /// hand, and its end awaited on the loop. It never outlives this call.
-  private func runOnLoop<R>(
-    isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Disconnected<() async throws -> R>
-  ) async -> Result<Disconnected<R>, any Error> {
-    let wait = LoopWait(.timeLimit, on: loop)
-    let task = Task.immediate(name: Task.name, executorPreference: executor) {
-      _ = isolation
-      await WaitScope.run(on: self.loop, isolation: isolation) {
-        wait.resume(carrying: TaskResult(await self.perform(isolation: isolation, body)))
-      }
-    }
-    let isResumed = await wait.isResumed(isolation: isolation) { task.cancel() }
-    guard isResumed, let result = wait.take(TaskResult<R>.self) else { return .failure(CancellationError()) }
-    return result.value
   }
 
   /// Elsewhere the way over the loop would be the longer one.
@@ -167,14 +150,39 @@ extension EventLoop {
     }
   }
 
-  // MARK: On the loop's side
-
   func begin(until deadline: Int64) {
     if loop.isCurrent {
       arm(deadline)
     } else if !loop.enqueue({ self.arm(deadline) }) {
       drop()
     }
+  }
+
+  func end() {
+    if loop.isCurrent {
+      disarm()
+    } else {
+      loop.enqueue { self.disarm() }
+    }
+  }
+
+  // MARK: On the loop
+
+  /// On the loop even a task group without a child goes over the global pool; so the task is unstructured, cancelled by
+  /// hand, and its end awaited on the loop. It never outlives this call.
+  private func runOnLoop<R>(
+    isolation: isolated (any Actor)?, executor: LoopTaskExecutor?, _ body: Disconnected<() async throws -> R>
+  ) async -> Result<Disconnected<R>, any Error> {
+    let wait = LoopWait(.timeLimit, on: loop)
+    let task = Task.immediate(name: Task.name, executorPreference: executor) {
+      _ = isolation
+      await WaitScope.run(on: self.loop, isolation: isolation) {
+        wait.resume(carrying: TaskResult(await self.perform(isolation: isolation, body)))
+      }
+    }
+    let isResumed = await wait.isResumed(isolation: isolation) { task.cancel() }
+    guard isResumed, let result = wait.take(TaskResult<R>.self) else { return .failure(CancellationError()) }
+    return result.value
   }
 
   private func arm(_ deadline: Int64) {
@@ -187,14 +195,6 @@ extension EventLoop {
     }
   }
 
-  func end() {
-    if loop.isCurrent {
-      disarm()
-    } else {
-      loop.enqueue { self.disarm() }
-    }
-  }
-
   private func disarm() {
     if let token, !loop.waits.areReleased { loop.timers.remove(token) }
     token = nil
@@ -203,7 +203,7 @@ extension EventLoop {
   /// The time is over.
   func expire() { cancel(.expired) }
 
-  /// The loop shuts down.
+  /// The loop shuts down. Where it has ended before, this is called where the limit was to begin.
   func drop() { cancel(.closed) }
 
   private func cancel(_ cause: Cause) {

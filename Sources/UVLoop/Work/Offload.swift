@@ -51,7 +51,9 @@ actor Offload: WorkerLease, ScopedWait {
   /// How messages call it.
   nonisolated var title: String { label.map { "\"\($0)\"" } ?? "an offload without a label" }
 
-  /// Runs the body, on the worker, or says why it does not.
+  // MARK: On a worker
+
+  /// Runs the body, on the worker, or says why it does not: then where its task is refused.
   ///
   /// Both in their wrappers: to open them at the call would be work on the caller's isolation, for which the runtime sees
   /// to it that the task is there, before the call and after it.
@@ -76,6 +78,8 @@ actor Offload: WorkerLease, ScopedWait {
 // MARK: - On the way to the pool
 
 extension Offload: SerialExecutor {
+  // MARK: On any thread
+
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     unsafe self.job = job
@@ -88,7 +92,15 @@ extension Offload: SerialExecutor {
     }
   }
 
-  /// On the loop's thread, where libuv wants it.
+  /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
+  private nonisolated func refuse(_ refusal: any Error) {
+    unsafe self.refusal = refusal
+    if !loop.enqueue({ self.runJob() }) { loop.queue.runOnFallback { self.runJob() } }
+  }
+
+  // MARK: On the loop
+
+  /// libuv wants its own thread for it.
   private nonisolated func submit() {
     if loop.life.hasDrained { return refuse(loop.closedError("offload")) }
     do throws(UVError) {
@@ -100,6 +112,8 @@ extension Offload: SerialExecutor {
     }
     refuse(CancellationError())
   }
+
+  // MARK: On a worker
 
   nonisolated func runOnWorker() {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
@@ -115,23 +129,20 @@ extension Offload: SerialExecutor {
     if loop.life != .accepting { loop.enqueue {} }
   }
 
+  /// Also where the body will not run, on the loop or behind its end: the task learns of it there.
   private nonisolated func runJob() {
     guard let job = unsafe job else { return }
     unsafe self.job = nil
     unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
-  }
-
-  /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
-  private nonisolated func refuse(_ refusal: any Error) {
-    unsafe self.refusal = refusal
-    if !loop.enqueue({ self.runJob() }) { loop.queue.runOnFallback { self.runJob() } }
   }
 }
 
 // MARK: - Cancellation, deadlocks, shutdown
 
 extension Offload {
-  /// The calling task was cancelled, on any thread. A call that runs goes on, and can ask `Task.isCancelled`.
+  // MARK: On any thread
+
+  /// The calling task was cancelled. A call that runs goes on, and can ask `Task.isCancelled`.
   nonisolated func cancel() {
     isCancelled.store(true, ordering: .sequentiallyConsistent)
     withdraw()
@@ -173,5 +184,6 @@ extension Offload {
   /// captured is released where its caller goes on, but for a call that may be abandoned: then on the worker.
   nonisolated var isLeaving: Bool { isOver && !isAbandonable }
 
+  /// Under the scheduler's lock.
   nonisolated func waits(for call: Offload) -> Bool { unsafe chain.contains { $0 === call } }
 }

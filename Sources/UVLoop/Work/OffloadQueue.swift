@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The offloaded calls of one loop: those that wait, in order, and the pool tasks that take them. Guarded by the
-/// scheduler's lock.
+/// The offloaded calls of one loop: those that wait, in order, and the pool tasks that take them. Any thread may
+/// use it under the scheduler's lock.
 ///
 /// A call that is taken out before its turn leaves a gap. The gaps, and the places of those that had their turn, are
 /// closed when they are half of the line.

@@ -31,6 +31,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
   }
 
+  // MARK: On any thread
+
   var size: Int { lock.withLock { PoolStart.size ?? PoolStart.sizeFromEnvironment } }
 
   func setSize(_ size: Int) throws(UVError) {
@@ -53,6 +55,61 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func open(_ queue: OffloadQueue) { lock.withLock { queues.append(queue) } }
 
   func close(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
+
+  /// Takes a call out of the queue that it waits in; false if it does not wait.
+  func withdraw(_ offload: Offload) -> Bool {
+    lock.withLock {
+      guard let queue = unsafe offload.queue else { return false }
+      queue.remove(offload)
+      return true
+    }
+  }
+
+  /// What of a loop runs, the oldest first, and for how long it has.
+  func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      oldestFirst([queue]).map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+    }
+  }
+
+  /// What runs, by when it began: that is read before the lock is taken, so that pool tasks may have begun in another
+  /// order.
+  private func oldestFirst(_ queues: [OffloadQueue]) -> [Offload] {
+    queues.flatMap(\.running).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }
+  }
+
+  /// From now on.
+  func measureTimes(of queue: OffloadQueue) { lock.withLock { queue.times.isMeasured = true } }
+
+  /// How much of a loop waits and runs, and how long what has run did both.
+  func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
+    lock.withLock {
+      (queue.count, queue.running.count { !$0.isOver }, queue.times)
+    }
+  }
+
+  /// What of a loop waits, the first in line first, and for how long it has.
+  func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      queue.waiting.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+    }
+  }
+
+  var statistics: ThreadPool.Statistics {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      let running = oldestFirst(queues)
+      return ThreadPool.Statistics(
+        queued: queues.reduce(0) { $0 + $1.count }, running: running.count,
+        jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
+        oldestQueued: queues.compactMap { queue in queue.waiting.first.map { unsafe $0.since } }.min()
+          .map { .nanoseconds(max(0, now - $0)) })
+    }
+  }
+
+  // MARK: On the loop
 
   enum Admission {
     /// A pool task is on its way, or about to look.
@@ -108,6 +165,40 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       ThreadPool.setSize. The call came from \(ThreadIdentity.current).
       """)
   }
+
+  /// Takes out all calls that wait.
+  func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.removeAll() } }
+
+  /// Whether one more pool task must be sent for what waits, which is then counted.
+  func mustSubmitPoolTask(to queue: OffloadQueue) -> Bool {
+    lock.withLock { queue.poolTasks.mustSubmit(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
+  }
+
+  /// libuv has given a pool task back.
+  func poolTaskCameBack(to queue: OffloadQueue, hasBegun: Bool) {
+    lock.withLock { queue.poolTasks.comeBack(hasBegun: hasBegun) }
+  }
+
+  /// Whether no call of a loop waits.
+  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.isEmpty } }
+
+  /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has
+  /// gone home, and so is in the loop's queue if it lives there.
+  func hasNoWork(_ queue: OffloadQueue) -> Bool {
+    lock.withLock { queue.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
+  }
+
+  /// Whether nothing of a loop waits or runs that its shutdown waits for: of its pool tasks that libuv has, each runs a
+  /// call that is not waited for.
+  func isSettled(_ queue: OffloadQueue) -> Bool {
+    lock.withLock {
+      // What an abandoned call held is released on the worker, and that may take as long as the call.
+      func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
+      return queue.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
+    }
+  }
+
+  // MARK: On a worker
 
   /// A pool task begins: the call that it shall run, or nil if there is none any more.
   func begin(_ poolTask: PoolTask) -> Offload? {
@@ -177,90 +268,5 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   private func remove(_ poolTask: PoolTask) {
     poolTask.call = nil
     poolTask.queue.active.removeAll { $0 === poolTask }
-  }
-
-  /// Takes a call out of the queue that it waits in; false if it does not wait.
-  func withdraw(_ offload: Offload) -> Bool {
-    lock.withLock {
-      guard let queue = unsafe offload.queue else { return false }
-      queue.remove(offload)
-      return true
-    }
-  }
-
-  /// Takes out all calls that wait.
-  func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.removeAll() } }
-
-  /// Whether one more pool task must be sent for what waits, which is then counted.
-  func mustSubmitPoolTask(to queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.poolTasks.mustSubmit(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
-  }
-
-  /// libuv has given a pool task back.
-  func poolTaskCameBack(to queue: OffloadQueue, hasBegun: Bool) {
-    lock.withLock { queue.poolTasks.comeBack(hasBegun: hasBegun) }
-  }
-
-  /// Whether no call of a loop waits.
-  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.isEmpty } }
-
-  /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has gone
-  /// home, and so is in the loop's queue if it lives there.
-  func hasNoWork(_ queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
-  }
-
-  /// Whether nothing of a loop waits or runs that its shutdown waits for: of its pool tasks that libuv has, each runs a
-  /// call that is not waited for.
-  func isSettled(_ queue: OffloadQueue) -> Bool {
-    lock.withLock {
-      // What an abandoned call held is released on the worker, and that may take as long as the call.
-      func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
-      return queue.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
-    }
-  }
-
-  /// What of a loop runs, the oldest first, and for how long it has.
-  func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
-    let now = MonotonicClock.now()
-    return lock.withLock {
-      oldestFirst([queue]).map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
-    }
-  }
-
-  /// What runs, by when it began: that is read before the lock is taken, so that pool tasks may have begun in another
-  /// order.
-  private func oldestFirst(_ queues: [OffloadQueue]) -> [Offload] {
-    queues.flatMap(\.running).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }
-  }
-
-  /// From now on.
-  func measureTimes(of queue: OffloadQueue) { lock.withLock { queue.times.isMeasured = true } }
-
-  /// How much of a loop waits and runs, and how long what has run did both.
-  func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
-    lock.withLock {
-      (queue.count, queue.running.count { !$0.isOver }, queue.times)
-    }
-  }
-
-  /// What of a loop waits, the first in line first, and for how long it has.
-  func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
-    let now = MonotonicClock.now()
-    return lock.withLock {
-      queue.waiting.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
-    }
-  }
-
-  var statistics: ThreadPool.Statistics {
-    let now = MonotonicClock.now()
-    return lock.withLock {
-      let running = oldestFirst(queues)
-      return ThreadPool.Statistics(
-        queued: queues.reduce(0) { $0 + $1.count }, running: running.count,
-        jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
-        oldestQueued: queues.compactMap { queue in queue.waiting.first.map { unsafe $0.since } }.min()
-          .map { .nanoseconds(max(0, now - $0)) })
-    }
   }
 }

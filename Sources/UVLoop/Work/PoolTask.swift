@@ -18,13 +18,15 @@ import Synchronization
   /// For how long it spins, waiting for another call.
   private static let spinTime: Int64 = 10_000
 
+  // MARK: On the loop
+
   init(for work: LoopWork, on loop: LoopCore) {
     queue = work.queue
     unsafe self.work = work
     super.init(.work, UV_WORK, on: loop)
   }
 
-  /// On the loop's thread, inside the exit guard.
+  /// Inside the exit guard.
   func submit() {
     let status = unsafe submit { loop, memory in
       unsafe uv_queue_work(
@@ -36,7 +38,14 @@ import Synchronization
     if status < 0 { fatalError("UVLoop: uv_queue_work answered \(status).") }
   }
 
-  /// On a thread of the pool.
+  override func ended(_ status: Int32) { unsafe work.poolTaskCameBack(self, hasBegun: status == 0) }
+
+  /// The calls that it runs say what a shutdown waits for.
+  override var isAwaited: Bool { false }
+
+  // MARK: On a worker
+
+  /// Runs one call after the other, as long as there are some and it may.
   private func run() {
     let scheduler = OffloadScheduler.process
     guard var offload = scheduler.begin(self) else { return }
@@ -67,11 +76,6 @@ import Synchronization
     let end = MonotonicClock.now() + PoolTask.spinTime
     repeat { Posix.yield() } while queue.arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
   }
-
-  override func ended(_ status: Int32) { unsafe work.poolTaskCameBack(self, hasBegun: status == 0) }
-
-  /// The calls that it runs say what a shutdown waits for.
-  override var isAwaited: Bool { false }
 }
 
 extension RequestKind {
