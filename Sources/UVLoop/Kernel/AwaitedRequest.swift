@@ -37,6 +37,7 @@ import CLibUV
 
   func withdraw(_ wait: LoopWait) {
     self.wait = nil
+    if isAbandonable { stopAwaiting() }
     cancel()
   }
 
@@ -48,11 +49,10 @@ import CLibUV
   /// A shutdown ends the wait with `loopClosed`, and asks libuv to take the request out of the queue.
   override func releaseWaits() {
     wait?.close()
-    if isAbandonable { wait = nil }
+    if !isAbandonable { return }
+    wait = nil
+    stopAwaiting()
   }
-
-  /// As long as a task waits for it; afterwards only if something is left to do with its result.
-  override var isAwaited: Bool { !isAbandonable || wait != nil }
 }
 
 extension AwaitedRequest {

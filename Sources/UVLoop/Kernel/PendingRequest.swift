@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 // idle ──submit──▶ in flight ──libuv's callback──▶ idle
 //                     │  ▲
@@ -29,8 +30,12 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
   final private(set) var since: Int64 = 0
   /// Where it stands among the loop's requests, which keep this number.
   final var index = -1
+  /// Atomic, since a snapshot asks for it from outside.
+  private final let awaited: Atomic<Bool>
 
-  init(_ kind: RequestKind, _ type: uv_req_type, on loop: LoopCore) {
+  /// - Parameter isAwaited: Whether a shutdown waits for its end. If not, the loop's thread stays behind for it.
+  init(_ kind: RequestKind, _ type: uv_req_type, on loop: LoopCore, isAwaited: Bool = true) {
+    awaited = Atomic(isAwaited)
     self.loop = loop
     self.kind = kind
     unsafe memory = .allocate(byteCount: uv_req_size(type), alignment: 16)
@@ -81,13 +86,16 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
     return unsafe Unmanaged<Self>.fromOpaque(data).takeUnretainedValue()
   }
 
+  /// Nobody needs its end any more.
+  final func stopAwaiting() { awaited.store(false, ordering: .relaxed) }
+
+  /// On any thread: whether a shutdown waits for its end.
+  final var isAwaited: Bool { awaited.load(ordering: .relaxed) }
+
   // What a kind adds.
 
   /// The callback came. It may be submitted again here.
   func ended(_ status: Int32) {}
   /// Shutdown, first part: whoever waits for it goes on with `loopClosed`.
   func releaseWaits() {}
-  /// Whether a shutdown waits for its end. If not, the loop's thread stays behind for it. A snapshot asks for it too,
-  /// from outside under the registry lock.
-  var isAwaited: Bool { true }
 }

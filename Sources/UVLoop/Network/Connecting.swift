@@ -134,14 +134,12 @@ private final class ConnectRequest: PendingRequest, @unchecked Sendable {  // Ho
 
   init(on loop: LoopCore, _ done: @escaping (Int32) -> Void) {
     self.done = done
-    super.init(.connect, UV_CONNECT, on: loop)
+    // A shutdown closes the handle, and with it this ends.
+    super.init(.connect, UV_CONNECT, on: loop, isAwaited: false)
   }
 
   override func ended(_ status: Int32) {
     let done = done.take()
     done?(status)
   }
-
-  /// A shutdown closes the handle, and with it this ends.
-  override var isAwaited: Bool { false }
 }

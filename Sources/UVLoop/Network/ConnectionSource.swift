@@ -1,6 +1,6 @@
 /// What is behind a ``Listener``: one loop, or those of a group.
 ///
-/// Any thread may use it.
+/// Any thread may use it, where nothing else is said.
 protocol ConnectionSource: AnyObject, Sendable {
   var address: SocketAddress { get }
   /// What has been counted so far.
@@ -8,9 +8,9 @@ protocol ConnectionSource: AnyObject, Sendable {
   var isClosed: Bool { get }
   /// Whose it is, for a description: `loop "main"`.
   var owner: String { get }
-  /// How many wait for a connection.
+  /// How many wait for a connection. On the loop, where there is one.
   var waiterCount: Int { get }
-  /// Whether anybody does.
+  /// Whether anybody does. On the loop, where there is one.
   var isAwaited: Bool { get }
 
   func accept() async throws -> ByteStream

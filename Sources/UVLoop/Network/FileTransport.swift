@@ -158,7 +158,6 @@ extension RequestKind {
 /// One read or write in the pool. Belongs to the loop's thread.
 private final class FileRequest: PendingRequest, @unchecked Sendable {  // Holds as for all requests.
   private var done: ((Int) -> Void)?
-  private var isAbandoned = false
   private let mayBeAbandoned: Bool
 
   init(_ kind: RequestKind, on loop: LoopCore, _ done: @escaping (Int) -> Void) {
@@ -191,9 +190,7 @@ private final class FileRequest: PendingRequest, @unchecked Sendable {  // Holds
   /// What a read brings nobody needs any more. A write goes on.
   override func releaseWaits() {
     if !mayBeAbandoned { return }
-    isAbandoned = true
+    stopAwaiting()
     cancel()
   }
-
-  override var isAwaited: Bool { !isAbandoned }
 }

@@ -78,7 +78,8 @@ import Synchronization
     for caller: ListenerService.Caller
   ) async throws -> ByteStream {
     let wait: LoopWait
-    if loop.isCurrent, end == nil {
+    // A task that was started on the spot may go on elsewhere, and still hold the wait there.
+    if loop.isAtHome, end == nil {
       wait = LoopWait.renew(self.wait, .accept, on: loop, owner: self, caller.rawValue)
       self.wait = wait
     } else {

@@ -348,7 +348,8 @@ private final class StreamRequest: PendingRequest, @unchecked Sendable {  // Hol
     self.engine = engine
     self.call = call
     self.done = done
-    super.init(kind, type, on: engine.loop)
+    // A shutdown closes the handle, and with it this ends.
+    super.init(kind, type, on: engine.loop, isAwaited: false)
   }
 
   func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {
@@ -367,7 +368,4 @@ private final class StreamRequest: PendingRequest, @unchecked Sendable {  // Hol
     let done = done.take()
     done?(error)
   }
-
-  /// A shutdown closes the handle, and with it this ends.
-  override var isAwaited: Bool { false }
 }

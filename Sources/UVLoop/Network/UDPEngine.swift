@@ -311,7 +311,8 @@ private final class SendRequest: PendingRequest, @unchecked Sendable {  // Holds
   init(on loop: LoopCore, _ datagram: RequestBuffer, _ done: @escaping (UVError?) -> Void) {
     self.datagram = datagram
     self.done = done
-    super.init(.send, UV_UDP_SEND, on: loop)
+    // A shutdown closes the handle, and with it this ends.
+    super.init(.send, UV_UDP_SEND, on: loop, isAwaited: false)
   }
 
   func start(_ submit: (UnsafeMutableRawPointer) -> Int32) {
@@ -323,7 +324,4 @@ private final class SendRequest: PendingRequest, @unchecked Sendable {  // Holds
     let done = done.take()
     done?(status < 0 ? UVError(status: status, call: "UDPSocket.send") : nil)
   }
-
-  /// A shutdown closes the handle, and with it this ends.
-  override var isAwaited: Bool { false }
 }

@@ -23,7 +23,8 @@ import Synchronization
   init(for work: LoopWork, on loop: LoopCore) {
     queue = work.queue
     unsafe self.work = work
-    super.init(.work, UV_WORK, on: loop)
+    // The calls that it runs say what a shutdown waits for.
+    super.init(.work, UV_WORK, on: loop, isAwaited: false)
   }
 
   /// Inside the exit guard.
@@ -39,9 +40,6 @@ import Synchronization
   }
 
   override func ended(_ status: Int32) { unsafe work.poolTaskCameBack(self, hasBegun: status == 0) }
-
-  /// The calls that it runs say what a shutdown waits for.
-  override var isAwaited: Bool { false }
 
   // MARK: On a worker
 
