@@ -88,6 +88,22 @@ import Testing
     }
   }
 
+  @Test func `tasks that were started on the spot accept beside others, and each gets a connection of its own`()
+    async throws
+  {
+    try await onTestLoop { loop, _ in
+      let listener = try await loop.listen(on: .loopback(port: 0))
+      for _ in 0..<100 {
+        let onTheSpot = (0..<2).map { _ in acceptOnTheSpot(listener) }
+        let peers = try (0..<4).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
+        var addresses: [SocketAddress?] = []
+        for _ in 0..<2 { addresses.append(try await listener.accept().peerAddress) }
+        for task in onTheSpot { addresses.append(try await task.value) }
+        #expect(Set(addresses) == Set(peers.map(\.ownAddress)))
+      }
+    }
+  }
+
   @Test(arguments: [true, false])
   func `accepting that is cancelled at random moments loses no connection`(onLoop: Bool) async throws {
     let count = 120
@@ -202,4 +218,9 @@ func waitForAcceptors<Stream>(
   try await loop.withTimeout(.seconds(20)) {
     while listener.inner.waiterCount < count { try await loop.sleep(for: .zero) }
   }
+}
+
+/// A task of nobody's that begins on the calling thread, and goes on in Swift's pool.
+private func acceptOnTheSpot(_ listener: Listener<TCPStream>) -> Task<SocketAddress?, any Error> {
+  Task.immediate { try await listener.accept().peerAddress }
 }
