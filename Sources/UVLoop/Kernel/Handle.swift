@@ -12,7 +12,7 @@ import CLibUV
 /// and what else a snapshot shows, under the registry lock.
 ///
 /// A kind derives from it, adds its calls, and overrides the hooks at the end.
-@safe class Handle {
+@safe class Handle: LoopMember {
   final let loop: LoopCore
   /// The public type's name, for messages.
   final let typeName: StaticString

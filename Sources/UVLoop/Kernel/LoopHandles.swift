@@ -4,10 +4,7 @@ import CLibUV
 @safe final class LoopHandles: LoopComponent {
   // Holds because handles use it on the loop's thread only, for as long as there is a loop.
   private unowned(unsafe) let loop: LoopCore
-  /// Others may read it under the registry lock.
-  private(set) var open: [Handle] = []
-  /// What is kept for good after a burst: 32 KiB.
-  private static let keptCapacity = 4_096
+  private let members: LoopMembers<Handle>
   private var calledBeforePoll: [Handle] = []
   private var called: [Handle] = []
   /// Those that libuv cannot close any more. They stay on its loop, which so never ends, and are not anybody else's.
@@ -20,12 +17,15 @@ import CLibUV
 
   init(_ loop: LoopCore) {
     unsafe self.loop = loop
+    members = LoopMembers(loop.registryLock)
     unsafe left = []
   }
 
+  /// Those that are not freed. Others may read it under the registry lock.
+  var open: [Handle] { members.all }
+
   func add(_ handle: Handle) {
-    handle.index = open.count
-    unsafe loop.registryLock.withOwnership { open.append(handle) }
+    members.add(handle)
     created += 1
   }
 
@@ -33,28 +33,13 @@ import CLibUV
 
   func remove(_ handle: Handle) {
     freed += 1
-    let last = unsafe loop.registryLock.withOwnership {
-      let last = open.removeLast()
-      if last !== handle { open[handle.index] = last }
-      if open.capacity > LoopHandles.keptCapacity && open.count < open.capacity / 4 { halve() }
-      return last
-    }
-    last.index = handle.index
+    members.remove(handle)
   }
 
   /// The same for one that stays on libuv's loop, with its memory.
   func leaveOpen(_ handle: Handle) {
     unsafe left.append(handle.uvHandle)
     remove(handle)
-  }
-
-  /// A quarter is enough. An array keeps its memory however little is left in it.
-  @inline(never)
-  private func halve() {
-    var less: [Handle] = []
-    less.reserveCapacity(open.capacity / 2)
-    less += open
-    open = less
   }
 
   /// Calls the handle's `beforePoll` once, before the next poll, however often it is asked for until then.

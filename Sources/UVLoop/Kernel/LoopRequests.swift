@@ -3,26 +3,16 @@ import CLibUV
 /// The requests that libuv has of a loop, so that a shutdown waits for them, and nobody takes them for those of C code.
 /// Belongs to the loop's thread.
 final class LoopRequests: LoopComponent {
-  // Holds because requests use it on the loop's thread only, for as long as there is a loop.
-  private unowned(unsafe) let loop: LoopCore
+  private let members: LoopMembers<PendingRequest>
+
+  init(_ loop: LoopCore) { members = LoopMembers(loop.registryLock) }
+
   /// Others may read it under the registry lock.
-  private(set) var inFlight: [PendingRequest] = []
+  var inFlight: [PendingRequest] { members.all }
 
-  init(_ loop: LoopCore) { unsafe self.loop = loop }
+  func add(_ request: PendingRequest) { members.add(request) }
 
-  func add(_ request: PendingRequest) {
-    request.index = inFlight.count
-    unsafe loop.registryLock.withOwnership { inFlight.append(request) }
-  }
-
-  func remove(_ request: PendingRequest) {
-    let last = unsafe loop.registryLock.withOwnership {
-      let last = inFlight.removeLast()
-      if last !== request { inFlight[request.index] = last }
-      return last
-    }
-    last.index = request.index
-  }
+  func remove(_ request: PendingRequest) { members.remove(request) }
 
   func releaseWaits() {
     for request in inFlight { request.releaseWaits() }

@@ -20,7 +20,7 @@ struct RequestKind: RawRepresentable, Hashable, Sendable {
 /// Requests are never closed: the memory is ours again in the callback, which always comes, also after a cancel. A
 /// request belongs to the operation that asked for it, and not to a handle: of one handle several may be in flight.
 /// What libuv reads or writes meanwhile is kept by a kind, which derives from this.
-@safe class PendingRequest: @unchecked Sendable {  // Holds because it belongs to the loop's thread.
+@safe class PendingRequest: LoopMember, @unchecked Sendable {  // Holds because it belongs to the loop's thread.
   final let loop: LoopCore
   final let kind: RequestKind
   private final let memory: UnsafeMutableRawPointer

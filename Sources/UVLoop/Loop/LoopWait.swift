@@ -1,4 +1,4 @@
-// The file is long because the list of waits stands here too: whether a wait may begin, and who ends it, is one story.
+// The file is long because a wait has two sides, the task's and that of whoever ends it, which race in one word.
 
 import Synchronization
 
@@ -42,7 +42,7 @@ protocol WaitOwner: AnyObject, Sendable {
 /// instead. To await ``park()`` is to enqueue the rest of the task here; the wait keeps that job until its end, and
 /// then gives it to the loop, which runs it as one of its own. If the task is isolated to the loop it goes on at once;
 /// if not it hops to where it belongs.
-@safe actor LoopWait: ScopedWait {
+@safe actor LoopWait: ScopedWait, LoopMember {
   /// How a wait has ended.
   enum End: UInt, Sendable {
     /// What was waited for has come.
@@ -356,44 +356,4 @@ extension LoopWait: SerialExecutor {
 
   /// The wait's one job runs on the loop, as the loop's; nothing in `park` asks where it is.
   nonisolated func isIsolatingCurrentContext() -> Bool? { loop.isIsolating }
-}
-
-/// The waits that a shutdown must end itself: nobody else on the loop lists them. Belongs to the loop's thread.
-final class LoopWaits {
-  private let registryLock: BiasedLock
-  private let inbox: LoopInbox
-  private var waits: [LoopWait] = []
-  let scopes = WaitScopes()
-
-  init(_ registryLock: BiasedLock, _ inbox: LoopInbox) {
-    self.registryLock = registryLock
-    self.inbox = inbox
-  }
-
-  /// Whether shutdown ends the waits, or has. From then on none begins.
-  var areReleased: Bool { !inbox.life.admitsWaits }
-
-  /// How many there are; guarded by the registry lock.
-  var count: Int { waits.count }
-
-  func add(_ wait: LoopWait) {
-    wait.index = waits.count
-    registryLock.withOwnership { waits.append(wait) }
-  }
-
-  func remove(_ wait: LoopWait) {
-    let index = wait.index
-    wait.index = -1
-    let last = registryLock.withOwnership {
-      let last = waits.removeLast()
-      if last !== wait { waits[index] = last }
-      return last
-    }
-    if last !== wait { last.index = index }
-  }
-
-  /// Shutdown: every wait ends with `loopClosed`.
-  func release() {
-    for wait in waits { wait.close() }
-  }
 }

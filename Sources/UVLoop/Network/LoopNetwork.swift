@@ -96,38 +96,6 @@ import Synchronization
   }
 }
 
-/// The open streams of a loop, its listeners, or its sockets. Changed on its thread, under its registry lock.
-final class LoopMembers<Member: LoopMember> {
-  private let registryLock: BiasedLock
-  private(set) var all: [Member] = []
-
-  init(_ registryLock: BiasedLock) { self.registryLock = registryLock }
-
-  func add(_ member: Member) {
-    member.index = all.count
-    registryLock.withOwnership { all.append(member) }
-  }
-
-  /// Once; a second time nothing happens.
-  func remove(_ member: Member) {
-    let index = member.index
-    if index < 0 { return }
-    member.index = -1
-    let last = registryLock.withOwnership {
-      let last = all.removeLast()
-      if last !== member { all[index] = last }
-      return last
-    }
-    if last !== member { last.index = index }
-  }
-}
-
-/// What is in such a list, and knows where.
-protocol LoopMember: AnyObject {
-  /// Kept by the list; negative outside.
-  var index: Int { get set }
-}
-
 extension LoopCore {
   private static let networkKey = ComponentKey<LoopNetwork>()
 
