@@ -119,8 +119,8 @@ extension AsyncHandle {
   private(set) lazy var sendGuard = unsafe SendGuard(memory.assumingMemoryBound(to: uv_async_t.self))
 
   init(on loop: LoopCore, _ callback: @escaping () -> Void) throws(UVError) {
-    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: loop, calling: callback) { loop, memory in
-      unsafe uv_async_init(loop, memory.bindMemory(to: uv_async_t.self, capacity: 1)) { handle in
+    try unsafe super.init(UV_ASYNC, "AsyncHandle", on: loop, calling: callback) { uvLoop, memory in
+      unsafe uv_async_init(uvLoop, memory.bindMemory(to: uv_async_t.self, capacity: 1)) { handle in
         unsafe Async.of(handle?.pointee.data)?.call()
       }
     }

@@ -108,16 +108,16 @@ public final class IdleHandle: LoopHandle {
     self.kind = kind
     switch kind {
     case .prepare:
-      try unsafe super.init(UV_PREPARE, typeName, on: loop) { loop, memory in
-        unsafe uv_prepare_init(loop, memory.bindMemory(to: uv_prepare_t.self, capacity: 1))
+      try unsafe super.init(UV_PREPARE, typeName, on: loop) { uvLoop, memory in
+        unsafe uv_prepare_init(uvLoop, memory.bindMemory(to: uv_prepare_t.self, capacity: 1))
       }
     case .check:
-      try unsafe super.init(UV_CHECK, typeName, on: loop) { loop, memory in
-        unsafe uv_check_init(loop, memory.bindMemory(to: uv_check_t.self, capacity: 1))
+      try unsafe super.init(UV_CHECK, typeName, on: loop) { uvLoop, memory in
+        unsafe uv_check_init(uvLoop, memory.bindMemory(to: uv_check_t.self, capacity: 1))
       }
     case .idle:
-      try unsafe super.init(UV_IDLE, typeName, on: loop) { loop, memory in
-        unsafe uv_idle_init(loop, memory.bindMemory(to: uv_idle_t.self, capacity: 1))
+      try unsafe super.init(UV_IDLE, typeName, on: loop) { uvLoop, memory in
+        unsafe uv_idle_init(uvLoop, memory.bindMemory(to: uv_idle_t.self, capacity: 1))
       }
     }
   }

@@ -75,8 +75,8 @@ public final class SignalHandle: LoopHandle {
 
   init(_ signal: Signal, on loop: LoopCore) throws(UVError) {
     self.signal = signal
-    try unsafe super.init(UV_SIGNAL, "SignalHandle", on: loop) { loop, memory in
-      unsafe uv_signal_init(loop, memory.bindMemory(to: uv_signal_t.self, capacity: 1))
+    try unsafe super.init(UV_SIGNAL, "SignalHandle", on: loop) { uvLoop, memory in
+      unsafe uv_signal_init(uvLoop, memory.bindMemory(to: uv_signal_t.self, capacity: 1))
     }
   }
 

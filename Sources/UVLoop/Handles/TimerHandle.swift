@@ -103,8 +103,8 @@ public final class TimerHandle: LoopHandle {
   private let due = Atomic<UInt64>(0)
 
   init(on loop: LoopCore) throws(UVError) {
-    try unsafe super.init(UV_TIMER, "TimerHandle", on: loop) { loop, memory in
-      unsafe uv_timer_init(loop, memory.bindMemory(to: uv_timer_t.self, capacity: 1))
+    try unsafe super.init(UV_TIMER, "TimerHandle", on: loop) { uvLoop, memory in
+      unsafe uv_timer_init(uvLoop, memory.bindMemory(to: uv_timer_t.self, capacity: 1))
     }
   }
 

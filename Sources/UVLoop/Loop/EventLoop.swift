@@ -66,7 +66,7 @@ public actor EventLoop: LoopActor {
     name = options.name
     taskExecutor = executor
     self.core = core
-    core.owner = self
+    core.attach(to: self)
     monitor.begin(on: core, options)
   }
 

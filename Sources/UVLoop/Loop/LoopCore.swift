@@ -35,7 +35,7 @@ import Synchronization
   let waits: LoopWaits
   let shutdown: LoopShutdown
   let driver: LoopDriver
-  weak var owner: EventLoop?
+  private(set) weak var owner: EventLoop?
 
   init(_ options: EventLoop.Options, _ observer: any LoopObserver) throws(UVError) {
     name = options.name
@@ -72,6 +72,9 @@ import Synchronization
       throw error
     }
   }
+
+  /// The loop that users have, from now on.
+  func attach(to owner: EventLoop) { self.owner = owner }
 
   var rawLoop: RawLoop { driver.rawLoop }
   /// What deadlines on this loop are compared with. What protects a thread from waiting counts real time.

@@ -27,8 +27,8 @@ import Synchronization
     /// Puts the waker under the loop's poll.
     func attach(to rawLoop: RawLoop) throws(UVError) {
       let descriptor = descriptor
-      let poll = unsafe try rawLoop.open(UV_POLL, as: uv_poll_t.self, "uv_poll_init", isWaker: true) { loop, poll in
-        unsafe uv_poll_init(loop, poll, descriptor)
+      let poll = unsafe try rawLoop.open(UV_POLL, as: uv_poll_t.self, "uv_poll_init", isWaker: true) { uvLoop, poll in
+        unsafe uv_poll_init(uvLoop, poll, descriptor)
       }
       unsafe try check(
         uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { handle, _, _ in

@@ -10,8 +10,6 @@ import Synchronization
   let loop: UnsafeMutablePointer<uv_loop_t>
   private var handles: [UnsafeMutablePointer<uv_handle_t>]
   private var waker: UnsafeMutablePointer<uv_handle_t>?
-  /// Libuv's loop has ended, and only its memory is left.
-  private(set) var isClosed = false
 
   init() throws(UVError) {
     unsafe handles = []
@@ -129,7 +127,6 @@ import Synchronization
     }
     unsafe handles.removeAll()
     while unsafe uv_run(loop, UV_RUN_DEFAULT) != 0 {}
-    isClosed = true
     let status = unsafe uv_loop_close(loop)
     if status != 0 {
       fatalError(

@@ -74,9 +74,9 @@ extension RequestKind {
     (start, end) = (0, 0)
     let file = own
     let request = FileRequest(.readFile, on: loop) { self.cameToEnd(ofReading: $0) }
-    unsafe begin(request) { loop, memory in
+    unsafe begin(request) { uvLoop, memory in
       var piece = unsafe uv_buf_t(base: buffer.start.assumingMemoryBound(to: CChar.self), len: wanted.count)
-      return unsafe uv_fs_read(loop, memory, file, &piece, 1, -1) { unsafe FileRequest.finish($0) }
+      return unsafe uv_fs_read(uvLoop, memory, file, &piece, 1, -1) { unsafe FileRequest.finish($0) }
     }
   }
 
@@ -117,10 +117,10 @@ extension RequestKind {
       let status = count == 0 && bytes.count > 0 ? Int32(UV_EIO.rawValue) : Int32(count)
       done(status < 0 ? UVError(status: status, call: "\(self.typeName).write") : nil)
     }
-    unsafe begin(request) { loop, memory in
+    unsafe begin(request) { uvLoop, memory in
       let base = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
       var piece = unsafe uv_buf_t(base: base, len: bytes.count)
-      return unsafe uv_fs_write(loop, memory, file, &piece, 1, -1) { unsafe FileRequest.finish($0) }
+      return unsafe uv_fs_write(uvLoop, memory, file, &piece, 1, -1) { unsafe FileRequest.finish($0) }
     }
   }
 

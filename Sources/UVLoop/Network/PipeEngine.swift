@@ -8,8 +8,8 @@ import CLibUV
   init(_ descriptor: Int32, on loop: LoopCore, passesStreams: Bool, isAdopted: Bool) throws(UVError) {
     isSocket = Socket.type(of: descriptor) >= 0
     do throws(UVError) {
-      try unsafe super.init(UV_NAMED_PIPE, "PipeStream", on: loop, isAdopted: isAdopted) { loop, memory in
-        unsafe uv_pipe_init(loop, memory.bindMemory(to: uv_pipe_t.self, capacity: 1), passesStreams ? 1 : 0)
+      try unsafe super.init(UV_NAMED_PIPE, "PipeStream", on: loop, isAdopted: isAdopted) { uvLoop, memory in
+        unsafe uv_pipe_init(uvLoop, memory.bindMemory(to: uv_pipe_t.self, capacity: 1), passesStreams ? 1 : 0)
       }
     } catch {
       Posix.close(descriptor)

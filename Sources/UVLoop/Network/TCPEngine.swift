@@ -13,8 +13,8 @@ import CLibUV
   /// One over a socket, connected or to be connected, which is the handle's from now on, also where this throws.
   init(_ descriptor: Int32, on loop: LoopCore, isAdopted: Bool) throws(UVError) {
     do throws(UVError) {
-      try unsafe super.init(UV_TCP, "TCPStream", on: loop, isAdopted: isAdopted) { loop, memory in
-        unsafe uv_tcp_init(loop, memory.bindMemory(to: uv_tcp_t.self, capacity: 1))
+      try unsafe super.init(UV_TCP, "TCPStream", on: loop, isAdopted: isAdopted) { uvLoop, memory in
+        unsafe uv_tcp_init(uvLoop, memory.bindMemory(to: uv_tcp_t.self, capacity: 1))
       }
     } catch {
       Posix.close(descriptor)

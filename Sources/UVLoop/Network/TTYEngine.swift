@@ -24,11 +24,11 @@ import CLibUV
   init(_ descriptor: Int32, on loop: LoopCore) throws(UVError) {
     isMaster = clibuv_is_terminal_master(descriptor)
     do throws(UVError) {
-      try unsafe super.init(UV_TTY, "TTYStream", on: loop, isAdopted: true) { loop, memory in
+      try unsafe super.init(UV_TTY, "TTYStream", on: loop, isAdopted: true) { uvLoop, memory in
         // libuv opens it once more, and never closes one of the first three.
         let taken = Posix.takeFreeStandardDescriptors()
         defer { for descriptor in taken { Posix.close(descriptor) } }
-        return unsafe uv_tty_init(loop, memory.bindMemory(to: uv_tty_t.self, capacity: 1), descriptor, 0)
+        return unsafe uv_tty_init(uvLoop, memory.bindMemory(to: uv_tty_t.self, capacity: 1), descriptor, 0)
       }
     } catch {
       Posix.close(descriptor)

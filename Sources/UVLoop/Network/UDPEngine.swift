@@ -42,8 +42,8 @@ extension RequestKind {
     isIPv6Only = address.family == .ipv6 && options.ipv6Only
     bound = address
     do throws(UVError) {
-      try unsafe super.init(UV_UDP, "UDPSocket", on: loop) { loop, memory in
-        unsafe uv_udp_init(loop, memory.bindMemory(to: uv_udp_t.self, capacity: 1))
+      try unsafe super.init(UV_UDP, "UDPSocket", on: loop) { uvLoop, memory in
+        unsafe uv_udp_init(uvLoop, memory.bindMemory(to: uv_udp_t.self, capacity: 1))
       }
     } catch {
       Posix.close(descriptor)

@@ -52,8 +52,8 @@ protocol LoopDeadline: AnyObject {
     counters = loop.counters
     thread = loop.thread
     testClock = loop.time.virtual.map { TestClock($0) }
-    unsafe timer = try loop.rawLoop.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { loop, timer in
-      unsafe uv_timer_init(loop, timer)
+    unsafe timer = try loop.rawLoop.open(UV_TIMER, as: uv_timer_t.self, "uv_timer_init") { uvLoop, timer in
+      unsafe uv_timer_init(uvLoop, timer)
     }
     unsafe timer.pointee.data = unsafe Unmanaged.passUnretained(self).toOpaque()
   }

@@ -29,9 +29,9 @@ import Synchronization
 
   /// Inside the exit guard.
   func submit() {
-    let status = unsafe submit { loop, memory in
+    let status = unsafe submit { uvLoop, memory in
       unsafe uv_queue_work(
-        loop, memory.bindMemory(to: uv_work_t.self, capacity: 1),
+        uvLoop, memory.bindMemory(to: uv_work_t.self, capacity: 1),
         { work in unsafe PoolTask.of(work?.pointee.data)?.run() },
         { work, status in unsafe PoolTask.finish(work?.pointee.data, status) })
     }
