@@ -12,7 +12,8 @@ import Synchronization
 // every running thread of the process execute a full fence: after it either the owner's store is there to be seen, or the
 // owner's load comes later and finds `wanted`.
 
-/// A lock that costs its owner next to nothing: one thread at a time, which may be handed on as anything is.
+/// A lock that costs its owner next to nothing: one thread at a time; ownership may move to another thread like any
+/// value.
 final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is the owner's alone.
   private let isInside = Atomic<Bool>(false)
   private let isWanted = Atomic<Bool>(false)

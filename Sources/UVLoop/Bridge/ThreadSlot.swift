@@ -28,12 +28,12 @@ struct ThreadSlot: Sendable {
 extension ThreadSlot {
   /// The loop that runs on this thread and has not ended: what `isCurrent` and `current` are made of.
   static let current = ThreadSlot()
-  /// The loop whose jobs this thread runs: its own thread, also while that lingers, or one that runs late jobs.
+  /// The loop whose jobs this thread runs: its own thread, also while that lingers, or one of the fallback executor's.
   static let isolating = ThreadSlot()
   /// The serial number of this thread's identity.
   static let serial = ThreadSlot()
   /// What this thread holds that others wait for, a `WorkerLease`.
   static let workerLease = ThreadSlot()
-  /// The job that this thread runs for a while, and that was both to its loop, and is to be both when it comes home.
+  /// The job that a worker runs and that must resume on its loop with both executors.
   static let resumptionHint = ThreadSlot()
 }

@@ -8,15 +8,15 @@ extension EventLoop {
   /// }
   /// ```
   ///
-  /// Watching begins with the iteration, at once on the loop and within an iteration elsewhere, and ends with the
-  /// iterator: then the signals do what they did before. A signal that comes while the body of the `for` is busy is
-  /// kept, once for each number, as the kernel does. Each iteration sees all signals.
+  /// Watching begins when the `for` does, at once on the loop and within one pass of the loop elsewhere, and ends with
+  /// the iterator: then the signals do what they did before. A signal that comes while the body of the `for` is busy is
+  /// kept, once for each number, as the kernel does. Each iterator sees all signals.
   ///
   /// - Throws: ``UVError/Code/invalidArgument`` for none at all, or for one that `SignalHandle` refuses.
   ///
   /// > Isolation: Call it from anywhere and iterate anywhere; on the loop no signal causes a hop.
   ///
-  /// > Cancellation: Ends the iteration. At shutdown `next` throws ``UVError/Code/loopClosed``.
+  /// > Cancellation: Ends the sequence. At shutdown `next` throws ``UVError/Code/loopClosed``.
   public nonisolated func signals(_ signals: Signal...) throws(UVError) -> Signals {
     if signals.isEmpty {
       throw UVError(
@@ -29,8 +29,9 @@ extension EventLoop {
 
 /// An endless sequence of the signals that the process gets, as ``EventLoop/signals(_:)`` makes it.
 ///
-/// It may be iterated more than once, also at the same time: each iteration watches for itself and sees all signals. Copies
-/// of one iterator share what comes: of several that wait each signal goes to one, in the order in which they began to.
+/// It may be iterated more than once, also at the same time: each iterator watches for itself and sees all signals.
+/// Copies of one iterator share what comes: of several that wait each signal goes to one, in the order in which they
+/// began to.
 ///
 /// > Ownership: It does not keep the `EventLoop`. Each iterator keeps its watchers, and ends them when it goes.
 public struct Signals: AsyncSequence, Sendable {
@@ -40,7 +41,7 @@ public struct Signals: AsyncSequence, Sendable {
   fileprivate let loop: LoopCore
   fileprivate let signals: [Signal]
 
-  /// Begins to watch: at once on the loop, within an iteration elsewhere.
+  /// Begins to watch: at once on the loop, within one pass of the loop elsewhere.
   public func makeAsyncIterator() -> AsyncIterator {
     AsyncIterator(subscription: Subscription(loop, signals))
   }

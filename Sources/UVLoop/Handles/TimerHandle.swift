@@ -96,8 +96,8 @@ public final class TimerHandle: LoopHandle {
 @safe private final class Timer: Handle {
   private var interval: UInt64 = 0
   private var wasStarted = false
-  /// A start with zero delay waits for the end of the iteration: before libuv 1.48 a timer that is armed with 0 in its
-  /// own callback runs again in the same pass, for ever.
+  /// A start with zero delay waits until just before the next poll: before libuv 1.48 a timer that is armed with 0 in
+  /// its own callback runs again in the same pass, for ever.
   private var isPostponed = false
   /// When the timer is due, in the loop's milliseconds. Read from outside too.
   private let due = Atomic<UInt64>(0)

@@ -31,7 +31,7 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   private var meter: IterationMeter?
   private var offloads: OffloadQueue?
   private var site: CallSite?
-  /// The loop has ended. What came now would stay for ever: a report may hold the loop, whose core holds this object.
+  /// The loop has ended. Anything added now would leak: a report may hold the loop, whose core holds this object.
   private var hasEnded = false
   private let name: String
   // Holds because it keeps this object, and whoever asks for something has the loop, which keeps it. A weak reference

@@ -10,8 +10,8 @@ extension EventLoop {
   ///
   /// - Parameters:
   ///   - timeout: How long to wait, measured to the nanosecond on the monotonic clock, whatever ``Options/time`` says;
-  ///     nil waits for ever. When it is over `body` is cancelled and its late result is dropped. With zero or less `body`
-  ///     does not start.
+  ///     nil waits for ever. When it is over `body` is cancelled and its late result is dropped. If the limit is zero
+  ///     or negative, `body` is not run.
   ///   - body: Runs on the loop, in a task that prefers it.
   /// - Throws: What `body` throws, unchanged; ``UVError/Code/timedOut``; ``UVError/Code/wouldDeadlock`` on a loop's
   ///   thread; ``UVError/Code/loopClosed`` once shutdown has begun, also to a thread that already waits.

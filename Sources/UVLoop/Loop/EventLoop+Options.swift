@@ -6,11 +6,12 @@ extension EventLoop {
     /// Not empty, at most 255 bytes of UTF-8, and without a zero byte. The kernel keeps its first 15 bytes.
     public var name: String
 
-    /// For how long the loop looks for work from other threads before it goes to sleep; zero, not at all, unless set.
+    /// For how long the loop spins, waiting for work from other threads, before it goes to sleep; zero, not at all,
+    /// unless set.
     ///
     /// A thread that posts to a loop which sleeps on another CPU waits 20 to 50 µs for it to wake, and well under one
-    /// for a loop that looks. In exchange the loop keeps its CPU busy for so long after each thing that came, and
-    /// descriptors wait meanwhile; timers do not. It looks only while whoever posted last ran on another CPU, and goes
+    /// for a loop that spins. In exchange the loop keeps its CPU busy for so long after each thing that came, and
+    /// descriptors wait meanwhile; timers do not. It spins only while whoever posted last ran on another CPU, and goes
     /// to sleep once nothing has come for so long: an idle loop costs nothing. 20 to 100 µs suit most programs.
     ///
     /// From zero to 10 ms. On Linux only: elsewhere a loop does not learn where a thread runs, and goes to sleep.
@@ -26,10 +27,10 @@ extension EventLoop {
     /// > libuv: `UV_METRICS_IDLE_TIME`.
     public var metrics: Bool
 
-    /// Whether the loop helps to find faults: it notes where handles, calls and posts come from, and tells on standard
-    /// error of calls that take 100 ms or longer, while they last (``startWatchdog(over:signal:_:)``) and afterwards
-    /// (``reportSlowCalls(over:_:)``), and of what is dropped open. False unless set, here or for all loops of a process by
-    /// `UVLOOP_DEBUG=1` in its environment.
+    /// Whether the loop helps to find faults. It records where handles, calls and posts come from, and logs to standard
+    /// error: calls that run for 100 ms or more, while they last (``startWatchdog(over:signal:_:)``) and afterwards
+    /// (``reportSlowCalls(over:_:)``), and loops and handles that are dropped without being closed. False unless set,
+    /// here or for all loops of a process by `UVLOOP_DEBUG=1` in its environment.
     public var debug: Bool
 
     /// Options with a name; everything else is as a server would want it.

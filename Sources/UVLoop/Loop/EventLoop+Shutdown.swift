@@ -68,8 +68,8 @@ extension EventLoop {
   ///
   /// > Isolation: On the loop only; does not compile elsewhere.
   ///
-  /// > Ownership: `body` is kept until it has run or was cancelled. If it captures its loop, the loop is not ended by
-  /// being dropped.
+  /// > Ownership: `body` is kept until it has run or was cancelled. Capturing the loop keeps it alive: it then ends by
+  /// `shutdown` alone.
   @discardableResult
   public func onShutdown(
     isolation: isolated any LoopActor = #isolation, _ body: @escaping () -> Void

@@ -85,8 +85,8 @@ extension LoopActor {
 
 /// Two types for one closure, to be cast. As a bare value it would be wrapped in a second closure for that, with memory of
 /// its own.
-private struct IsolatedWork<Resident: LoopActor> { let work: @Sendable (isolated Resident) -> Void }
-private struct PlainWork<Resident: LoopActor> { let work: @Sendable (Resident) -> Void }
+private struct IsolatedWork<Owner: LoopActor> { let work: @Sendable (isolated Owner) -> Void }
+private struct PlainWork<Owner: LoopActor> { let work: @Sendable (Owner) -> Void }
 
 extension LoopActor {
   /// The core of the actor's loop, for a call that is made for the actor, or in its isolation. Refuses an actor that

@@ -11,11 +11,13 @@ import Synchronization
 //   shutdown     who waits for the end; its steps         any thread; its steps and hooks on the loop
 //   executors    which job runs, and for which executor   the loop's thread
 //   queue        what runs next                           the loop's thread; what comes, any thread
-//   components   timers, handles, requests, network       the loop's thread; the list, any thread under the lock
+//   components   timers, handles, requests, network       the loop's thread; the list, any thread under the lock;
+//                                                         the companion, any thread
 //   waits        the waits that shutdown ends             the loop's thread; their number, any thread under the lock
 //   driver       libuv's loop and its hooks               the loop's thread
 //
-// What belongs to the loop's thread belongs, once that has ended, to whatever runs the loop's late jobs, one at a time.
+// What belongs to the loop's thread belongs, once that has ended, to the fallback executor, which runs one job at a
+// time.
 //
 // Who keeps the core alive: its thread, `EventLoop`, the task executor, and everything that can send to the loop. The
 // core keeps none of them: it has only a weak reference to its `EventLoop`.
@@ -192,8 +194,8 @@ extension LoopCore {
   @inline(__always)
   var isOwnProcess: Bool { thread.isOfThisProcess }
 
-  /// Where the state of what belongs to the loop may be read: in its isolation, and anywhere once the loop has ended,
-  /// since nothing changes any more then.
+  /// Where the state of what belongs to the loop may be read: in its isolation, and anywhere once the loop has ended.
+  /// While its thread lingers some of it still changes there: what is read then elsewhere may be old.
   @inline(__always)
   var isReadable: Bool { isIsolating || life.state == .stopped }
 

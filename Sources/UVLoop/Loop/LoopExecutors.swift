@@ -75,7 +75,7 @@ enum JobIdentity {
   @inline(__always)
   func identity(ofArriving job: UnownedJob) -> JobIdentity { hintSlot.word == job.bits ? .both : .actor }
 
-  /// For which executors a job ran that leaves the loop now.
+  /// The executors under which a job that leaves the loop now was running.
   @inline(__always)
   func identity(ofLeaving job: UnownedJob) -> JobIdentity {
     thread.isCurrent && job.bits == runningJob ? runningIdentity : .actor

@@ -128,7 +128,7 @@ final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards eve
   }
 
   /// Before the poll, when there is nothing else to do: true if the loop may block, false if work came in, which is
-  /// then in `queue`.
+  /// then in `local`.
   func sleep(unless local: WorkQueue) -> Bool {
     lock.lock()
     defer { lock.unlock() }

@@ -10,9 +10,9 @@ import Synchronization
 //   releasingWaits  that has run, and the loop's tasks are cancelled; every other wait is to end with `loopClosed`
 //   awaitingTasks   what that woke runs; the loop's tasks end. Their own waits ended with their cancellation, but a
 //                   task may also await somebody else's that waits on the loop, and would then never end
-//   closing         the hooks have run and our handles close; offloaded calls end
+//   closing         the hooks run, and then our handles close; offloaded calls end
 //   expired         the same, and the time is over: what had not begun has been cancelled
-//   lingering       the report is out; handles of C code or late jobs still use the loop
+//   lingering       the report is out; handles of C code, offloaded calls or requests still use the loop
 //   leaving         nothing uses the loop any more, and its thread closes it
 //   ended           libuv's loop is closed. After lingering this comes at once: the callers have gone on long ago
 

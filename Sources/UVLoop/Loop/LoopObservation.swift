@@ -20,7 +20,7 @@ final class LoopObservation: Sendable {
   @inline(__always)
   var interest: LoopInterest { LoopInterest(rawValue: bits.load(ordering: .relaxed)) }
 
-  /// What is under way ends as it began.
+  /// Calls in progress finish with the setting that they started with.
   func setInterest(_ interest: LoopInterest, _ isWanted: Bool) {
     if isWanted {
       bits.bitwiseOr(interest.rawValue, ordering: .relaxed)
@@ -36,11 +36,11 @@ final class LoopObservation: Sendable {
   /// Gives work the time at which it came, and where it was posted.
   @inline(__always)
   func timestamped(_ work: consuming Work) -> Work {
-    interest.contains(.calls) ? stamp(work) : work
+    interest.contains(.calls) ? addTimestamp(work) : work
   }
 
   @inline(never)
-  private func stamp(_ work: consuming Work) -> Work {
+  private func addTimestamp(_ work: consuming Work) -> Work {
     // A job comes from the runtime, and not from whoever wrote the task.
     let site = work.job == nil ? siteIfWanted : nil
     return .timestamped(TimestampedWork(work, since: MonotonicClock.now(), site: site))

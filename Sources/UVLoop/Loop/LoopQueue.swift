@@ -101,7 +101,7 @@ final class LoopQueue: @unchecked Sendable {  // Holds because `own` and `runsIn
     return own.isEmpty
   }
 
-  /// After the poll, and whenever the loop looks: takes what has come from other threads.
+  /// After the poll, and before time goes on: takes what has come from other threads.
   func take() {
     inbox.take(into: own)
     observation.counters.queued.set(own.count)

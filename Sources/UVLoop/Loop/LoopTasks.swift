@@ -50,8 +50,8 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     }
   }
 
-  /// Says how to cancel it, and which job it is. Where it has ended already nothing happens; where
-  /// shutdown has cancelled the others it is cancelled now.
+  /// Says how to cancel it, and which job it is. Where it has ended already nothing happens; where shutdown has
+  /// cancelled the others it is cancelled now.
   func attach(_ id: ID, job: UInt? = nil, cancel: @escaping @Sendable () -> Void) {
     let isLate = lock.withLock {
       if entries[id.number] == nil { return false }

@@ -22,7 +22,7 @@ import Synchronization
   @inline(__always)
   var isCurrent: Bool { currentSlot.word == address }
 
-  /// Where the loop's isolation holds: its thread, also while that only lingers, and whatever runs its late jobs.
+  /// Where the loop's isolation holds: its thread, also while that only lingers, and the fallback executor's.
   @inline(__always)
   var isIsolating: Bool { isolatingSlot.word == address }
 

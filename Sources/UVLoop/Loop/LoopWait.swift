@@ -57,7 +57,7 @@ protocol WaitOwner: AnyObject, Sendable {
   nonisolated let kind: WaitKind
   private nonisolated let word = Atomic<UInt>(0)
   private var isParked = false
-  /// As what the task that waits was running. Written before its job is parked, and read by whoever takes the job.
+  /// The executors under which the waiting task ran. Written before its job is parked, and read by whoever takes it.
   private nonisolated(unsafe) var identity = JobIdentity.actor  // Holds because the word orders the write and the read.
 
   /// What it carries to the task: a number, an error or an object. Written by the one who resumes, before the word, and

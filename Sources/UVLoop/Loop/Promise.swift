@@ -18,7 +18,7 @@
 ///
 /// > Isolation: Belongs to the loop on which it was made. Off the loop nothing of it compiles.
 ///
-/// > Ownership: Who waits keeps the promise. If everybody who could resume it has gone, the wait lasts until shutdown.
+/// > Ownership: A waiter keeps the promise alive. If no one is left to resume it, the wait lasts until shutdown.
 public final class Promise<Value> {
   private let loop: LoopCore
   private var result: Result<Value, any Error>?

@@ -47,9 +47,6 @@ import Synchronization
   // MARK: On any thread
 
   /// The kind and its two ends.
-  /// A group's listener counts it, until it closes.
-  func countConnection() { isCounted = true }
-
   var text: String { addresses.text.map { "\(typeName) \($0)" } ?? "\(typeName)" }
 
   func call(_ name: StaticString) -> String { "\(typeName).\(name)" }
@@ -96,6 +93,9 @@ import Synchronization
   }
 
   // MARK: On the loop
+
+  /// A group's listener counts it, until it closes.
+  func countConnection() { isCounted = true }
 
   /// One that was made elsewhere has come to its loop.
   private func join() {

@@ -11,7 +11,7 @@ extension EventLoop {
   ///
   /// - Parameters:
   ///   - duration: Counted from the call, in nanoseconds.
-  ///   - tolerance: Taken as a permission to be late, of which no use is made.
+  ///   - tolerance: Accepted as the clocks of Swift have it, and ignored.
   /// - Throws: `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down, or has.
   ///
   /// > Isolation: Call it anywhere.

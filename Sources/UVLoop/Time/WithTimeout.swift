@@ -10,8 +10,8 @@ extension EventLoop {
   /// nobody says that it was late, unless `body` calls `try Task.checkCancellation()` after the `for`.
   ///
   /// - Parameters:
-  ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. With zero or less
-  ///     `body` does not start. The largest `Duration` is no limit.
+  ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. If the limit is zero or
+  ///     negative, `body` is not run. The largest `Duration` is no limit.
   ///   - isolation: The caller's; leave it out.
   ///   - body: What has the limit. It does not outlive the call.
   /// - Throws: What `body` throws; ``UVError/Code/timedOut``; `CancellationError` when the calling task is cancelled;

@@ -55,8 +55,7 @@ actor Offload: WorkerLease, ScopedWait {
 
   /// Runs the body, on the worker, or says why it does not: then where its task is refused.
   ///
-  /// Both in their wrappers: to open them at the call would be work on the caller's isolation, for which the runtime sees
-  /// to it that the task is there, before the call and after it.
+  /// Body and result stay in their boxes: to unbox them at the call would cost two hops to the caller's isolation.
   func perform<T>(_ body: Disconnected<() throws -> sending T>) throws -> Disconnected<T> {
     // Before the task goes home, so that the counts are right when the caller looks.
     defer { hasEnded.store(true, ordering: .releasing) }
@@ -180,7 +179,7 @@ extension Offload {
   /// Whether its body has run; its worker may not yet have told the scheduler.
   nonisolated var isOver: Bool { hasEnded.load(ordering: .acquiring) }
 
-  /// Whether its worker is about to look for the next call: nothing of the user's runs on it any more. What the body
+  /// Whether its worker is about to take the next call: nothing of the user's runs on it any more. What the body
   /// captured is released where its caller goes on, but for a call that may be abandoned: then on the worker.
   nonisolated var isLeaving: Bool { isOver && !isAbandonable }
 

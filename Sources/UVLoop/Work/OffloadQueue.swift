@@ -6,7 +6,7 @@ import Synchronization
 /// A call that is taken out before its turn leaves a gap. The gaps, and the places of those that had their turn, are
 /// closed when they are half of the line.
 final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above; `arrivals` is atomic.
-  /// How many calls have come, for pool tasks that look for the next.
+  /// How many calls have come, for pool tasks that spin until the next one.
   let arrivals = Atomic<Int>(0)
   var poolTasks = PoolTaskCount()
   /// The pool tasks that have begun and not ended.

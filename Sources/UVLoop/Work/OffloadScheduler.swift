@@ -112,7 +112,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   // MARK: On the loop
 
   enum Admission {
-    /// A pool task is on its way, or about to look.
+    /// A pool task is on its way, or about to take one.
     case willBeTaken
     case needsPoolTask
     /// It has been cancelled and is not queued.

@@ -19,7 +19,7 @@
 struct PoolTaskCount {
   /// Queued in libuv's pool, and not begun.
   private(set) var pending = 0
-  /// Running a call, or about to look for one.
+  /// Running a call, or about to take one.
   private(set) var active = 0
   /// Spinning, waiting for one that may come.
   private(set) var spinning = 0
@@ -29,7 +29,7 @@ struct PoolTaskCount {
   /// To be asked when a call has been queued, and when libuv has given a pool task back. True if one more must be
   /// queued for the calls that wait, and then it is counted.
   ///
-  /// - Parameter finishing: How many of the active ones have run their call, and are about to look for the next.
+  /// - Parameter finishing: How many of the active ones have run their call, and are about to take the next.
   mutating func mustSubmit(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
     // As many as can run side by side, since each call may block, and one that follows.
     let isAllowed = pending + active + spinning < poolSize || inFlight <= poolSize
