@@ -20,7 +20,7 @@ extension EventLoop {
   fileprivate var recorder: Recorder { probe.component(Recorder.key) { Recorder() } }
 }
 
-@Suite(.sideBySide) struct LoopComponentTests {
+@Suite(.sideBySide) struct LoopComponentsTests {
   @Test func `a component is made once, at its first use, and takes part in the loop's iterations`() async throws {
     try await onTestLoop { loop, calls in
       #expect(!loop.probe.components.contains { $0 is Recorder })

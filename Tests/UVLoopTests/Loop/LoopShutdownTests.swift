@@ -2,7 +2,7 @@ import Testing
 
 @testable import UVLoop
 
-@Suite(.alone) struct ShutdownTests {
+@Suite(.alone) struct LoopShutdownTests {
   // MARK: G-01
 
   @Test func `G-01 three shutdowns in a row give the same report`() async throws {

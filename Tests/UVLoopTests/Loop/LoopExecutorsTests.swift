@@ -3,7 +3,7 @@ import Testing
 @testable import UVLoop
 
 /// How many jobs of the loop it takes to go on where one is.
-@Suite(.sideBySide) struct JobIdentityTests {
+@Suite(.sideBySide) struct LoopExecutorsTests {
   private actor Meter: LoopActor {
     nonisolated let loop: EventLoop
     private var beats = 0
