@@ -57,28 +57,21 @@ extension EventLoop {
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
     let body = Disconnected(consume body)
     if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }
-    guard core.isAtHome, let scope = core.waits.scopes.current else {
-      return try await handled(offload, isolation: isolation, consume body).take()
+    if core.isAtHome, let scope = core.waits.scopes.current {
+      // A task that comes back to the loop hears of its cancellation in its scope. The loop may learn of that late: a
+      // call that begins meanwhile asks whether its task was cancelled.
+      unsafe scope.waiting = offload
+      // On the loop again. Until then the call is kept.
+      defer { withExtendedLifetime(offload) { unsafe scope.waiting = nil } }
+      return try await offload.perform(body).take()
     }
-    // A task that comes back to the loop hears of its cancellation in its scope. The loop may learn of that late: a
-    // call that begins meanwhile asks whether its task was cancelled.
-    unsafe scope.waiting = offload
-    // On the loop again. Until then the call is kept.
-    defer { withExtendedLifetime(offload) { unsafe scope.waiting = nil } }
-    return try await offload.perform(body).take()
-  }
-
-  /// In a task without a scope.
-  private func handled<T>(
-    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Disconnected<() throws -> sending T>
-  ) async throws -> Disconnected<T> {
-    let body = consume body
-    return try await withTaskCancellationHandler {
+    let result = try await withTaskCancellationHandler {
       _ = isolation
       return try await offload.perform(body)
     } onCancel: {
       offload.cancel()
     }
+    return result.take()
   }
 
   /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and

@@ -3,45 +3,56 @@ import Synchronization
 /// The offloaded calls of one loop: those that wait, in order, and the pool tasks that take them. Any thread may
 /// use it under the scheduler's lock.
 ///
-/// A call that is taken out before its turn leaves a gap. The gaps, and the places of those that had their turn, are
-/// closed when they are half of the line.
-final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above; `arrivals` is atomic.
+/// A call that is taken out before its turn leaves a gap. The gaps are closed when the end of the line is reached.
+@safe final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above; `arrivals` is atomic.
   /// How many calls have come, for pool tasks that spin until the next one.
   let arrivals = Atomic<Int>(0)
-  var poolTasks = PoolTaskCount()
+  let poolTasks = PoolTaskCount()
   /// The pool tasks that have begun and not ended.
   var active: [PoolTask] = []
   var times = OffloadTimes()
 
-  private var line: [Offload?] = []
-  /// The first index that may be taken.
+  /// Those that wait, from `head` to `tail`, with gaps. Plain memory, whose variables are only ever assigned: an array in
+  /// a class is looked after at run time while it changes.
+  private var line: UnsafeMutablePointer<Offload?> = unsafe GrowingBlock.make(capacity: OffloadQueue.leastCapacity)
+  private var capacity = OffloadQueue.leastCapacity
+  /// The first index that may be taken, and the one behind the last.
   private var head = 0
+  private var tail = 0
   /// How many calls wait.
   private(set) var count = 0
-  /// What is kept for good after a burst.
+  /// What a line begins with, and what is kept for good after a burst.
+  private static let leastCapacity = 64
   private static let keptCapacity = 4_096
+
+  deinit {
+    unsafe (line + head).deinitialize(count: tail - head)
+    unsafe GrowingBlock.free(line)
+  }
 
   var isEmpty: Bool { count == 0 }
 
   /// The calls that wait, the first in line first.
-  var waiting: [Offload] { line[head...].compactMap(\.self) }
+  var waiting: [Offload] { (head..<tail).compactMap { unsafe line[$0] } }
 
   /// The calls that run.
   var running: [Offload] { active.compactMap(\.call) }
 
   func append(_ offload: Offload) {
-    if line.count > 2 * count + 64 { closeGaps() }
-    unsafe offload.index = line.count
+    if tail == capacity { makeRoom() }
+    unsafe offload.index = tail
     unsafe offload.queue = self
-    line.append(offload)
+    unsafe (line + tail).initialize(to: offload)
+    tail += 1
     count += 1
   }
 
   func popFirst() -> Offload? {
     if count == 0 { return nil }
     while true {
+      let offload = unsafe (line + head).move()
       head += 1
-      if let offload = line[head - 1].take() {
+      if let offload {
         left(offload)
         return offload
       }
@@ -64,20 +75,30 @@ final class OffloadQueue: @unchecked Sendable {  // Holds because of the line ab
     unsafe offload.queue = nil
     count -= 1
     if count > 0 { return }
-    line.removeAll(keepingCapacity: line.capacity <= OffloadQueue.keptCapacity)
+    unsafe (line + head).deinitialize(count: tail - head)
     head = 0
+    tail = 0
+    if capacity > OffloadQueue.keptCapacity {
+      unsafe GrowingBlock.free(line)
+      capacity = OffloadQueue.keptCapacity
+      unsafe line = GrowingBlock.make(capacity: capacity)
+    }
   }
 
-  private func closeGaps() {
+  /// Closes the gaps, and makes the line longer if they are not half of it.
+  private func makeRoom() {
     var kept = 0
-    for index in head..<line.count {
-      guard let offload = line[index] else { continue }
+    for index in head..<tail {
+      guard let offload = unsafe (line + index).move() else { continue }
       unsafe offload.index = kept
-      line[kept] = offload
+      unsafe (line + kept).initialize(to: offload)
       kept += 1
     }
-    line.removeLast(line.count - kept)
     head = 0
+    tail = kept
+    if kept <= capacity / 2 { return }
+    capacity *= 2
+    unsafe line = GrowingBlock.resize(line, to: capacity)
   }
 }
 

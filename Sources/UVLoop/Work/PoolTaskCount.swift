@@ -16,7 +16,9 @@
 // it spins it lets other threads have its CPU: where that is the loop's, the next calls come just then.
 
 /// How many pool tasks a loop has, and when one more is worth the thread that it wakes.
-struct PoolTaskCount {
+///
+/// A class for the reason that `WorkQueue` is one.
+final class PoolTaskCount {
   /// Queued in libuv's pool, and not begun.
   private(set) var pending = 0
   /// Running a call, or about to take one.
@@ -30,7 +32,7 @@ struct PoolTaskCount {
   /// queued for the calls that wait, and then it is counted.
   ///
   /// - Parameter finishing: How many of the active ones have run their call, and are about to take the next.
-  mutating func mustSubmit(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
+  func mustSubmit(forWaiting queued: Int, poolSize: Int, finishing: @autoclosure () -> Int = 0) -> Bool {
     // As many as can run side by side, since each call may block, and one that follows.
     let isAllowed = pending + active + spinning < poolSize || inFlight <= poolSize
     // Those that will take a call anyway.
@@ -40,27 +42,27 @@ struct PoolTaskCount {
     return true
   }
 
-  mutating func begin() {
+  func begin() {
     pending -= 1
     active += 1
   }
 
   /// It finds nothing.
-  mutating func spin() {
+  func spin() {
     active -= 1
     spinning += 1
   }
 
   /// It has spun, and found a call or not.
-  mutating func endSpin(found: Bool) {
+  func endSpin(found: Bool) {
     spinning -= 1
     if found { active += 1 }
   }
 
-  mutating func end() { active -= 1 }
+  func end() { active -= 1 }
 
   /// libuv has given it back, and has called it or not.
-  mutating func comeBack(hasBegun: Bool) {
+  func comeBack(hasBegun: Bool) {
     inFlight -= 1
     if !hasBegun { pending -= 1 }
   }
