@@ -10,6 +10,8 @@ import Synchronization
   let poolTasks = PoolTaskCount()
   /// The pool tasks that have begun and not ended.
   var active: [PoolTask] = []
+  /// Whether it is measured how long calls wait and run.
+  var measuresTimes = false
   var times = OffloadTimes()
 
   /// Those that wait, from `head` to `tail`, with gaps. Plain memory, whose variables are only ever assigned: an array in
@@ -104,7 +106,6 @@ import Synchronization
 
 /// How long offloaded calls have waited for a worker, and how long they have run.
 struct OffloadTimes {
-  var isMeasured = false
   var waits = LatencyHistogram()
   var runs = LatencyHistogram()
 }

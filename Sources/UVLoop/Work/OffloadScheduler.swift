@@ -80,7 +80,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   }
 
   /// From now on.
-  func measureTimes(of queue: OffloadQueue) { lock.withLock { queue.times.isMeasured = true } }
+  func measureTimes(of queue: OffloadQueue) { lock.withLock { queue.measuresTimes = true } }
 
   /// How much of a loop waits and runs, and how long what has run did both.
   func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
@@ -227,7 +227,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func next(after offload: Offload, for poolTask: PoolTask, at now: Int64, hasUsedBudget: Bool) -> Next {
     let queue = poolTask.queue
     return lock.withLock {
-      if queue.times.isMeasured { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
+      if queue.measuresTimes { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
       let mayTake = !hasUsedBudget || queue.poolTasks.pending == 0
       if mayTake, take(for: poolTask, at: now), let next = poolTask.call { return .call(next) }
       // Who has used its budget ends: others may wait for the pool.
@@ -259,7 +259,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       poolTask.call = nil
       return false
     }
-    if queue.times.isMeasured { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
+    if queue.measuresTimes { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
     poolTask.call = offload
     return true
