@@ -19,7 +19,7 @@ final class LoopRequests: LoopComponent {
   }
 
   /// The time that the shutdown was given is over: what has not begun shall not.
-  func expire() {
+  func cancelUnbegun() {
     for request in inFlight { request.cancel() }
   }
 

@@ -25,7 +25,7 @@ protocol LoopComponent: AnyObject {
   /// Whether nothing is left that uses the loop's memory.
   var isEmpty: Bool { get }
   /// The time that shutdown was given is over: cancels what has not begun.
-  func expire()
+  func cancelUnbegun()
   /// Its own handles on libuv's loop, but for those of the raw loop.
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { get }
   /// How many requests of its own libuv has.
@@ -44,7 +44,7 @@ extension LoopComponent {
   func close() {}
   var isSettled: Bool { true }
   var isEmpty: Bool { true }
-  func expire() {}
+  func cancelUnbegun() {}
   var uvHandles: [UnsafeMutablePointer<uv_handle_t>] { unsafe [] }
   var uvRequests: Int { 0 }
   func report(into report: inout ShutdownReport) {}

@@ -115,7 +115,7 @@ extension LoopCore: SerialExecutor {
 }
 
 extension LoopCore {
-  // MARK: Components
+  // MARK: On the loop: components
 
   /// The component with this key, made at its first use. On the loop's thread.
   @inline(__always)
@@ -136,7 +136,7 @@ extension LoopCore {
     return component
   }
 
-  // MARK: What comes
+  // MARK: On any thread: what comes
 
   /// A closure of a user: refused once shutdown has begun.
   @inline(__always)
@@ -183,7 +183,7 @@ extension LoopCore {
     observation.observer.identify(name)
   }
 
-  // MARK: Where the caller is
+  // MARK: On any thread: where the caller is
 
   @inline(__always)
   var isCurrent: Bool { thread.isCurrent }
@@ -230,24 +230,7 @@ extension LoopCore {
 
   var threadText: String { thread.identity.map(String.init(describing:)) ?? "a thread that has not started" }
 
-  /// Where the current task is, and what it prefers.
-  enum Preference {
-    /// On this loop's thread, without a preference.
-    case none
-    /// On this loop's thread, and it prefers the loop.
-    case loop(LoopTaskExecutor)
-    /// On another thread, or it prefers somebody else.
-    case elsewhere
-  }
-
-  var preference: Preference {
-    guard isCurrent, let executor = owner?.taskExecutor else { return .elsewhere }
-    let preferred = unsafe withUnsafeCurrentTask { unsafe $0?.unownedTaskExecutor }
-    guard let preferred = unsafe preferred else { return .none }
-    return unsafe preferred == executor.asUnownedTaskExecutor() ? .loop(executor) : .elsewhere
-  }
-
-  // MARK: What is refused
+  // MARK: On any thread: what is refused
 
   /// For a wait that was accepted, and that shutdown has ended.
   func closedWhileWaiting(_ call: String) -> UVError {

@@ -26,7 +26,7 @@ enum JobIdentity {
 }
 
 /// Runs the jobs of Swift tasks for the executors of a loop: its serial one and its task executor.
-@safe final class LoopExecutors: @unchecked Sendable {  // Holds because each variable belongs to the loop's thread.
+@safe final class LoopExecutors: @unchecked Sendable {  // Holds because each variable belongs to the loop's isolation.
   private let thread: LoopThread
   private let hintSlot = ThreadSlot.resumptionHint
   /// Unowned: whoever has a job for the loop owns both, its thread or the task.

@@ -40,7 +40,7 @@ enum LoopLife: UInt8, CaseIterable, Comparable, AtomicRepresentable {
   enum Step {
     case wait
     case releaseWaits
-    case closeHandles
+    case runHooksAndClose
     /// Cancel what has not begun.
     case expire
     /// Tell the callers, and go on iterating for those who still use the loop.
@@ -109,7 +109,7 @@ extension LoopLife {
     case .awaitingTasks:
       if now.tasks > 0 && !now.isExpired { return .wait }
       self = .closing
-      return .closeHandles
+      return .runHooksAndClose
     case .closing where !now.isSettled:
       if !now.isExpired { return .wait }
       self = .expired

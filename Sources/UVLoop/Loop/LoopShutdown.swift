@@ -102,11 +102,11 @@ import CLibUV
       for component in components.all { component.releaseWaits() }
       waits.release()
       tasks.releaseBlocked()
-    case .closeHandles:
+    case .runHooksAndClose:
       while let hook = hooks.popLast() { hook() }
       for component in components.all { component.close() }
     case .expire:
-      for component in components.all { component.expire() }
+      for component in components.all { component.cancelUnbegun() }
     case .report:
       compose()
       // From here on the thread is not the loop's any more, but the place of its isolation.

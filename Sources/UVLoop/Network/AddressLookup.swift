@@ -72,6 +72,7 @@ enum AddressLookup {
     return names
   }
 
+  /// May be called anywhere, as any request.
   private static func lookUp<Value>(
     _ kind: RequestKind, _ type: uv_req_type, on loop: LoopCore, _ call: StaticString, _ subject: String,
     in answer: LookupAnswer<Value>,

@@ -85,13 +85,30 @@ extension EventLoop {
 
   /// Runs `body` in a task of its own: a task can be cancelled, a part of one cannot.
   ///
+  /// Where the current task is, and what it prefers.
+  private enum Preference {
+    /// On this loop's thread, without a preference.
+    case none
+    /// On this loop's thread, and it prefers the loop.
+    case loop(LoopTaskExecutor)
+    /// On another thread, or it prefers somebody else.
+    case elsewhere
+  }
+
+  private var preference: Preference {
+    guard loop.isCurrent, let executor = loop.owner?.taskExecutor else { return .elsewhere }
+    let preferred = unsafe withUnsafeCurrentTask { unsafe $0?.unownedTaskExecutor }
+    guard let preferred = unsafe preferred else { return .none }
+    return unsafe preferred == executor.asUnownedTaskExecutor() ? .loop(executor) : .elsewhere
+  }
+
   /// That task starts on the spot and in the caller's isolation, so that a body which does not wait costs no switch.
   func run<R>(
     isolation: isolated (any Actor)?, _ body: () async throws -> R
   ) async -> Result<Disconnected<R>, any Error> {
     await withoutActuallyEscaping(body) { body in
       let body = Disconnected(body)
-      return switch loop.preference {
+      return switch preference {
       case .none: await runOnLoop(isolation: isolation, executor: nil, body)
       case .loop(let executor): await runOnLoop(isolation: isolation, executor: executor, body)
       case .elsewhere: await runElsewhere(isolation: isolation, body)

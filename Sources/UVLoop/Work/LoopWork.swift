@@ -76,7 +76,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     return false
   }
 
-  func expire() {
+  func cancelUnbegun() {
     for offload in OffloadScheduler.process.withdrawAll(queue) { offload.refuseWithdrawn() }
     withdrawPoolTasks()
   }

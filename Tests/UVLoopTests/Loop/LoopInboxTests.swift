@@ -87,7 +87,7 @@ import Testing
       steps.append(inbox.step(LoopLife.Conditions(), into: local) { leftover.append($0) })
       if steps.count > 10 { break }
     }
-    #expect(steps == [.releaseWaits, .closeHandles, .end])
+    #expect(steps == [.releaseWaits, .runHooksAndClose, .end])
     #expect(run(leftover) == [1, 0, 2])
     guard case .ended(let late) = inbox.add(work(3), .job) else {
       Issue.record("a loop that has ended takes no job")

@@ -134,7 +134,7 @@ import Testing
   @Test func `it waits for the loop's tasks, until the time is over and for nothing else`() {
     for step in Self.steps(from: .awaitingTasks) {
       let mustWait = step.now.tasks > 0 && !step.now.isExpired
-      #expect(step.step == (mustWait ? .wait : .closeHandles), "\(step)")
+      #expect(step.step == (mustWait ? .wait : .runHooksAndClose), "\(step)")
     }
   }
 
@@ -149,7 +149,7 @@ import Testing
       var life = LoopLife.releasingWaits
       var taken: [LoopLife.Step] = []
       for _ in 0..<5 { taken.append(life.next(now)) }
-      #expect(taken == [.releaseWaits, .closeHandles, .expire, .report, .wait], "\(now)")
+      #expect(taken == [.releaseWaits, .runHooksAndClose, .expire, .report, .wait], "\(now)")
     }
   }
 
