@@ -26,8 +26,8 @@ extension EventLoop {
   ///   - threshold: More than zero, compared in nanoseconds.
   ///   - logger: Where the lines go.
   ///   - level: The level of the lines.
-  /// - Throws: `UVError` with the code `invalidArgument` for a threshold of zero or less; `loopClosed` once shutdown has
-  ///   begun.
+  /// - Throws: `UVError` with the code `invalidArgument` for a threshold of zero or less; `loopClosed` once shutdown
+  ///   has begun.
   ///
   /// > Isolation: Call it from any thread. The logger's handler runs on the loop's thread, right behind the call that
   /// was slow: one that blocks makes the loop slower still.
@@ -58,7 +58,8 @@ extension EventLoop {
   /// | `kind` | what kind of thing runs; missing where nobody knows |
   /// | `label` | the name of the task that runs; missing where there is none |
   /// | `ran` | for how long that has run so far, likewise a `Duration` |
-  /// | `stack` | where the loop's thread stands, a list of frames, the innermost first; missing where it did not answer |
+  /// | `stack` | where the loop's thread stands, a list of frames, the innermost first; missing where it did not answer
+  /// |
   ///
   /// This is `startWatchdog(over:signal:_:)` with a report that logs, and does what is said there to what the thread
   /// waits for: a second call of either replaces the first, and `stopWatchdog()` ends both.
@@ -68,8 +69,8 @@ extension EventLoop {
   ///   - signal: What asks the thread where it stands: one that the program does not use.
   ///   - logger: Where the lines go.
   ///   - level: The level of the lines.
-  /// - Throws: `UVError` with the code `invalidArgument` for a threshold of zero or less, and for a signal that cannot be
-  ///   used; `busy` for one that the program uses; `loopClosed` once shutdown has begun;
+  /// - Throws: `UVError` with the code `invalidArgument` for a threshold of zero or less, and for a signal that cannot
+  ///   be used; `busy` for one that the program uses; `loopClosed` once shutdown has begun;
   ///   `resourceTemporarilyUnavailable` when the thread cannot be created. Where it throws, a watchdog that was there
   ///   goes on.
   ///

@@ -24,8 +24,8 @@ public import UVLoop
 /// | `offload_wait_seconds`, `offload_run_seconds` | gauge | how long offloaded calls waited and ran, likewise |
 ///
 /// `LoopMetrics` says what these mean. The first report counts since the loop was made. The last four are there only
-/// where the loop was made with `Options.metrics`. Those in seconds have the dimension `quantile`, which is `0.5`, `0.99`
-/// or `1`, the longest; they are at most 6 % too long, and zero if there was nothing to measure.
+/// where the loop was made with `Options.metrics`. Those in seconds have the dimension `quantile`, which is `0.5`,
+/// `0.99` or `1`, the longest; they are at most 6 % too long, and zero if there was nothing to measure.
 ///
 /// > Isolation: Everything here may be called on any thread.
 ///
@@ -120,15 +120,17 @@ public final class LoopInstruments: Sendable {
   /// Reports at an interval, in a task of the loop, until the loop shuts down or the task is cancelled; and once more
   /// then, so that nothing is missing from the counters but the end itself.
   ///
-  /// The reports are work of the loop, too, and counted. While the loop is blocked none comes, and those that were missed
-  /// are not made up for: the next one counts for all.
+  /// The reports are work of the loop, too, and counted. While the loop is blocked none comes, and those that were
+  /// missed are not made up for: the next one counts for all.
   ///
-  /// - Parameter interval: More than zero, in nanoseconds of the loop's time. The first report comes one interval from now.
+  /// - Parameter interval: More than zero, in nanoseconds of the loop's time. The first report comes one interval from
+  ///   now.
   /// - Returns: The task. Cancel it to end the reports.
-  /// - Throws: `UVError` with the code `invalidArgument` for an interval of zero or less. Once shutdown has begun there is
-  ///   nothing but the last report.
+  /// - Throws: `UVError` with the code `invalidArgument` for an interval of zero or less. Once shutdown has begun there
+  ///   is nothing but the last report.
   ///
-  /// > Isolation: Call it from any thread. The backend is called on the loop's thread: one that blocks, blocks the loop.
+  /// > Isolation: Call it from any thread. The backend is called on the loop's thread: one that blocks, blocks the
+  /// loop.
   ///
   /// > Cancellation: Of the returned task, ends the reports; of the task that calls this, is ignored.
   ///

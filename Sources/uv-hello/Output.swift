@@ -68,8 +68,8 @@ final class Output: @unchecked Sendable {  // Holds because every variable is gu
     return heading + line(cells.map(\.value.text)) + "\n"
   }
 
-  /// What can be seen at one moment: in the place of the picture before, on a terminal; as a block of its own elsewhere.
-  /// For programs it is one object.
+  /// What can be seen at one moment: in the place of the picture before, on a terminal; as a block of its own
+  /// elsewhere. For programs it is one object.
   ///
   /// A label has at most 19 characters. What is too wide is cut, and what does not fit in the terminal's rows left out.
   func picture(_ fact: String, _ rows: [(label: String, text: String)], _ fields: Fields) {

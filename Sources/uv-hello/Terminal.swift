@@ -11,7 +11,8 @@ enum Terminal {
   /// Whether what has been written can be written over.
   static let canMove = isTerminal && environment["TERM"] != "dumb"
 
-  /// How much fits: asked anew each time, since people change it. Where nobody looks 80 columns, and any number of rows.
+  /// How much fits: asked anew each time, since people change it. Where nobody looks 80 columns, and any number of
+  /// rows.
   static var size: (columns: Int, rows: Int) {
     if !isTerminal { return (80, .max) }
     var size = winsize()

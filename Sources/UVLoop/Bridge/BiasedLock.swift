@@ -8,9 +8,9 @@ import Synchronization
 //   owner     inside := true    compiler's fence      wanted? then inside := false, and take the mutex
 //   outsider  wanted := true    membarrier(2)         wait until inside is false
 //
-// The owner's store and its load may change places in the CPU, and then both could pass the other unseen. membarrier makes
-// every running thread of the process execute a full fence: after it either the owner's store is there to be seen, or the
-// owner's load comes later and finds `wanted`.
+// The owner's store and its load may change places in the CPU, and then both could pass the other unseen. membarrier
+// makes every running thread of the process execute a full fence: after it either the owner's store is there to be
+// seen, or the owner's load comes later and finds `wanted`.
 
 /// A lock that costs its owner next to nothing: one thread at a time; ownership may move to another thread like any
 /// value.
@@ -64,8 +64,8 @@ final class BiasedLock: @unchecked Sendable {  // Holds because `hasGivenWay` is
     outsiders.unlock()
   }
 
-  /// For any other thread: nil if the owner has not come out at `deadline`, in nanoseconds of the monotonic clock, or if
-  /// the lock is not supported.
+  /// For any other thread: nil if the owner has not come out at `deadline`, in nanoseconds of the monotonic clock, or
+  /// if the lock is not supported.
   func withAccess<R, E>(until deadline: Int64, _ body: () throws(E) -> R) throws(E) -> R? {
     while isOwnerWaiting.load(ordering: .relaxed) {
       if MonotonicClock.now() > deadline { return nil }

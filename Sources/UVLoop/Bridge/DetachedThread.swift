@@ -50,8 +50,8 @@ enum DetachedThread {
     return nil
   }
 
-  /// Process-directed signals stay with the program: these threads, and those that they start, take none but the faults,
-  /// which the kernel sends to the thread that caused them.
+  /// Process-directed signals stay with the program: these threads, and those that they start, take none but the
+  /// faults, which the kernel sends to the thread that caused them.
   private static var allButFaults: sigset_t {
     var mask = sigset_t()
     unsafe sigfillset(&mask)
@@ -68,8 +68,8 @@ enum DetachedThread {
     return body()
   }
 
-  /// Runs `body`, which starts threads that inherit from this one: no signal that has been opened here, and `name`, since
-  /// otherwise they would all be called like this thread.
+  /// Runs `body`, which starts threads that inherit from this one: no signal that has been opened here, and `name`,
+  /// since otherwise they would all be called like this thread.
   static func asCreator<R>(of name: String, _ body: () -> R) -> R {
     let own = currentName
     setName(name)

@@ -61,8 +61,8 @@ public struct LatencyHistogram: Sendable, Hashable {
 
   /// The duration that `share` of all measurements do not exceed, at most a sixteenth too long; zero if there is none.
   ///
-  /// - Parameter share: 0.5 for the median, 0.99 for what one in a hundred exceeds; less than zero and more than one count
-  ///   as these.
+  /// - Parameter share: 0.5 for the median, 0.99 for what one in a hundred exceeds; less than zero and more than one
+  ///   count as these.
   public func percentile(_ share: Double) -> Duration {
     if count == 0 { return .zero }
     let wanted = Swift.max(1, Int((Double(count) * Swift.min(1, Swift.max(0, share))).rounded(.up)))

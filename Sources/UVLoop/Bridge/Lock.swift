@@ -66,8 +66,8 @@ import CLibUV
     return true
   }
 
-  /// In the child of a fork, by its only thread: threads that waited in the parent are not here, and to wake all would wait
-  /// for them to leave.
+  /// In the child of a fork, by its only thread: threads that waited in the parent are not here, and to wake all would
+  /// wait for them to leave.
   borrowing func forgetWaiters() { makeCondition() }
 
   /// These calls fail only when the memory is not a lock (any more): going on would race.

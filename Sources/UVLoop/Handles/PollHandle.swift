@@ -67,8 +67,8 @@ public final class PollHandle: LoopHandle {
   ///   - descriptor: A socket, pipe, terminal or other descriptor that the system can poll.
   ///   - isolation: The loop's own isolation; leave it out.
   /// - Throws: ``UVError/Code/badFileDescriptor`` (`EBADF`) if it is not open; ``UVError/Code/notPermitted`` (`EPERM`)
-  ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) while the loop watches it already, by a handle that is
-  ///   started or for C code; ``UVError/Code/loopClosed`` once shutdown has begun.
+  ///   for a regular file; ``UVError/Code/fileExists`` (`EEXIST`) while the loop watches it already, by a handle that
+  ///   is started or for C code; ``UVError/Code/loopClosed`` once shutdown has begun.
   public init(descriptor: Int32, isolation: isolated any LoopActor = #isolation) throws(UVError) {
     poll = try PollEngine(descriptor, on: isolation.core(for: "PollHandle.init"))
     super.init(poll)

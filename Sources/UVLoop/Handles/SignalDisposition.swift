@@ -78,8 +78,8 @@ final class SignalDisposition: @unchecked Sendable {  // Holds because `saved` i
     }
   }
 
-  /// For whoever takes back a handler of its own that watchers may have found: runs `body` while none comes or goes, with
-  /// what the last of them will put back; nil if nobody watches.
+  /// For whoever takes back a handler of its own that watchers may have found: runs `body` while none comes or goes,
+  /// with what the last of them will put back; nil if nobody watches.
   func withSaved(_ signal: Int32, _ body: (inout sigaction?) -> Void) {
     lock.withLock {
       var before = saved[signal]?.before

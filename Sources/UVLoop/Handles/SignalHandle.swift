@@ -12,8 +12,8 @@ import CLibUV
 /// it. Signals of one number that come faster than the loop goes round may be reported once.
 ///
 /// A handler that the program installs for the signal while it is watched takes it from the handles, and stays when the
-/// last of them stops; so does `SIG_IGN`, and the default. When the last watcher of a signal stops, libuv sets its default
-/// for an instant before what was there is put back.
+/// last of them stops; so does `SIG_IGN`, and the default. When the last watcher of a signal stops, libuv sets its
+/// default for an instant before what was there is put back.
 ///
 /// For a loop over signals see ``EventLoop/signals(_:)``.
 ///

@@ -1,8 +1,8 @@
 /// Where a function's frame keeps what its caller had in the registers, at one of its instructions.
 ///
-/// That is what `.eh_frame` says, in the language of DWARF 5, §6.4, and of the Linux Standard Base, chapter 10.6. What a
-/// compiler does not write for a function, rules that are programs of their own for instance, is not read: such a frame
-/// is unknown.
+/// That is what `.eh_frame` says, in the language of DWARF 5, §6.4, and of the Linux Standard Base, chapter 10.6. What
+/// a compiler does not write for a function, rules that are programs of their own for instance, is not read: such a
+/// frame is unknown.
 struct CallFrame {
   enum Caller {
     /// The caller's registers.

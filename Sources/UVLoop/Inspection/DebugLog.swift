@@ -16,8 +16,8 @@ import CLibUV
 /// Writes what debug mode tells to standard error, in the order in which it was told.
 ///
 /// On a thread of its own: to find the names of functions means to read files, which takes milliseconds, and whoever
-/// reads standard error may be slow. Neither is a loop's to wait for. What was told is written before the process exits;
-/// not where it is killed, or traps.
+/// reads standard error may be slow. Neither is a loop's to wait for. What was told is written before the process
+/// exits; not where it is killed, or traps.
 final class DebugLog: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   static let process = DebugLog()
 

@@ -68,8 +68,8 @@ extension EventLoop {
   ///
   /// - Complexity: O(1), and O(n) in the n calls that wait for the pool.
   ///
-  /// > Isolation: Call it from any thread, also while the loop is blocked. The numbers are read one after the other: they
-  /// agree with each other when the loop itself reads them.
+  /// > Isolation: Call it from any thread, also while the loop is blocked. The numbers are read one after the other:
+  /// they agree with each other when the loop itself reads them.
   public nonisolated var metrics: LoopMetrics {
     requireOwnProcess()
     let uptime = core.observation.uptime

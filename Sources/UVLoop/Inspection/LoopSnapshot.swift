@@ -156,8 +156,8 @@ public struct LoopSnapshot: Sendable, Codable {
   public let sockets: [Socket]
   /// Its requests that libuv has not answered, in no order.
   public let requests: [Request]
-  /// The handles that C code has put on the loop, those that are closing too; nil from outside, where libuv's list cannot
-  /// be read.
+  /// The handles that C code has put on the loop, those that are closing too; nil from outside, where libuv's list
+  /// cannot be read.
   public let foreignHandles: [ShutdownReport.ForeignHandle]?
   /// How many requests of C code are under way: writes and connections of its handles, files, names, calls on the pool.
   /// libuv counts them, and does not say what they are. Nil from outside.
@@ -179,12 +179,12 @@ extension EventLoop {
 
   /// What is on the loop now, also while its thread is blocked.
   ///
-  /// The loop is not asked, only kept from changing its lists for the moment that it takes to copy them: O(n), some 30 ms
-  /// with a million scheduled calls. Foreign handles and requests are not seen: what libuv knows of them belongs to the
-  /// loop's thread.
+  /// The loop is not asked, only kept from changing its lists for the moment that it takes to copy them: O(n), some 30
+  /// ms with a million scheduled calls. Foreign handles and requests are not seen: what libuv knows of them belongs to
+  /// the loop's thread.
   ///
-  /// - Parameter timeout: How long to wait while the loop is in the middle of a change, counted in nanoseconds: usually a
-  ///   few of them, unless the process has lost its CPU.
+  /// - Parameter timeout: How long to wait while the loop is in the middle of a change, counted in nanoseconds: usually
+  ///   a few of them, unless the process has lost its CPU.
   /// - Throws: ``UVError/Code/invalidArgument`` for a timeout of zero or less; ``UVError/Code/timedOut``;
   ///   ``UVError/Code/notSupported`` on a system without `membarrier`, which is all but Linux.
   /// - Complexity: O(n log n) in what there is.

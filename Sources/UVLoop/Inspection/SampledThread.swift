@@ -23,7 +23,8 @@ final class SampledThread: Sendable {
     wasBlocked = SampledThread.setBlocked(false, signal.rawValue)
   }
 
-  /// On the thread itself, before it ends: it blocks the signal again, if it did. Anywhere else nothing but samples end.
+  /// On the thread itself, before it ends: it blocks the signal again, if it did. Anywhere else nothing but samples
+  /// end.
   func close() {
     if closed.exchange(true, ordering: .acquiringAndReleasing) { return }
     if wasBlocked && identity == .current { SampledThread.setBlocked(true, signal) }

@@ -48,8 +48,8 @@ extension EventLoop {
   /// - Parameters:
   ///   - threshold: More than zero, compared in nanoseconds.
   ///   - report: Runs on the loop's thread, right behind the call that was slow. Keep it short.
-  /// - Throws: ``UVError/Code/invalidArgument`` for a threshold of zero or less; ``UVError/Code/loopClosed`` once shutdown
-  ///   has begun.
+  /// - Throws: ``UVError/Code/invalidArgument`` for a threshold of zero or less; ``UVError/Code/loopClosed`` once
+  ///   shutdown has begun.
   ///
   /// > Isolation: Call it from any thread. What runs on the loop at that moment, the caller itself for instance, is not
   /// reported. What was posted before is reported as if it had not waited.

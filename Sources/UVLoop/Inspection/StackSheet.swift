@@ -11,8 +11,8 @@ import Synchronization
 /// | being written | the handler |
 /// | written | the thread that took it |
 ///
-/// It is never freed, and each ask has a ticket of its own: a handler that comes late finds no ask that is meant for it,
-/// and one that is still writing when whoever asked has gone keeps the others waiting.
+/// It is never freed, and each ask has a ticket of its own: a handler that comes late finds no ask that is meant for
+/// it, and one that is still writing when whoever asked has gone keeps the others waiting.
 ///
 /// All of it stands in this file, and is never inlined: C's `static` sheet and handler exist once for each file that
 /// uses them.
@@ -53,8 +53,8 @@ enum StackSheet {
   @inline(never)
   static func answers(to signal: Int32) -> Bool { clibuv_answers_to(signal) }
 
-  /// Whether it is the handler that answers. Each file that names a function of the shim has one of its own: here stands
-  /// the one that is installed.
+  /// Whether it is the handler that answers. Each file that names a function of the shim has one of its own: here
+  /// stands the one that is installed.
   @inline(never)
   static func isAnswer(_ action: sigaction) -> Bool {
     var action = action

@@ -8,8 +8,8 @@ public struct Stall: Sendable, Codable {
   public let lasted: Duration
   /// What runs; nil where nobody knows: code of a C neighbour.
   public let running: LoopSnapshot.Running?
-  /// Where the loop's thread stood, the innermost call first. Empty where the thread did not answer, or the system cannot
-  /// tell.
+  /// Where the loop's thread stood, the innermost call first. Empty where the thread did not answer, or the system
+  /// cannot tell.
   public let stack: StackTrace
 }
 

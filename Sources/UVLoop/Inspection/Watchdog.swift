@@ -3,8 +3,8 @@
 //   asking ──the loop answers──▶ resting, for half the threshold ──▶ asking
 //      └──no answer within the threshold──▶ reports, and waits on; again at twice, four times, … the threshold
 //
-// A loop that sleeps in its poll is woken by the question and answers, so that nobody has to know whether it sleeps; and
-// code of a C neighbour that blocks inside the poll keeps it from answering, as anything does.
+// A loop that sleeps in its poll is woken by the question and answers, so that nobody has to know whether it sleeps;
+// and code of a C neighbour that blocks inside the poll keeps it from answering, as anything does.
 
 /// Notices, from a thread of its own, that a loop is blocked.
 final class Watchdog: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
@@ -137,9 +137,10 @@ extension EventLoop {
   /// try loop.startWatchdog(over: .milliseconds(200)) { print($0) }
   /// ```
   ///
-  /// A report says what runs and shows the stack of the loop's thread at that moment, with the blocking function in it. It
-  /// comes once for each doubling: after the threshold, after twice, four times as much. A loop that sleeps because it has
-  /// nothing to do is never reported; it is woken for a moment every half threshold. A second call replaces the first.
+  /// A report says what runs and shows the stack of the loop's thread at that moment, with the blocking function in it.
+  /// It comes once for each doubling: after the threshold, after twice, four times as much. A loop that sleeps because
+  /// it has nothing to do is never reported; it is woken for a moment every half threshold. A second call replaces the
+  /// first.
   ///
   /// The stack is read by a signal to the loop's thread, which interrupts what it waits for: a `usleep` returns early
   /// then, and a `read` goes on. Without a block no signal is sent. A loop that is blocked before the watch begins is
@@ -147,13 +148,13 @@ extension EventLoop {
   ///
   /// - Parameters:
   ///   - threshold: More than zero, in nanoseconds. Noticed within half as much again.
-  ///   - signal: One that the program does not use and has left at its default; the watchdogs of a process may share it.
-  ///     The default, `SIGURG`, is ignored by default, so that it harms nobody.
+  ///   - signal: One that the program does not use and has left at its default; the watchdogs of a process may share
+  ///     it. The default, `SIGURG`, is ignored by default, so that it harms nobody.
   ///   - report: Runs on the watchdog's thread.
   /// - Throws: ``UVError/Code/invalidArgument`` for a threshold of zero or less, and for a signal that cannot be used;
   ///   ``UVError/Code/busy`` for one that the program uses; ``UVError/Code/loopClosed`` once shutdown has begun;
-  ///   ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Where it throws, a watchdog that
-  ///   was there goes on.
+  ///   ``UVError/Code/resourceTemporarilyUnavailable`` when the thread cannot be created. Where it throws, a watchdog
+  ///   that was there goes on.
   ///
   /// > Isolation: Call it from any thread.
   ///

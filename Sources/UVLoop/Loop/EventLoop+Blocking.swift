@@ -54,8 +54,8 @@ extension EventLoop {
     return try outcome.get().take()
   }
 
-  /// Isolated, so that the outcome is there when `body` has ended: back in the task's own code it would be one job later,
-  /// behind what `body` has started.
+  /// Isolated, so that the outcome is there when `body` has ended: back in the task's own code it would be one job
+  /// later, behind what `body` has started.
   private func answer<R>(
     _ call: BlockingCall<R>, orIfClosed closed: UVError,
     _ body: @Sendable (isolated EventLoop) async throws -> sending R

@@ -7,8 +7,8 @@ extension EventLoop {
   /// keep their order, and so do calls of one task that moves between threads. Between two iterations the loop runs
   /// what was posted within a budget, so that work which posts itself again cannot starve timers and descriptors.
   ///
-  /// The queue has no bound: who posts faster than the loop runs fills the memory. Where that can be, wait for an answer now
-  /// and then, with `run` for instance.
+  /// The queue has no bound: who posts faster than the loop runs fills the memory. Where that can be, wait for an
+  /// answer now and then, with `run` for instance.
   ///
   /// A closure that throws does not compile: nobody would get its error.
   ///

@@ -17,11 +17,11 @@ extension EventLoop {
   /// report. A task of the loop that asks for the shutdown, or in whose `Task { }` it is asked for, is not waited for.
   /// Two loops whose tasks shut each other down wait for each other: give one of them a limit.
   ///
-  /// - Parameter limit: How long to wait, in real time, counted in nanoseconds and noticed up to 3 ms later; nil waits for as long as
-  ///   it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that have not begun
-  ///   are cancelled, and what still runs is named in the report. The thread then stays behind until nothing uses the
-  ///   loop any more. Of several calls the shortest limit counts. It is noticed between callbacks: one that blocks the
-  ///   loop's thread is waited for.
+  /// - Parameter limit: How long to wait, in real time, counted in nanoseconds and noticed up to 3 ms later; nil waits
+  ///   for as long as it takes, zero and less do not wait for tasks and calls at all. When it is over, offloads that
+  ///   have not begun are cancelled, and what still runs is named in the report. The thread then stays behind until
+  ///   nothing uses the loop any more. Of several calls the shortest limit counts. It is noticed between callbacks: one
+  ///   that blocks the loop's thread is waited for.
   /// - Returns: What was left behind.
   ///
   /// > Isolation: Call it from anywhere. This is the one wait that is not ended by the loop, which is gone by then: a
@@ -59,8 +59,8 @@ extension EventLoop {
   /// Registers `body` to run on the loop when it shuts down: once, last in, first out, after the loop's tasks have
   /// ended and before its handles close.
   ///
-  /// As the only expression of a `run` write `_ = try loop.onShutdown { … }`: the hook that it would return belongs to the
-  /// loop.
+  /// As the only expression of a `run` write `_ = try loop.onShutdown { … }`: the hook that it would return belongs to
+  /// the loop.
   ///
   /// - Returns: The hook, which can be cancelled. Whoever has no use for it drops it.
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; ``UVError/Code/notOnLoop`` from an actor of another

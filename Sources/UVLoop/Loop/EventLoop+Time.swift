@@ -3,8 +3,8 @@ extension EventLoop {
   ///
   /// It is the time of ``EventLoop/clock-swift.property``, and of all that waits for it: `sleep`, `schedule`, `ticks`,
   /// `withTimeout`. Everything else is on real time whatever this says: ``TimerHandle``, which is libuv's timer; the
-  /// limits of ``EventLoop/runBlocking(timeout:_:)`` and ``EventLoop/shutdown(within:)``, which keep a thread from waiting
-  /// for ever; the ages in reports; Swift's own clocks.
+  /// limits of ``EventLoop/runBlocking(timeout:_:)`` and ``EventLoop/shutdown(within:)``, which keep a thread from
+  /// waiting for ever; the ages in reports; Swift's own clocks.
   public struct Time: Sendable, Hashable {
     enum Kind: Sendable { case real, manual, autojump }
     let kind: Kind
@@ -19,8 +19,9 @@ extension EventLoop {
     /// sleep lasts until the time is advanced, or until shutdown.
     ///
     /// An advance waits for what is on the loop: its queue, descriptors that are ready, its offloaded calls. It sees
-    /// nothing else. A sleeper on the main actor, on Swift's global pool or on another loop is resumed at its moment, and
-    /// the advance does not wait for what it does then. Nor does it wait for a task of the loop that comes back from
+    /// nothing else. A sleeper on the main actor, on Swift's global pool or on another loop is resumed at its moment,
+    /// and the advance does not wait for what it does then. Nor does it wait for a task of the loop that comes back
+    /// from
     /// there: one that does not prefer the loop (a `Task { }`, unlike `loop.task`, `loop.run` and
     /// ``withEventLoop(_:shutdownWithin:_:)``) goes over the global pool when a continuation of Swift's resumes it, a
     /// `task.value` or an `AsyncStream`.
@@ -37,10 +38,10 @@ extension EventLoop {
     /// - a request of C code is under way: a file, a name;
     /// - the loop shuts down.
     ///
-    /// The loop sees nothing else, as with ``manual``. Code on the main actor, on Swift's global pool, on another loop or
-    /// on a plain thread, and everything that waits for such code (a `Task.sleep` of Swift's own clocks, say), may come
-    /// back to the loop later, and the time does not stand still for it: a limit around it is over at once. Where such
-    /// code takes part use ``manual``.
+    /// The loop sees nothing else, as with ``manual``. Code on the main actor, on Swift's global pool, on another loop
+    /// or on a plain thread, and everything that waits for such code (a `Task.sleep` of Swift's own clocks, say), may
+    /// come back to the loop later, and the time does not stand still for it: a limit around it is over at once. Where
+    /// such code takes part use ``manual``.
     public static let autojump = Time(kind: .autojump)
 
     /// What a loop with this time counts with.

@@ -11,8 +11,8 @@ import Synchronization
 
 // When a process ends by `exit`, or by the end of `main`, its other threads go on, and libuv's library destructor takes
 // down what all loops share: the pool, for whose threads it waits, and then the pool's lock; and the pipe that is its
-// lock for signals. A loop's thread that comes later finds a lock that is none any more, and libuv aborts the process. So
-// it does where the pool's threads are still being made.
+// lock for signals. A loop's thread that comes later finds a lock that is none any more, and libuv aborts the process.
+// So it does where the pool's threads are still being made.
 //
 // What is registered with `atexit` runs before the destructors of libraries: from then on nobody comes in, and who is
 // inside is waited for. It is registered with the first loop of a process, so that what the program registers later,

@@ -34,9 +34,9 @@
 /// and creating a handle in it does not compile. The same holds in the body of a `run` for closures that do not name
 /// its parameter, and for local functions, which take the loop as `isolated EventLoop` instead.
 ///
-/// Declare the conformance with the actor, and leave `unownedExecutor` to this protocol. An actor of another module that is
-/// made a `LoopActor` by an extension keeps the executor with which it was compiled, and one that says itself where it
-/// runs, runs there. Neither is on the loop: what it makes there, and ``post(_:)``, is refused with
+/// Declare the conformance with the actor, and leave `unownedExecutor` to this protocol. An actor of another module
+/// that is made a `LoopActor` by an extension keeps the executor with which it was compiled, and one that says itself
+/// where it runs, runs there. Neither is on the loop: what it makes there, and ``post(_:)``, is refused with
 /// ``UVError/Code/notOnLoop``.
 ///
 /// > Ownership: The actor keeps its loop. After the loop has been shut down its methods still run, one at a time, on
@@ -67,7 +67,8 @@ extension LoopActor {
   /// keep their order, and so do calls of one task that moves between threads.
   ///
   /// - Throws: ``UVError/Code/loopClosed`` once shutdown has begun; then `work` is released and never runs. Work that
-  ///   was accepted runs before `shutdown` returns. ``UVError/Code/notOnLoop`` for an actor that does not run on its loop.
+  ///   was accepted runs before `shutdown` returns. ``UVError/Code/notOnLoop`` for an actor that does not run on its
+  ///   loop.
   ///
   /// > Isolation: Call it from any thread.
   ///
@@ -83,8 +84,8 @@ extension LoopActor {
   }
 }
 
-/// Two types for one closure, to be cast. As a bare value it would be wrapped in a second closure for that, with memory of
-/// its own.
+/// Two types for one closure, to be cast. As a bare value it would be wrapped in a second closure for that, with memory
+/// of its own.
 private struct IsolatedWork<Owner: LoopActor> { let work: @Sendable (isolated Owner) -> Void }
 private struct PlainWork<Owner: LoopActor> { let work: @Sendable (Owner) -> Void }
 

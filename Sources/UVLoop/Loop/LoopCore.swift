@@ -204,9 +204,9 @@ extension LoopCore {
   @inline(__always)
   var isAtHome: Bool { isCurrent && executors.runningJob == WaitScope.currentTask }
 
-  /// Whether this loop runs the actor. There are actors that name a loop and run elsewhere: one of another module, which
-  /// keeps the executor with which it was compiled when it is made a `LoopActor` later, and one that has an executor of
-  /// its own. The compiler accepts both.
+  /// Whether this loop runs the actor. There are actors that name a loop and run elsewhere: one of another module,
+  /// which keeps the executor with which it was compiled when it is made a `LoopActor` later, and one that has an
+  /// executor of its own. The compiler accepts both.
   ///
   /// Generic over `Actor`, so that the actor's own answer is asked for. In code about a `LoopActor` the name means what
   /// this library would say.

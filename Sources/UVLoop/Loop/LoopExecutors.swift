@@ -46,8 +46,8 @@ enum JobIdentity {
 
   // MARK: On the loop
 
-  /// For which executors a job runs that is enqueued on the serial one. If it is the one that runs it need not have been
-  /// an actor's only, or not both's.
+  /// For which executors a job runs that is enqueued on the serial one. If it is the one that runs it need not have
+  /// been an actor's only, or not both's.
   @inline(__always)
   func identity(ofEnqueued job: UnownedJob) -> JobIdentity {
     if job.bits != runningJob { return .actor }
@@ -83,6 +83,7 @@ enum JobIdentity {
 }
 
 extension UnownedJob {
-  /// Which job it is, to be compared while it is there: all jobs of a task are one. Holds because a job is one reference.
+  /// Which job it is, to be compared while it is there: all jobs of a task are one. Holds because a job is one
+  /// reference.
   var bits: UInt { unsafe unsafeBitCast(self, to: UInt.self) }
 }

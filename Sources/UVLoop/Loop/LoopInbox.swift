@@ -12,10 +12,10 @@ import Synchronization
 // awake knows that the loop has not yet looked for the last time before it sleeps; one that finds it asleep signals,
 // and the signal is kept by the kernel until the loop reads it.
 //
-// Why the waker is kept by hand: once the lock is given up, nothing keeps this inbox for a thread that adds a job. Swift's
-// runtime enqueues with a reference that keeps nothing, and the loop, woken by anything else, may run the job, which may
-// drop whatever kept the loop. The compiler believes that a caller keeps `self`, and with it a `let`: it would drop a
-// plain strong reference. Whoever does not signal touches nothing after the unlock, and pays for nothing.
+// Why the waker is kept by hand: once the lock is given up, nothing keeps this inbox for a thread that adds a job.
+// Swift's runtime enqueues with a reference that keeps nothing, and the loop, woken by anything else, may run the job,
+// which may drop whatever kept the loop. The compiler believes that a caller keeps `self`, and with it a `let`: it
+// would drop a plain strong reference. Whoever does not signal touches nothing after the unlock, and pays for nothing.
 
 /// The only door for other threads into a loop.
 final class LoopInbox: @unchecked Sendable {  // Holds because `lock` guards every variable.

@@ -1,5 +1,5 @@
-/// What of one kind is on a loop: its handles, requests, waits, streams. Changed on the loop's thread under the registry
-/// lock, under which others may read it.
+/// What of one kind is on a loop: its handles, requests, waits, streams. Changed on the loop's thread under the
+/// registry lock, under which others may read it.
 final class LoopMembers<Member: LoopMember> {
   private let registryLock: BiasedLock
   private(set) var all: [Member] = []

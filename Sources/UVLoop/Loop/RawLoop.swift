@@ -104,8 +104,8 @@ import Synchronization
     }
   }
 
-  /// Whether libuv has something to do at once: a descriptor that is ready, or has yet to be handed to the kernel, a due
-  /// timer, a closing handle.
+  /// Whether libuv has something to do at once: a descriptor that is ready, or has yet to be handed to the kernel, a
+  /// due timer, a closing handle.
   ///
   /// `uv_backend_timeout` is zero for a descriptor of the second kind (`core.c`), and `uv_run` waits nevertheless.
   var isReady: Bool {

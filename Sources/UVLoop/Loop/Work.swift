@@ -1,5 +1,5 @@
-/// One thing to do on a loop. It is handed on and never copied, so that a closure is retained no more often than its owner
-/// asks for.
+/// One thing to do on a loop. It is handed on and never copied, so that a closure is retained no more often than its
+/// owner asks for.
 enum Work: ~Copyable {
   /// A closure that was posted.
   case call(() -> Void)
@@ -31,8 +31,8 @@ enum Work: ~Copyable {
   private var head = 0
   private var tail = 0
 
-  /// What is kept for good: 64 Ki elements are 1.5 MiB. More is given back by halves, each time that a quarter was enough:
-  /// a burst rarely comes alone, and fresh pages cost more than the work that is written to them.
+  /// What is kept for good: 64 Ki elements are 1.5 MiB. More is given back by halves, each time that a quarter was
+  /// enough: a burst rarely comes alone, and fresh pages cost more than the work that is written to them.
   private static let keptCapacity = 65_536
 
   init(capacity: Int = 256) {

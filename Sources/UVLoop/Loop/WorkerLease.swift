@@ -3,8 +3,8 @@
 /// Any thread may call it.
 ///
 /// The core needs to know of it in two places. A thread that blocks in `runBlocking` may be held by such a
-/// call, and what it then waits for may need the very thread that is held. And a shutdown that is asked for from inside such a call must
-/// not wait for it.
+/// call, and what it then waits for may need the very thread that is held. And a shutdown that is asked for from inside
+/// such a call must not wait for it.
 protocol WorkerLease: AnyObject, Sendable {
   /// Around a wait of the thread in `runBlocking`. It ends when its outcome is there: the thread may wake much later.
   func block()

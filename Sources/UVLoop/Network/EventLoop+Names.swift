@@ -40,8 +40,8 @@ extension EventLoop {
   ///
   /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
   ///
-  /// > Cancellation: Ends the wait at once. A look-up that waits for a thread is taken out of the pool's queue. A running
-  /// one cannot be stopped: it holds its thread until it ends, and its answer is dropped.
+  /// > Cancellation: Ends the wait at once. A look-up that waits for a thread is taken out of the pool's queue. A
+  /// running one cannot be stopped: it holds its thread until it ends, and its answer is dropped.
   ///
   /// > libuv: `uv_getaddrinfo`, with `SOCK_STREAM` as the type of socket and no flags.
   public nonisolated(nonsending) func resolve(

@@ -6,18 +6,18 @@ extension EventLoopGroup {
   /// try await listener.serve { loop, stream in try await stream.copy(to: stream) }
   /// ```
   ///
-  /// The body of ``Listener/serve(limit:closeTimeout:onFailure:_:)`` runs on the loop that it is handed, where its stream
-  /// lives. Bodies of one loop take turns, and those of different loops run at the same time; `onFailure` runs on the
-  /// connection's loop. `limit` counts the connections of all loops, and so does ``Listener/statistics``.
+  /// The body of ``Listener/serve(limit:closeTimeout:onFailure:_:)`` runs on the loop that it is handed, where its
+  /// stream lives. Bodies of one loop take turns, and those of different loops run at the same time; `onFailure` runs
+  /// on the connection's loop. `limit` counts the connections of all loops, and so does ``Listener/statistics``.
   /// ``Listener/accept()`` returns streams of all loops.
   ///
   /// With ``Distribution/leastConnections`` the first loop accepts, and hands each connection to the loop that has the
   /// fewest open: one message, for which a loop that is awake is not woken. Connections of all listeners of the group
   /// count, and those alone. Several loops with equally few take turns.
   ///
-  /// With ``Distribution/reusePort`` each loop has a socket of its own at the same port, and a connection stays on the loop
-  /// where it came. It costs no message, but who gets a connection is the kernel's choice, by chance: some loops have
-  /// many more than others.
+  /// With ``Distribution/reusePort`` each loop has a socket of its own at the same port, and a connection stays on the
+  /// loop where it came. It costs no message, but who gets a connection is the kernel's choice, by chance: some loops
+  /// have many more than others.
   ///
   /// When a loop of the group is shut down its connections end with ``UVError/Code/loopClosed``. Its listening sockets
   /// move to another loop, so that nobody who waits in their queues is lost, and `serve` goes on with the others.

@@ -12,15 +12,15 @@ import Synchronization
 /// }
 /// ```
 ///
-/// The loops share nothing. What belongs to one of them, a stream or a timer, stays there; a group is a way to make them
-/// together, to choose among them, and to listen on all of them with one listener.
+/// The loops share nothing. What belongs to one of them, a stream or a timer, stays there; a group is a way to make
+/// them together, to choose among them, and to listen on all of them with one listener.
 ///
 /// A loop of the group may be shut down alone: the others go on.
 ///
 /// > Isolation: Any thread may use it.
 ///
-/// > Ownership: It keeps its loops. Shut it down before the last reference goes; loops that are dropped without that say
-/// so on standard error, each for itself.
+/// > Ownership: It keeps its loops. Shut it down before the last reference goes; loops that are dropped without that
+/// say so on standard error, each for itself.
 public final class EventLoopGroup: Sendable {
   /// Who of the loops gets a connection.
   public enum Distribution: Hashable, Sendable {
@@ -41,8 +41,8 @@ public final class EventLoopGroup: Sendable {
   /// - Parameters:
   ///   - count: How many; nil for one for each CPU that this process may use.
   ///   - options: How to make each loop. Its name gets the loop's number: "uv-loop" makes "uv-loop-1", "uv-loop-2".
-  /// - Throws: ``UVError/Code/invalidArgument`` for a count below 1; what ``EventLoop/init(_:)`` throws. No loop is left
-  ///   then.
+  /// - Throws: ``UVError/Code/invalidArgument`` for a count below 1; what ``EventLoop/init(_:)`` throws. No loop is
+  ///   left then.
   ///
   /// > Isolation: Call it anywhere. It blocks the caller for the start of the threads, about 100 µs each.
   ///

@@ -9,18 +9,18 @@ extension Listener {
   ///
   /// `body` runs on the listener's loop, of a group's listener on the one that it is handed, and a handle that it makes
   /// belongs there. What ends a connection depends on how `body` ends: where it returns,
-  /// ``ByteStream/closeGracefully(within:)`` sees to it that the peer gets all that was written; where it throws, or was
-  /// cancelled, the stream is closed at once, and reset if bytes were left unread. No connection ends another one, or
-  /// the server.
+  /// ``ByteStream/closeGracefully(within:)`` sees to it that the peer gets all that was written; where it throws, or
+  /// was cancelled, the stream is closed at once, and reset if bytes were left unread. No connection ends another one,
+  /// or the server.
   ///
   /// After ``close()``, or ``drain(within:)``, it waits for the connections that are open and returns.
   ///
   /// - Parameters:
   ///   - limit: How many connections may be open at once. Others wait in the kernel's queue.
   ///   - closeTimeout: How long a peer may take to end its side when `body` has returned.
-  ///   - onFailure: Gets what `body` throws, but for a `CancellationError`, with the peer's address; and what goes wrong
-  ///     with a connection before it reaches `body`, without an address where it was lost before it could be accepted.
-  ///     It runs on the loop, inline.
+  ///   - onFailure: Gets what `body` throws, but for a `CancellationError`, with the peer's address; and what goes
+  ///     wrong with a connection before it reaches `body`, without an address where it was lost before it could be
+  ///     accepted. It runs on the loop, inline.
   ///   - body: One connection.
   /// - Throws: ``UVError/Code/busy`` if it runs at this listener already; ``UVError/Code/invalidArgument`` for a limit
   ///   below 1; `CancellationError`; ``UVError/Code/loopClosed`` when the loop shuts down;
@@ -74,14 +74,14 @@ extension Listener {
   ///
   /// > Isolation: Call it anywhere.
   ///
-  /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays. One that a service manager has passed
-  /// is free to be listened on again.
+  /// > Ownership: The descriptor is the caller's. The file of a Unix socket stays. One that a service manager has
+  /// passed is free to be listened on again.
   public nonisolated(nonsending) func detach() async throws -> OwnedDescriptor {
     try await inner.detach()
   }
 
-  /// Lends the socket's descriptor, for options that have no name here. Of several sockets it is the first; of a group's
-  /// listener it is that of the loop on which it is called, if that loop accepts.
+  /// Lends the socket's descriptor, for options that have no name here. Of several sockets it is the first; of a
+  /// group's listener it is that of the loop on which it is called, if that loop accepts.
   ///
   /// - Throws: What `body` throws; ``UVError/Code/notOnLoop``; ``UVError/Code/handleClosed``;
   ///   ``UVError/Code/loopClosed``.

@@ -11,8 +11,8 @@
 /// ``accept()``. Others wait in the kernel's queue, which is ``Options/backlog`` long.
 ///
 /// When the process, or the system, has no descriptor left, accepting stops: for 10 ms first, and longer each time, up
-/// to a second, but goes on at once when a stream of the loop closes. Whoever connects meanwhile waits in the queue. The
-/// errors of a connection that was lost before it was accepted are counted and end nothing.
+/// to a second, but goes on at once when a stream of the loop closes. Whoever connects meanwhile waits in the queue.
+/// The errors of a connection that was lost before it was accepted are counted and end nothing.
 ///
 /// > Isolation: Any thread may use it.
 ///
@@ -52,8 +52,8 @@ public final class Listener<Stream: ByteStream>: @unchecked Sendable, CustomStri
   /// > Isolation: Ask from anywhere.
   public var statistics: Statistics { inner.totals }
 
-  /// Whether it has been closed, by ``close()``, ``drain(within:)``, ``detach()`` or the loop's shutdown, which closes it
-  /// first of all.
+  /// Whether it has been closed, by ``close()``, ``drain(within:)``, ``detach()`` or the loop's shutdown, which closes
+  /// it first of all.
   ///
   /// > Isolation: Ask from anywhere.
   public var isClosed: Bool { inner.isClosed }

@@ -69,8 +69,8 @@ import CLibUV
     deactivate()
   }
 
-  /// Where nobody waited at the end of a callback, and where libuv is about to hand the descriptor to epoll, which aborts
-  /// the process if epoll refuses it.
+  /// Where nobody waited at the end of a callback, and where libuv is about to hand the descriptor to epoll, which
+  /// aborts the process if epoll refuses it.
   override func beforePoll() -> Bool {
     if state.isClosed { return false }
     if !listener.isWatching { unwatch() }

@@ -10,8 +10,8 @@ extension PipeStream {
   ///
   /// The other end gets a descriptor of its own for the same connection. This one stays open, and its owner closes it,
   /// also right after the call. Whoever reads, both take from the same bytes; and an end of the writing is the end for
-  /// both, as is a ``ByteStream/reset()``. So ``ByteStream/close()`` it, and do that before the body of a `serve` returns,
-  /// which would end the writing first.
+  /// both, as is a ``ByteStream/reset()``. So ``ByteStream/close()`` it, and do that before the body of a `serve`
+  /// returns, which would end the writing first.
   ///
   /// It is a write like any other: it waits behind those before it, and its bytes stay together, with the descriptor at
   /// the first one.
@@ -20,10 +20,11 @@ extension PipeStream {
   ///   - stream: A TCP connection, one over a Unix socket, or a pipe; of any loop.
   ///   - bytes: At least one, since the kernel sends no descriptor alone. The other end reads them as all others.
   /// - Throws: ``UVError/Code/invalidArgument`` without a byte; ``UVError/Code/notSupported`` if this pipe was made
-  ///   without ``ByteStream/Options/passesStreams`` or is no Unix socket, and if `stream` has no descriptor, or lies over
-  ///   another one; ``UVError/Code/busy`` while `stream` holds bytes that were read ahead, which the other end would
-  ///   miss: take them out first with `takeBuffered`, and send them along; also while somebody writes to it, and while it
-  ///   holds streams that nobody has taken; ``UVError/Code/tornWrite`` if a write to it
+  ///   without ``ByteStream/Options/passesStreams`` or is no Unix socket, and if `stream` has no descriptor, or lies
+  ///   over another one; ``UVError/Code/busy`` while `stream` holds bytes that were read ahead, which the other end
+  ///   would
+  ///   miss: take them out first with `takeBuffered`, and send them along; also while somebody writes to it, and while
+  ///   it holds streams that nobody has taken; ``UVError/Code/tornWrite`` if a write to it
   ///   was cut; ``UVError/Code/handleClosed`` if either is closed; ``UVError/Code/tooManyOpenFiles``; what `write`
   ///   throws. The kernel may refuse a descriptor, where too many have been sent that nobody has received
   ///   (`ETOOMANYREFS`): nothing is sent then, and the pipe can be used on.
@@ -63,14 +64,14 @@ extension PipeStream {
   /// Streams that nobody takes are closed with the pipe. At most 64 wait; of what comes then none is opened, and the
   /// call that would have given it throws.
   ///
-  /// - Returns: A ``TCPStream`` or a ``PipeStream`` of this loop, made with the options of this pipe and the caller's to
-  ///   close; nil at the end.
-  /// - Throws: ``UVError/Code/notSupported`` if this pipe was made without ``ByteStream/Options/passesStreams``, or is no
-  ///   Unix socket; ``UVError/Code/invalidArgument`` for something else than a stream, such as a file or a socket that
-  ///   listens, which has been closed; ``UVError/Code/tooManyOpenFiles`` for one that this process had no descriptor
-  ///   for; ``UVError/Code/noBufferSpace`` for those beyond 64; ``UVError/Code/messageTooLong`` if 64 KiB have come that
-  ///   nobody has read; ``UVError/Code/busy`` while another task waits for streams; what ``ByteStream/read(upTo:)``
-  ///   throws. After each of the first five you may call it again.
+  /// - Returns: A ``TCPStream`` or a ``PipeStream`` of this loop, made with the options of this pipe and the caller's
+  ///   to close; nil at the end.
+  /// - Throws: ``UVError/Code/notSupported`` if this pipe was made without ``ByteStream/Options/passesStreams``, or is
+  ///   no Unix socket; ``UVError/Code/invalidArgument`` for something else than a stream, such as a file or a socket
+  ///   that listens, which has been closed; ``UVError/Code/tooManyOpenFiles`` for one that this process had no
+  ///   descriptor for; ``UVError/Code/noBufferSpace`` for those beyond 64; ``UVError/Code/messageTooLong`` if 64 KiB
+  ///   have come that nobody has read; ``UVError/Code/busy`` while another task waits for streams; what
+  ///   ``ByteStream/read(upTo:)`` throws. After each of the first five you may call it again.
   ///
   /// > Isolation: Call it anywhere; it resumes on the caller's isolation.
   ///

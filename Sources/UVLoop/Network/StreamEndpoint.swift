@@ -47,8 +47,8 @@ enum StreamLocation: Hashable, Sendable, CustomStringConvertible {
 extension StreamEndpoint where Stream == TCPStream {
   /// A host and a port.
   ///
-  /// A name is looked up each time that the endpoint is used; a numeric host is not. To listen takes port 0 too, for one
-  /// that the system chooses. A host that no name can be is refused where the endpoint is used.
+  /// A name is looked up each time that the endpoint is used; a numeric host is not. To listen takes port 0 too, for
+  /// one that the system chooses. A host that no name can be is refused where the endpoint is used.
   public static func tcp(_ host: String, _ port: UInt16) -> StreamEndpoint {
     if let address = try? SocketAddress.ip(host, port: port) { return StreamEndpoint(.socket(address)) }
     return StreamEndpoint(.name(host, port))
@@ -143,8 +143,8 @@ extension StreamEndpoint where Stream == ByteStream {
   /// The socket stays this process's: closing the listener ends its accepting and nothing else. Whoever connects then
   /// waits in the queue, for the next listener here, or for the service's next start.
   ///
-  /// - Parameter name: Its name, `FileDescriptorName=` of systemd; where several have it, one listener has them all. Nil
-  ///   is the first of all sockets.
+  /// - Parameter name: Its name, `FileDescriptorName=` of systemd; where several have it, one listener has them all.
+  ///   Nil is the first of all sockets.
   /// - Throws: ``UVError/Code/invalidArgument`` for an empty name, and for one with a colon.
   public static func activatedSocket(_ name: String? = nil) throws(UVError) -> StreamEndpoint {
     if let name, !isActivationName(name) {

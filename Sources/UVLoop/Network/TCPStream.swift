@@ -37,7 +37,8 @@ public final class TCPStream: ByteStream, @unchecked Sendable {  // Holds as for
 
   /// Sends small writes at once, or waits for more to send with them.
   ///
-  /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``; the system's code.
+  /// - Throws: ``UVError/Code/handleClosed``; ``UVError/Code/notOnLoop``; ``UVError/Code/loopClosed``; the system's
+  ///   code.
   ///
   /// > Isolation: On its loop only; nothing else compiles.
   ///

@@ -10,10 +10,11 @@ extension EventLoop {
   /// }
   /// ```
   ///
-  /// The time goes to the next deadline within the span; what is due fires, by deadline and then by submission; and what
-  /// that makes ready runs, until nothing but time is left to wait for on the loop: no job, no posted closure, no
-  /// descriptor that is ready, no offloaded call. Then it goes on to the next deadline. So a task of the loop that sleeps
-  /// again within the span is woken within the span, at its own moment. At the end the time is exactly `span` later.
+  /// The time goes to the next deadline within the span; what is due fires, by deadline and then by submission; and
+  /// what that makes ready runs, until nothing but time is left to wait for on the loop: no job, no posted closure, no
+  /// descriptor that is ready, no offloaded call. Then it goes on to the next deadline. So a task of the loop that
+  /// sleeps again within the span is woken within the span, at its own moment. At the end the time is exactly `span`
+  /// later.
   ///
   /// The advance does not end on a loop that is never done: with a call that schedules itself again with zero delay, a
   /// descriptor that is always ready, an offloaded call that waits for the very deadline which is next.
@@ -26,14 +27,14 @@ extension EventLoop {
   ///   - isolation: The caller's; leave it out.
   /// - Throws: ``UVError/Code/invalidArgument`` for a negative span, and on a loop with real time;
   ///   ``UVError/Code/notOnLoop`` off the loop's thread: `await loop.run { loop in … }` leads there;
-  ///   ``UVError/Code/busy`` while another task advances this clock; ``UVError/Code/loopClosed`` when the loop shuts down,
-  ///   or has; `CancellationError`. A call that is refused moves nothing.
+  ///   ``UVError/Code/busy`` while another task advances this clock; ``UVError/Code/loopClosed`` when the loop shuts
+  ///   down, or has; `CancellationError`. A call that is refused moves nothing.
   /// - Complexity: Two passes of libuv's loop for each deadline, and those that the work there takes.
   ///
   /// > Isolation: On the loop's thread: in its body, its tasks, the actors that live on it. It causes no wake.
   ///
-  /// > Cancellation: Ends the advance where it is; the time that it has come to stays. In a task that is already cancelled
-  /// nothing begins.
+  /// > Cancellation: Ends the advance where it is; the time that it has come to stays. In a task that is already
+  /// cancelled nothing begins.
   public func advance(by span: Duration, isolation: isolated (any Actor)? = #isolation) async throws {
     if span < .zero {
       throw UVError(

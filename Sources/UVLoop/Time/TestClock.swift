@@ -1,7 +1,7 @@
 // still ──begin──▶ advancing ──it is where it shall be, cancelled, shutdown──▶ still
 //
-// A loop with a virtual time asks here each time that nothing but time is left to wait for. An advance that somebody has
-// asked for comes first; where there is none, a time that jumps goes to the next deadline by itself.
+// A loop with a virtual time asks here each time that nothing but time is left to wait for. An advance that somebody
+// has asked for comes first; where there is none, a time that jumps goes to the next deadline by itself.
 
 /// Advances the virtual time of a loop. Belongs to the loop's thread.
 final class TestClock {
@@ -75,7 +75,8 @@ final class TestClock {
 // MARK: - On the loop: the task that advances
 
 extension TestClock {
-  /// Advances the virtual time of a loop, and waits for that; gives the deadline that an advance to the next one went to.
+  /// Advances the virtual time of a loop, and waits for that; gives the deadline that an advance to the next one went
+  /// to.
   static func advance(
     _ loop: LoopCore, _ call: String, isolation: isolated (any Actor)?, _ extent: (TimeSource) -> ClockAdvance.Extent
   ) async throws -> Int64? {

@@ -8,13 +8,15 @@
 //   taken     due when the current pass began, and in line for delivery; it can still be removed or moved
 //   gone      delivered, removed or never there: its token is stale, its slot is free for the next entry
 //
-// A pass takes everything that is due out of the heap at once, and then delivers it. That is what keeps it both complete
-// and finite: an entry that is inserted or moved by one of the payloads delivered goes to the heap, where it waits for the
-// next pass, and however early its deadline is it cannot stand in front of those in line. So a zero delay that re-arms
-// itself never holds the loop, and deadlines are kept as they were given, which orders late ones among themselves too.
+// A pass takes everything that is due out of the heap at once, and then delivers it. That is what keeps it both
+// complete and finite: an entry that is inserted or moved by one of the payloads delivered goes to the heap, where it
+// waits for the next pass, and however early its deadline is it cannot stand in front of those in line. So a zero delay
+// that re-arms itself never holds the loop, and deadlines are kept as they were given, which orders late ones among
+// themselves too.
 //
 // The heap is 4-ary: half as deep as a binary one, and four children are one cache line. A node is 16 bytes and moves
-// without touching a reference count, since the payloads stay in their slots. What makes it so small is a sequence of 32
+// without touching a reference count, since the payloads stay in their slots. What makes it so small is a sequence of
+// 32
 // bits: when that is used up all entries are numbered anew.
 //
 // Slots and nodes lie in blocks of plain memory, and the queue is a class: arrays ask at each write whether they are
@@ -144,8 +146,8 @@
 
   /// Delivers the next entry of a pass, by deadline and then by submission, or `nil` at the pass's end. O(1).
   ///
-  /// A pass delivers what was due and present at its start, and nothing else. It may stop early: what it left in line is
-  /// counted, can be removed, and comes first in the next pass.
+  /// A pass delivers what was due and present at its start, and nothing else. It may stop early: what it left in line
+  /// is counted, can be removed, and comes first in the next pass.
   func popDue() -> Payload? {
     guard nextInLine < lineCount else { return nil }
     let slot = unsafe line[nextInLine].slot
@@ -392,8 +394,8 @@ extension TimerQueue {
     return Node(deadline: deadline, sequence: nextSequence, slot: slot)
   }
 
-  /// Numbers all entries from zero, in the order that they have: those in line first, since they are older than any that
-  /// are due at the same time. Once in 2^32 entries; a sorted array is a heap.
+  /// Numbers all entries from zero, in the order that they have: those in line first, since they are older than any
+  /// that are due at the same time. Once in 2^32 entries; a sorted array is a heap.
   private func renumber() {
     for index in 0..<lineCount { unsafe line[index].sequence = UInt32(index) }
     var pending = unsafe UnsafeMutableBufferPointer(start: heap, count: heapCount)

@@ -10,8 +10,8 @@ extension EventLoop {
   /// nobody says that it was late, unless `body` calls `try Task.checkCancellation()` after the `for`.
   ///
   /// - Parameters:
-  ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. If the limit is zero or
-  ///     negative, `body` is not run. The largest `Duration` is no limit.
+  ///   - limit: Counted from now, to the nanosecond; on an idle machine noticed up to 2 ms later. If the limit is zero
+  ///     or negative, `body` is not run. The largest `Duration` is no limit.
   ///   - isolation: The caller's; leave it out.
   ///   - body: What has the limit. It does not outlive the call.
   /// - Throws: What `body` throws; ``UVError/Code/timedOut``; `CancellationError` when the calling task is cancelled;
@@ -118,8 +118,8 @@ extension EventLoop {
 
   /// Elsewhere the way over the loop would be the longer one.
   ///
-  /// The group's own result is nothing: with a generic one the optimiser of Swift 6.3 makes a child that does not prefer
-  /// the executor which its parent prefers.
+  /// The group's own result is nothing: with a generic one the optimiser of Swift 6.3 makes a child that does not
+  /// prefer the executor which its parent prefers.
   private func runElsewhere<R>(
     isolation: isolated (any Actor)?, _ body: Disconnected<() async throws -> R>
   ) async -> Result<Disconnected<R>, any Error> {

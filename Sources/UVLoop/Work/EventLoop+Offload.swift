@@ -25,8 +25,8 @@ extension EventLoop {
   /// result may be of a type that is not `Sendable`, if the body keeps nothing of it. The pool is one per process and
   /// has 4 threads; see ``ThreadPool``. Calls begin in the order of their submission and end in any.
   ///
-  /// Write `body` as a closure: of a function, or a parameter that is one, the compiler does not know that its result is
-  /// free, and rejects it even where the result is `Sendable`.
+  /// Write `body` as a closure: of a function, or a parameter that is one, the compiler does not know that its result
+  /// is free, and rejects it even where the result is `Sendable`.
   ///
   /// - Parameters:
   ///   - label: A name for people: in ``ThreadPool/statistics``, in errors, in a ``ShutdownReport``.
@@ -83,8 +83,8 @@ extension EventLoop {
     // A variable, since a closure keeps what it captured as long as it is there itself: the body is to go when the call
     // has ended.
     var body = Optional(consume body)
-    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may come
-    // back here, which costs a wake and does nothing.
+    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may
+    // come back here, which costs a wake and does nothing.
     let task = Task.immediate(name: Task.name) {
       if let body = body.take() { await offload.perform(consume body, leavingResultIn: wait) }
     }

@@ -29,10 +29,10 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     return true
   }
 
-  /// The process exits, and nothing begins any more. What comes now waits for the end of the process, or of the loop: its
-  /// task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and for what was
-  /// registered with `atexit`, and what these wait for must not wait for `exit`. So it can be cancelled too: they may wait
-  /// for its task without having started it, as the shutdown of another loop does.
+  /// The process exits, and nothing begins any more. What comes now waits for the end of the process, or of the loop:
+  /// its task had better not go on, and tell the user of an error. But `exit` waits for the calls that run, and for
+  /// what was registered with `atexit`, and what these wait for must not wait for `exit`. So it can be cancelled too:
+  /// they may wait for its task without having started it, as the shutdown of another loop does.
   private func addLate(_ offload: Offload) throws(UVError) -> Bool {
     if unsafe !offload.chain.isEmpty {
       throw UVError(
@@ -62,8 +62,9 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTasks() }
   }
 
-  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned. All
-  /// pool tasks but those that run such a call must be back: who is told that the loop has ended may end the process.
+  /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
+  /// All pool tasks but those that run such a call must be back: who is told that the loop has ended may end the
+  /// process.
   var isSettled: Bool { OffloadScheduler.process.isSettled(queue) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.

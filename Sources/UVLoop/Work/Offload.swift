@@ -103,8 +103,8 @@ extension Offload: SerialExecutor {
   private nonisolated func submit() {
     if loop.life.hasDrained { return refuse(loop.closedError("offload")) }
     do throws(UVError) {
-      // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker may
-      // run it to its end, after which nobody does.
+      // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker
+      // may run it to its end, after which nobody does.
       if try loop.work.add(self) { return }
     } catch {
       return refuse(error)
@@ -163,8 +163,8 @@ extension Offload {
     if loop === self.loop { isInitiator.store(true, ordering: .releasing) }
   }
 
-  /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues it
-  /// asks under the lock of the queue, and one of the two finds the other.
+  /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues
+  /// it asks under the lock of the queue, and one of the two finds the other.
   nonisolated var isWithdrawn: Bool { isCancelled.load(ordering: .acquiring) }
 
   /// Whether its worker waits in `runBlocking`.

@@ -14,8 +14,8 @@ import Synchronization
   var measuresTimes = false
   var times = OffloadTimes()
 
-  /// Those that wait, from `head` to `tail`, with gaps. Plain memory, whose variables are only ever assigned: an array in
-  /// a class is looked after at run time while it changes.
+  /// Those that wait, from `head` to `tail`, with gaps. Plain memory, whose variables are only ever assigned: an array
+  /// in a class is looked after at run time while it changes.
   private var line: UnsafeMutablePointer<Offload?> = unsafe GrowingBlock.make(capacity: OffloadQueue.leastCapacity)
   private var capacity = OffloadQueue.leastCapacity
   /// The first index that may be taken, and the one behind the last.

@@ -119,8 +119,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     case cancelled
   }
 
-  /// Queues a call. Refused if it could never begin: every worker is held by a call which itself blocks in `runBlocking`,
-  /// for something that waits in the queue or for this very call.
+  /// Queues a call. Refused if it could never begin: every worker is held by a call which itself blocks in
+  /// `runBlocking`, for something that waits in the queue or for this very call.
   func enqueue(_ offload: Offload, in queue: OffloadQueue) throws(UVError) -> Admission {
     let now = MonotonicClock.now()
     return try lock.withLock { () throws(UVError) in

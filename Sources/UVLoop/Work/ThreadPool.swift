@@ -7,10 +7,10 @@
 /// When the process ends by `exit` libuv waits for the pool, for work that runs *and* work that is queued
 /// (`threadpool.c`): an offloaded call that never ends keeps the process alive. What is offloaded from then on does not
 /// begin any more: it waits for the end of the process, or of its loop, or until it is cancelled. What a call that runs
-/// waits for in `runBlocking` is refused with ``UVError/Code/loopClosed``, since `exit` waits for that call; and so is what
-/// a function waits for that was registered with `atexit` before the first loop was made. One that was registered later
-/// runs before all this. Not seen is a call that waits for something else which only a call that cannot begin any more
-/// would bring, or the thread that exits: then `exit` does not end. Shut loops down before.
+/// waits for in `runBlocking` is refused with ``UVError/Code/loopClosed``, since `exit` waits for that call; and so is
+/// what a function waits for that was registered with `atexit` before the first loop was made. One that was registered
+/// later runs before all this. Not seen is a call that waits for something else which only a call that cannot begin any
+/// more would bring, or the thread that exits: then `exit` does not end. Shut loops down before.
 ///
 /// > Isolation: Everything here may be called on any thread.
 ///

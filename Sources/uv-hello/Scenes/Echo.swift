@@ -2,8 +2,8 @@ import ArgumentParser
 import Synchronization
 import UVLoop
 
-/// A server that sends back what comes, on one loop or on several; with datagrams, see `Echo+Datagrams`. Ctrl-C stops it
-/// from accepting, and lets connections end; a second one does what it always does.
+/// A server that sends back what comes, on one loop or on several; with datagrams, see `Echo+Datagrams`. Ctrl-C stops
+/// it from accepting, and lets connections end; a second one does what it always does.
 struct Echo: Scene {
   static let name = "echo"
   static let title = "A server, and the connections that it has"

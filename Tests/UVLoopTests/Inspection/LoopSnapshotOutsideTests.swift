@@ -179,8 +179,8 @@ import Testing
         for call in calls { call.cancel() }
       }
       try await began.wait()
-      // A reader that loses its CPU before or after the loop was kept lets it do some thousands. The loop may lose its own,
-      // and then the next time tells.
+      // A reader that loses its CPU before or after the loop was kept lets it do some thousands. The loop may lose its
+      // own, and then the next time tells.
       let isKept = try await onPlainThread(within: .seconds(120)) {
         for _ in 0..<20 {
           let before = rounds.value

@@ -2,8 +2,8 @@ import Testing
 
 @testable import UVLoop
 
-/// A life is small enough to be asked everything: each test looks at every phase, with every answer that a loop can give
-/// there.
+/// A life is small enough to be asked everything: each test looks at every phase, with every answer that a loop can
+/// give there.
 @Suite(.sideBySide) struct LoopLifeTests {
   private typealias Conditions = LoopLife.Conditions
 

@@ -23,8 +23,8 @@ struct ChildProcess: Sendable {
   /// waits for its end, too.
   static func startingAlone<R>(_ body: () throws -> R) rethrows -> R { try starting.withLock(body) }
 
-  /// Starts it with a file to read, which is empty unless there is another, and with every signal as it is for a program
-  /// that a shell starts. It closes none of the descriptors: they are the caller's.
+  /// Starts it with a file to read, which is empty unless there is another, and with every signal as it is for a
+  /// program that a shell starts. It closes none of the descriptors: they are the caller's.
   ///
   /// - Parameter passed: Descriptors that it gets too, from 3 on. Their own numbers are higher than those.
   init(

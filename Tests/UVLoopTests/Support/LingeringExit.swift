@@ -6,8 +6,8 @@
   import Darwin
 #endif
 
-/// Holds the process at its exit, for exit tests only: after the destructors of libraries have run, which take down what
-/// libuv's loops share, and before the other threads end. Without this they have some microseconds there.
+/// Holds the process at its exit, for exit tests only: after the destructors of libraries have run, which take down
+/// what libuv's loops share, and before the other threads end. Without this they have some microseconds there.
 enum LingeringExit {
   private static let ends: (read: Int32, write: Int32) = {
     var ends: [Int32] = [-1, -1]
@@ -15,7 +15,8 @@ enum LingeringExit {
     return (ends[0], ends[1])
   }()
 
-  /// Streams are flushed last of all. This one is that of a full pipe, from which nobody reads before 50 ms have passed.
+  /// Streams are flushed last of all. This one is that of a full pipe, from which nobody reads before 50 ms have
+  /// passed.
   static func prepare() {
     let (_, writer) = ends
     _ = fcntl(writer, F_SETFL, O_NONBLOCK)

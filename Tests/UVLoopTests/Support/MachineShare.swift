@@ -2,10 +2,10 @@ import Testing
 
 @testable import UVLoop
 
-// Tests run side by side, and Swift's pool has as many threads as there are CPUs. An exit test holds one of these for as
-// long as its process lives, since Swift Testing reads from that until it ends: two of them hold a pool of two, and then
-// nothing that others wait for can happen, while whatever they keep spinning goes on. What spins or floods takes a CPU
-// from those who count on it, and a bound on time is not kept by a machine that does a dozen other things.
+// Tests run side by side, and Swift's pool has as many threads as there are CPUs. An exit test holds one of these for
+// as long as its process lives, since Swift Testing reads from that until it ends: two of them hold a pool of two, and
+// then nothing that others wait for can happen, while whatever they keep spinning goes on. What spins or floods takes a
+// CPU from those who count on it, and a bound on time is not kept by a machine that does a dozen other things.
 //
 //   sideBySide ──all have ended──▶ alone, one after the other
 //

@@ -16,7 +16,8 @@ enum StandardKind: String, CaseIterable, Codable, Sendable {
   static let waiting: [StandardKind] = [.pipe, .namedPipe, .terminal, .socket]
 }
 
-/// What the process has behind one of the numbers 0 to 2, and the other end of it. For exit tests, before the first loop.
+/// What the process has behind one of the numbers 0 to 2, and the other end of it. For exit tests, before the first
+/// loop.
 final class StandardEnd: Sendable {
   let kind: StandardKind
   let number: Int32

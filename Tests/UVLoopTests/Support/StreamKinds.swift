@@ -67,7 +67,8 @@ func onTestStream(
 }
 
 extension ByteStream.Options {
-  /// With the peer's buffer set too, the kernel makes no more room while nobody reads; else TCP's buffers grow with time.
+  /// With the peer's buffer set too, the kernel makes no more room while nobody reads; else TCP's buffers grow with
+  /// time.
   static var smallBuffers: ByteStream.Options {
     var options = ByteStream.Options()
     options.sendBufferSize = 65_536

@@ -61,8 +61,8 @@ enum SwiftCompiler {
 
   private static let built = Counter()
 
-  /// Each under a module name of its own: of two that are linked at the same time under one name, one in thirty finds the
-  /// other's list of libraries.
+  /// Each under a module name of its own: of two that are linked at the same time under one name, one in thirty finds
+  /// the other's list of libraries.
   static func build(_ files: [String], _ options: [String], to program: String) async throws -> Outcome {
     let arguments = clientArguments(module: "Client\(built.add())")
     return try await run("swiftc", arguments + options + linkArguments + ["-o", program] + files)

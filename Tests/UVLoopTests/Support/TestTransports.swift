@@ -157,8 +157,9 @@ private struct RunningKey {
   }
 }
 
-/// Cuts everything, in both directions, into pieces of random sizes, of which most are small, and lets the loop go round
-/// between two of them. It reads ahead, as a layer does that has to see a whole record before it can tell its bytes.
+/// Cuts everything, in both directions, into pieces of random sizes, of which most are small, and lets the loop go
+/// round between two of them. It reads ahead, as a layer does that has to see a whole record before it can tell its
+/// bytes.
 @safe final class FragmentingTransport: LayeredTransport {
   private var random: SplitMix
   private let buffer = RequestBuffer(count: 8_192)

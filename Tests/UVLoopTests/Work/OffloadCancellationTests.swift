@@ -192,7 +192,8 @@ import Testing
           let tasks = ran.map { counter in
             Task { try await loop.offload { counter.add() } }
           }
-          // Some before they reach the loop, some in the queue, some while they run, some afterwards, and one not at all.
+          // Some before they reach the loop, some in the queue, some while they run, some afterwards, and one not at
+          // all.
           for (index, task) in tasks.shuffled(using: &random).enumerated() {
             if index == 50 { held?.open() }
             if index == 99 { continue }

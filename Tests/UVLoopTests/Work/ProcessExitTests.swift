@@ -104,8 +104,8 @@ import Testing
 
   private static let exitHasBegun = Event("the end of offloading")
 
-  /// The exit waits for a call on the pool, and this for a loop with a task whose call does not begin any more: through that
-  /// loop, or through another one, which does not end.
+  /// The exit waits for a call on the pool, and this for a loop with a task whose call does not begin any more: through
+  /// that loop, or through another one, which does not end.
   private static func exitWhileACallShutsDownALoop(whoseTaskOffloadsThroughIt isItsOwn: Bool) async throws {
     // Before the first loop, and so called when nothing begins any more.
     atexit { ProcessExitTests.exitHasBegun.signal() }

@@ -2,8 +2,8 @@ import Testing
 
 @testable import UVLoop
 
-/// Offloaded calls whose waits in `runBlocking` are over: they hold nobody up, and nobody keeps them. All of it fills the
-/// pool, so all of it is in exit tests.
+/// Offloaded calls whose waits in `runBlocking` are over: they hold nobody up, and nobody keeps them. All of it fills
+/// the pool, so all of it is in exit tests.
 @Suite(.alone) struct WaitsThatEndTests {
   @Test func `C-21 what a runBlocking started and did not wait for is served although its pool has one worker`()
     async throws

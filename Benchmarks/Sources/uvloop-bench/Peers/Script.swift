@@ -2,8 +2,8 @@ import Foundation
 
 /// A peer in another language, where its interpreter is installed.
 ///
-/// It is called with the workload's name and the number of operations, and prints its figures as `part<TAB>value<TAB>unit`;
-/// it exits with 3 for a workload that it does not do.
+/// It is called with the workload's name and the number of operations, and prints its figures as
+/// `part<TAB>value<TAB>unit`; it exits with 3 for a workload that it does not do.
 struct Script: Sendable, Hashable {
   private var interpreter: String
   private let file: String

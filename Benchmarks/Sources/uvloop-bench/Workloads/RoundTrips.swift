@@ -92,8 +92,8 @@ final class Times: @unchecked Sendable {  // Holds because one thread writes, an
   }
 }
 
-/// What a thread waits for: on a semaphore, after looking for a while if it is told to and whoever gives the answer runs
-/// elsewhere.
+/// What a thread waits for: on a semaphore, after looking for a while if it is told to and whoever gives the answer
+/// runs elsewhere.
 private final class Answer: Sendable {
   private let semaphore = Semaphore()
   private let last = Atomic<Int>(-1)
