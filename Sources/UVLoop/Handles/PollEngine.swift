@@ -218,7 +218,7 @@ extension HandleActivity {
     if isWatched { _ = unsafe uv_poll_stop(uvPoll) }
   }
 
-  override func releaseWaits() { waiter?.close() }
+  override func releaseWaits() { waiter?.endClosed() }
 
   override func willClose() {
     takeWaiter()?.resume(throwing: closedError("wait", .owner))

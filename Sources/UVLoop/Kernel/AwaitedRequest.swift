@@ -48,7 +48,7 @@ import CLibUV
 
   /// A shutdown ends the wait with `loopClosed`, and asks libuv to take the request out of the queue.
   override func releaseWaits() {
-    wait?.close()
+    wait?.endClosed()
     if !isAbandonable { return }
     wait = nil
     stopAwaiting()

@@ -219,7 +219,7 @@ import CLibUV
 
   /// Shutdown, first part. Whoever waits for the close of an open handle may be what the loop's tasks wait for.
   final func releaseAllWaits() {
-    if !state.isClosed { while let wait = closeWaiters.popFirst() { wait.close() } }
+    if !state.isClosed { while let wait = closeWaiters.popFirst() { wait.endClosed() } }
     releaseWaits()
   }
 

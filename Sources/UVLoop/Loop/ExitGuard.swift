@@ -30,7 +30,7 @@ enum ExitGuard {
     let status = pthread_atfork(nil, nil) { ExitGuard.word.store(0, ordering: .relaxed) }
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
     // Where there is no memory for it the process may abort at its exit, as it would without us.
-    _ = atexit { ExitGuard.close() }
+    _ = atexit { ExitGuard.shut() }
   }()
 
   /// Call for each new loop.
@@ -51,7 +51,7 @@ enum ExitGuard {
   /// A caller is inside for microseconds, unless its thread lost the CPU: then it gets this one. The first, for which
   /// the pool's threads are made, may take some milliseconds. To a thread of real time others get no CPU while it
   /// yields, only while it sleeps.
-  private static func close() {
+  private static func shut() {
     word.bitwiseOr(exits, ordering: .acquiringAndReleasing)
     var checks = 0
     while word.load(ordering: .acquiring) != exits {

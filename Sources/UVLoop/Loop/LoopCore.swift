@@ -66,7 +66,7 @@ import Synchronization
 
   /// Starts the thread; returns once it runs.
   func start(_ executor: LoopTaskExecutor) throws(UVError) -> ThreadIdentity {
-    executors.begin(self, executor)
+    executors.attach(self, executor)
     do throws(UVError) {
       return try thread.start(self, executor)
     } catch {

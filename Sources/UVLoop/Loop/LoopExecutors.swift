@@ -39,7 +39,7 @@ enum JobIdentity {
   init(_ thread: LoopThread) { self.thread = thread }
 
   /// Before the loop's thread starts.
-  func begin(_ core: LoopCore, _ executor: LoopTaskExecutor) {
+  func attach(_ core: LoopCore, _ executor: LoopTaskExecutor) {
     unsafe serial = UnownedSerialExecutor(ordinary: core)
     unsafe task = executor.asUnownedTaskExecutor()
   }

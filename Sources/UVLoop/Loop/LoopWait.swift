@@ -12,7 +12,7 @@ import Synchronization
 //   └────────────────────── renew, where nobody else holds it ────────────────────┘
 //
 // The end comes once, from one of three: `resume`, by whoever has what was waited for; `cancel`, on any thread;
-// `close`, by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to the
+// `endClosed`, by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to the
 // loop's thread from then on.
 //
 // The class is not generic over what it carries: the runtime looks up the metadata of a generic actor each time that
@@ -323,7 +323,7 @@ extension LoopWait {
   }
 
   /// A shutdown ends it with `loopClosed`.
-  nonisolated func close() {
+  nonisolated func endClosed() {
     if end(.closed) { callOff() }
   }
 

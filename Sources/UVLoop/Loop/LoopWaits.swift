@@ -21,6 +21,6 @@ final class LoopWaits {
 
   /// Shutdown: every wait ends with `loopClosed`.
   func release() {
-    for wait in members.all { wait.close() }
+    for wait in members.all { wait.endClosed() }
   }
 }

@@ -310,7 +310,7 @@ import Synchronization
   }
 
   func releaseWaits() {
-    while let wait = waiters.popFirst() { wait.close() }
+    while let wait = waiters.popFirst() { wait.endClosed() }
     service.releaseWaits()
   }
 

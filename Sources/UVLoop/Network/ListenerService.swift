@@ -78,7 +78,7 @@
     if open == 0 { server.take()?.resume() }
   }
 
-  func releaseWaits() { server.take()?.close() }
+  func releaseWaits() { server.take()?.endClosed() }
 
   // MARK: - Draining
 

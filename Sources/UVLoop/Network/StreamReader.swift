@@ -357,7 +357,7 @@ import Synchronization
     receiver?.releaseWaits()
     if !isAwaited { return }
     isAwaited = false
-    wait?.close()
+    wait?.endClosed()
   }
 
   // MARK: - On the loop: without a wait

@@ -121,7 +121,7 @@ import Synchronization
   func releaseWaits() {
     if !isAwaited { return }
     isAwaited = false
-    wait?.close()
+    wait?.endClosed()
   }
 
   /// The wait keeps this one.

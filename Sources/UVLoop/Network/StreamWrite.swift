@@ -150,7 +150,7 @@
   }
 
   /// A shutdown ends the wait.
-  func release() { wait?.close() }
+  func release() { wait?.endClosed() }
 
   func end(_ error: UVError?) {
     onEnd.take()?(error)

@@ -234,7 +234,7 @@ import Synchronization
   func releaseWaits() {
     if !isAwaited { return }
     isAwaited = false
-    wait?.close()
+    wait?.endClosed()
   }
 }
 

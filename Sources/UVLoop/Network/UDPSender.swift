@@ -227,7 +227,7 @@ final class UDPSend: WaitOwner, @unchecked Sendable {  // Holds because of the l
   }
 
   /// A shutdown ends the wait.
-  func release() { wait?.close() }
+  func release() { wait?.endClosed() }
 
   func end(_ error: UVError?) {
     if result != nil { return }

@@ -181,13 +181,13 @@ protocol LoopDeadline: AnyObject {
   }
 
   func releaseWaits() {
-    testClock?.close()
+    testClock?.releaseWaits()
     let entries = registryLock.withOwnership { queue.close() }
     isClosed.store(true, ordering: .releasing)
     for entry in entries {
       switch entry {
       case .call, .tracedCall: dropped += 1
-      case .sleeper(let sleeper): sleeper.close()
+      case .sleeper(let sleeper): sleeper.endClosed()
       case .limit(let limit): limit.drop()
       }
     }

@@ -69,7 +69,7 @@ final class TestClock {
   }
 
   /// Shutdown.
-  func close() { current?.wait.close() }
+  func releaseWaits() { current?.wait.endClosed() }
 }
 
 // MARK: - On the loop: the task that advances

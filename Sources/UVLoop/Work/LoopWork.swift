@@ -11,10 +11,10 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   init(_ loop: LoopCore) {
     unsafe self.loop = loop
-    OffloadScheduler.process.open(queue)
+    OffloadScheduler.process.register(queue)
   }
 
-  deinit { OffloadScheduler.process.close(queue) }
+  deinit { OffloadScheduler.process.unregister(queue) }
 
   /// Puts a call in line, and sends for a pool task if need be; false if it has been cancelled. Throws where the call
   /// could never begin. From here on the call may be run and freed.

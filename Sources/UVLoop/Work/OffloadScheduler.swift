@@ -52,9 +52,9 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   }
 
   /// A queue is here for as long as its loop may offload.
-  func open(_ queue: OffloadQueue) { lock.withLock { queues.append(queue) } }
+  func register(_ queue: OffloadQueue) { lock.withLock { queues.append(queue) } }
 
-  func close(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
+  func unregister(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
 
   /// Takes a call out of the queue that it waits in; false if it does not wait.
   func withdraw(_ offload: Offload) -> Bool {
@@ -201,12 +201,12 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   // MARK: On a worker
 
   /// A pool task begins: the call that it shall run, or nil if there is none any more.
-  func begin(_ poolTask: PoolTask) -> Offload? {
+  func firstCall(for poolTask: PoolTask) -> Offload? {
     let now = MonotonicClock.now()
     let queue = poolTask.queue
     return lock.withLock {
       queue.poolTasks.begin()
-      if take(for: poolTask, at: now) {
+      if assignNext(to: poolTask, at: now) {
         queue.active.append(poolTask)
         return poolTask.call
       }
@@ -229,7 +229,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     return lock.withLock {
       if queue.measuresTimes { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
       let mayTake = !hasUsedBudget || queue.poolTasks.pending == 0
-      if mayTake, take(for: poolTask, at: now), let next = poolTask.call { return .call(next) }
+      if mayTake, assignNext(to: poolTask, at: now), let next = poolTask.call { return .call(next) }
       // Who has used its budget ends: others may wait for the pool.
       if hasUsedBudget {
         queue.poolTasks.end()
@@ -245,7 +245,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func endSpin(_ poolTask: PoolTask) -> Offload? {
     let now = MonotonicClock.now()
     return lock.withLock {
-      let hasFound = take(for: poolTask, at: now)
+      let hasFound = assignNext(to: poolTask, at: now)
       poolTask.queue.poolTasks.endSpin(found: hasFound)
       if !hasFound { remove(poolTask) }
       return poolTask.call
@@ -253,7 +253,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   }
 
   /// Gives a pool task the next call; false if none waits, and then it has none.
-  private func take(for poolTask: PoolTask, at now: Int64) -> Bool {
+  private func assignNext(to poolTask: PoolTask, at now: Int64) -> Bool {
     let queue = poolTask.queue
     guard let offload = queue.popFirst() else {
       poolTask.call = nil

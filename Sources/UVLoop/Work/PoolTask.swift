@@ -46,7 +46,7 @@ import Synchronization
   /// Runs one call after the other, as long as there are some and it may.
   private func run() {
     let scheduler = OffloadScheduler.process
-    guard var offload = scheduler.begin(self) else { return }
+    guard var offload = scheduler.firstCall(for: self) else { return }
     let end = MonotonicClock.now() + PoolTask.timeBudget
     var count = 0
     while true {

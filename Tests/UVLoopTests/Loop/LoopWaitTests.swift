@@ -59,7 +59,7 @@ extension EventLoop {
       let wait = loop.testWait()
       wait.cancel()
       #expect(!wait.resume(returning: 1))
-      wait.close()
+      wait.endClosed()
       #expect(wait.end == .cancelled)
       await #expect(throws: CancellationError.self) { _ = try await wait.value("test") }
     }
@@ -75,7 +75,7 @@ extension EventLoop {
         try loop.post {
           switch end {
           case .cancelled: wait.cancel()
-          case .closed: wait.close()
+          case .closed: wait.endClosed()
           case .resumed: wait.resume(returning: 1)
           }
         }
@@ -142,7 +142,7 @@ extension EventLoop {
           group.addTask { waiter.cancel() }
           group.addTask { wait.cancel() }
           group.addTask { try? loop.post { if wait.resume(returning: 1) { winners.add() } } }
-          group.addTask { try? loop.post { wait.close() } }
+          group.addTask { try? loop.post { wait.endClosed() } }
         }
         await waiter.value
         #expect(wait.end != nil || waiter.isCancelled)
