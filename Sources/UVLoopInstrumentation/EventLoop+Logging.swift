@@ -58,8 +58,7 @@ extension EventLoop {
   /// | `kind` | what kind of thing runs; missing where nobody knows |
   /// | `label` | the name of the task that runs; missing where there is none |
   /// | `ran` | for how long that has run so far, likewise a `Duration` |
-  /// | `stack` | where the loop's thread stands, a list of frames, the innermost first; missing where it did not answer
-  /// |
+  /// | `stack` | where the loop's thread stands, a list of frames, the innermost first; missing without an answer |
   ///
   /// This is `startWatchdog(over:signal:_:)` with a report that logs, and does what is said there to what the thread
   /// waits for: a second call of either replaces the first, and `stopWatchdog()` ends both.

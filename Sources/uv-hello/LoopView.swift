@@ -2,7 +2,7 @@ import UVLoop
 
 /// A loop at one moment, as rows for people and as fields for programs.
 struct LoopView {
-  /// the loop that was blocked, as the watchdog has seen it.
+  /// The loop that was blocked, as the watchdog has seen it.
   struct Stall {
     let label: String?
     let kind: String

@@ -21,8 +21,7 @@ extension EventLoop {
     /// An advance waits for what is on the loop: its queue, descriptors that are ready, its offloaded calls. It sees
     /// nothing else. A sleeper on the main actor, on Swift's global pool or on another loop is resumed at its moment,
     /// and the advance does not wait for what it does then. Nor does it wait for a task of the loop that comes back
-    /// from
-    /// there: one that does not prefer the loop (a `Task { }`, unlike `loop.task`, `loop.run` and
+    /// from there: one that does not prefer the loop (a `Task { }`, unlike `loop.task`, `loop.run` and
     /// ``withEventLoop(_:shutdownWithin:_:)``) goes over the global pool when a continuation of Swift's resumes it, a
     /// `task.value` or an `AsyncStream`.
     public static let manual = Time(kind: .manual)

@@ -16,8 +16,7 @@
 //
 // The heap is 4-ary: half as deep as a binary one, and four children are one cache line. A node is 16 bytes and moves
 // without touching a reference count, since the payloads stay in their slots. What makes it so small is a sequence of
-// 32
-// bits: when that is used up all entries are numbered anew.
+// 32 bits: when that is used up all entries are numbered anew.
 //
 // Slots and nodes lie in blocks of plain memory, and the queue is a class: arrays ask at each write whether they are
 // shared, and a structure in a property of a class is looked after at run time while a method changes it. Together that

@@ -83,8 +83,6 @@ extension EventLoop {
         : "The body had not ended after the \(limit.text) given to withTimeout, and was cancelled.")
   }
 
-  /// Runs `body` in a task of its own: a task can be cancelled, a part of one cannot.
-  ///
   /// Where the current task is, and what it prefers.
   private enum Preference {
     /// On this loop's thread, without a preference.
@@ -102,6 +100,8 @@ extension EventLoop {
     return unsafe preferred == executor.asUnownedTaskExecutor() ? .loop(executor) : .elsewhere
   }
 
+  /// Runs `body` in a task of its own: a task can be cancelled, a part of one cannot.
+  ///
   /// That task starts on the spot and in the caller's isolation, so that a body which does not wait costs no switch.
   func run<R>(
     isolation: isolated (any Actor)?, _ body: () async throws -> R

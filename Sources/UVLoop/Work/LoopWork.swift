@@ -24,7 +24,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     switch try OffloadScheduler.process.enqueue(offload, in: queue) {
     case .willBeTaken: break
     case .cancelled: return false
-    case .needsPoolTask: submitPoolTasks()
+    case .needsPoolTask: submitPoolTask()
     }
     return true
   }
@@ -48,7 +48,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     for offload in OffloadScheduler.process.withdrawAll(late) { offload.refuseWithdrawn() }
   }
 
-  private func submitPoolTasks() {
+  private func submitPoolTask() {
     let poolTask = unsafe resting.popLast() ?? PoolTask(for: self, on: loop)
     poolTask.submit()
   }
@@ -59,7 +59,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     OffloadScheduler.process.poolTaskCameBack(to: queue, hasBegun: hasBegun)
     if !ExitGuard.enter() { return }
     defer { ExitGuard.leave() }
-    if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTasks() }
+    if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTask() }
   }
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.

@@ -40,7 +40,7 @@ import Testing
     #expect(tasks.register("late", .task) == nil)
   }
 
-  @Test func `all are cancelled once, and one that says later how to cancel it is cancelled then`() throws {
+  @Test func `all are cancelled, and one that says later how to cancel it is cancelled then`() throws {
     let (early, late) = (Counter(), Counter())
     let one = try #require(tasks.register("early", .task))
     let two = try #require(tasks.register("late", .task))
@@ -55,6 +55,7 @@ import Testing
   @Test func `one that has ended is not cancelled`() throws {
     let cancelled = Counter()
     let id = try #require(tasks.register(nil, .task))
+    tasks.attach(id) { cancelled.add() }
     tasks.unregister(id)
     tasks.attach(id) { cancelled.add() }
     drain()

@@ -18,6 +18,9 @@ extension LoopProbe {
     await WaitScope.run(on: core, body)
   }
 
+  /// A call that nobody has offloaded.
+  func call() -> Offload { Offload(on: core, label: nil, isAbandonable: false) }
+
   /// Makes one request of libuv, and waits for it.
   func request(
     _ kind: RequestKind, _ type: uv_req_type, _ call: StaticString, keeping buffers: (any AnyObject & Sendable)? = nil,
