@@ -50,9 +50,9 @@ private typealias Distribution = EventLoopGroup.Distribution
     for round in 0..<20 {
       try await withTestGroup(count: 3) { group in
         let listener = try await group.listen(on: .loopback(port: 0), distribution: distribution)
-        let served = Shared(0)
+        let (served, failures) = (Shared(0), Shared<[String]>([]))
         let server = Task {
-          try await listener.serve { _, stream in
+          try await listener.serve(onFailure: { _, error in failures.update { $0.append("\(error)") } }) { _, stream in
             served.update { $0 += 1 }
             try await stream.write([7])
           }
@@ -67,7 +67,8 @@ private typealias Distribution = EventLoopGroup.Distribution
         // Each one that was accepted was served, and who waits in the queue is reset.
         #expect(fates.count { $0 == .served } == listener.statistics.accepted)
         #expect(served.value == listener.statistics.accepted)
-        #expect(!fates.contains(.ended))
+        #expect(!fates.contains(.ended), "round \(round), \(listener.statistics)")
+        #expect(failures.value.isEmpty && listener.statistics.failed == 0)
         #expect(listener.statistics.open == 0)
       }
     }
