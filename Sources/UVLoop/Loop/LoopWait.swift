@@ -12,8 +12,8 @@ import Synchronization
 //   └────────────────────── renew, where nobody else holds it ────────────────────┘
 //
 // The end comes once, from one of three: `resume`, by whoever has what was waited for; `cancel`, on any thread;
-// `endClosed`, by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to the
-// loop's thread from then on.
+// `endClosed`, by a shutdown. All but the word and what it carries belongs to the task until the wait begins, and to
+// the loop's thread from then on.
 //
 // The class is not generic over what it carries: the runtime looks up the metadata of a generic actor each time that
 // one is made, enqueued on and freed, which is a quarter of what a wait costs.
