@@ -31,7 +31,7 @@ import Testing
   @Test func `B-02 posts made on the loop thread keep their order`() async throws {
     try await onTestLoop { loop, calls in
       for number in 0..<1_000 { try loop.post { calls.mark("\(number)") } }
-      await loop.turnsPassed(2)
+      try await iterate(loop, times: 2)
       #expect(calls.log == (0..<1_000).map(String.init))
     }
   }
@@ -46,7 +46,7 @@ import Testing
         }
         try await onAnotherThread { try loop.post { calls.mark("\(number + 3)") } }
       }
-      await loop.run { await $0.turnsPassed(2) }
+      try await loop.run { loop in try await iterate(loop, times: 2) }
       #expect(calls.log == (0..<2_000).map(String.init))
     }
   }
@@ -60,7 +60,7 @@ import Testing
         }
         #expect(other.isCurrent)
       }
-      await target.run { await $0.turnsPassed(2) }
+      try await target.run { target in try await iterate(target, times: 2) }
       #expect(calls.log == (0..<1_000).map(String.init))
     }
   }
@@ -156,11 +156,3 @@ import Testing
 
 /// Runs `body` on Swift's pool, on whatever thread that is.
 @concurrent private func onAnotherThread(_ body: @Sendable () throws -> Void) async throws { try body() }
-
-extension EventLoop {
-  /// Waits until the loop has made `count` passes, and so has run what was posted before.
-  fileprivate func turnsPassed(_ count: Int) async {
-    let target = probe.iterations + count
-    while probe.iterations < target { try? await sleep(for: .zero) }
-  }
-}
