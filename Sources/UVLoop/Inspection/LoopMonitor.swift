@@ -144,9 +144,10 @@ final class LoopMonitor: LoopObserver, @unchecked Sendable {  // Holds because e
   private func logHandle(_ typeName: StaticString, _ site: CallSite, _ sentence: String) {
     // Where handles come from is also known for the reports of slow calls, and then nobody has asked for this one.
     if lock.withLock({ self.site == nil }) { return }
+    let article = "AI".contains(typeName.description.prefix(1)) ? "an" : "a"
     DebugMode.log { [name] in
       """
-      \("AI".contains(typeName.description.prefix(1)) ? "an" : "a") \(typeName) of loop "\(name)" \(sentence) It was made at
+      \(article) \(typeName) of loop "\(name)" \(sentence) It was made at
       \(StackTrace(site))
       """
     }

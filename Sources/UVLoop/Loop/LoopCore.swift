@@ -23,8 +23,8 @@ import Synchronization
 // core keeps none of them: it has only a weak reference to its `EventLoop`.
 
 /// The loop behind ``EventLoop``: the owner of its parts, and the serial executor of every actor that lives on it.
-// Holds because of the table above; `owner` is set before anybody has the loop.
 @usableFromInline
+// Holds because of the table above; `owner` is set before anybody has the loop.
 @safe final class LoopCore: @unchecked Sendable {
   let name: String
   let thread = LoopThread()
