@@ -14,7 +14,7 @@ public import UVLoop
 ///
 /// | label | instrument | value |
 /// |---|---|---|
-/// | `iterations`, `jobs`, `posts`, `wakes`, `timers_fired`, `callbacks` | counter | how many since the last report |
+/// | `iterations`, `jobs`, `posts`, `wakes`, `spins`, `timers_fired`, `callbacks` | counter | since the last report |
 /// | `bytes_read`, `bytes_written` | counter | bytes of the loop's streams since the last report |
 /// | `connections_accepted`, `accept_back_offs` | counter | of its listeners, likewise |
 /// | `queued` | gauge | what waits to run on the loop |
@@ -75,7 +75,8 @@ public final class LoopInstruments: Sendable {
     self.loop = loop
     counters = [
       (counter("iterations"), \.iterations), (counter("jobs"), \.jobs), (counter("posts"), \.posts),
-      (counter("wakes"), \.wakes), (counter("timers_fired"), \.timersFired), (counter("callbacks"), \.callbacks),
+      (counter("wakes"), \.wakes), (counter("spins"), \.spins), (counter("timers_fired"), \.timersFired),
+      (counter("callbacks"), \.callbacks),
       (counter("bytes_read"), \.bytesRead), (counter("bytes_written"), \.bytesWritten),
       (counter("connections_accepted"), \.connectionsAccepted), (counter("accept_back_offs"), \.acceptBackOffs),
     ]

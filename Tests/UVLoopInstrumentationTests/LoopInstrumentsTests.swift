@@ -7,7 +7,7 @@ import UVLoopInstrumentation
 /// Each test has a backend of its own.
 @Suite(.timeLimit(.minutes(2))) struct LoopInstrumentsTests {
   private static let counters = [
-    "iterations", "jobs", "posts", "wakes", "timers_fired", "callbacks", "bytes_read", "bytes_written",
+    "iterations", "jobs", "posts", "wakes", "spins", "timers_fired", "callbacks", "bytes_read", "bytes_written",
     "connections_accepted", "accept_back_offs",
   ]
 
@@ -43,8 +43,8 @@ import UVLoopInstrumentation
       return loop.metrics
     }
     let values = [
-      metrics.iterations, metrics.jobs, metrics.posts, metrics.wakes, metrics.timersFired, metrics.callbacks,
-      metrics.bytesRead, metrics.bytesWritten, metrics.connectionsAccepted, metrics.acceptBackOffs,
+      metrics.iterations, metrics.jobs, metrics.posts, metrics.wakes, metrics.spins, metrics.timersFired,
+      metrics.callbacks, metrics.bytesRead, metrics.bytesWritten, metrics.connectionsAccepted, metrics.acceptBackOffs,
     ]
     #expect(Self.counters.map { backend.counterTotal(label: "uvloop_\($0)") } == values.map(Int64.init))
     #expect(metrics.timersFired == 3)

@@ -14,6 +14,8 @@ public struct LoopMetrics: Sendable, Codable {
   public let posts: Int
   /// How often another thread had to wake the loop.
   public let wakes: Int
+  /// How often the loop has spun before it went to sleep; zero without ``EventLoop/Options/spin``.
+  public let spins: Int
   /// Sleeps, scheduled calls and time limits whose time has come.
   public let timersFired: Int
   /// Callbacks of handles.
@@ -81,7 +83,8 @@ extension EventLoop {
     return LoopMetrics(
       elapsed: .nanoseconds(uptime.elapsed), iterations: core.counters.iterations.value,
       polls: core.counters.polls.value,
-      jobs: core.counters.jobs.value, posts: posts, wakes: wakes, timersFired: core.counters.timers.value,
+      jobs: core.counters.jobs.value, posts: posts, wakes: wakes, spins: core.inbox.spin?.spins ?? 0,
+      timersFired: core.counters.timers.value,
       callbacks: core.counters.callbacks.value, bytesRead: core.counters.bytesRead.value,
       bytesWritten: core.counters.bytesWritten.value, connectionsAccepted: core.counters.accepts.value,
       acceptBackOffs: core.counters.acceptBackOffs.value,

@@ -15,14 +15,14 @@ final class LoopSpin: Sendable {
   /// How many the loop has taken, and how many it had when it spun last.
   private let taken = Atomic<Int>(0)
   private let seen = Atomic<Int>(0)
-  private let count = Atomic<Int>(0)
+  private let counted = Atomic<Int>(0)
 
   init(for limit: Duration) { self.limit = limit.saturatingNanoseconds }
 
   // MARK: On any thread
 
   /// How often the loop has spun.
-  var spins: Int { count.load(ordering: .relaxed) }
+  var spins: Int { counted.load(ordering: .relaxed) }
 
   /// Whoever posts, under the inbox's lock.
   func noteArrival() {
@@ -42,7 +42,7 @@ final class LoopSpin: Sendable {
     if before == seen.load(ordering: .relaxed) { return }
     seen.store(before, ordering: .relaxed)
     if arrivals.load(ordering: .relaxed) != before { return }
-    count.add(1, ordering: .relaxed)
+    counted.add(1, ordering: .relaxed)
     let end = MonotonicClock.now() + min(limit, rest)
     repeat {
       let cpu = posterCPU.load(ordering: .relaxed)
