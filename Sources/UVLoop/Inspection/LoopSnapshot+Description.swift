@@ -40,7 +40,10 @@ extension LoopSnapshot: CustomStringConvertible {
     list("sleeping tasks", sleepers.map { "due in \($0.dueIn.text)" }, &lines)
     list("scheduled calls", scheduledCalls.map { "due in \($0.dueIn.text)" }, &lines)
     list("time limits", limits.map { "due in \($0.dueIn.text)" }, &lines)
-    if waits > 0 { lines.append("other waits: \(waits)") }
+    if waits > 0 {
+      let kinds = waitKinds.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+      lines.append("other waits: \(waits) (\(kinds.joined(separator: "; ")))")
+    }
     list("tasks", tasks.map { "\(titled("task", $0.name)), \($0.age.text) old" }, &lines)
     list("offloaded calls that run", offloadsRunning.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
     list("offloaded calls that wait", offloadsQueued.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)

@@ -7,7 +7,7 @@ extension LoopSnapshot {
     let state: EventLoop.State
     let running: Running?
     let queued: Int
-    let waits: Int
+    let waits: [WaitKind]
     let tasks: LoopTasks.List
     private(set) var handles: [Handle] = []
     private(set) var timers: [LoopTimers.Pending] = []
@@ -26,7 +26,7 @@ extension LoopSnapshot {
       let now = MonotonicClock.now()
       running = monitor.current.map { Running($0, at: now) }
       queued = core.life.state == .stopped ? 0 : core.queue.count
-      waits = core.waits.count
+      waits = core.waits.kinds
       tasks = core.tasks.all
       self.now = core.time.now
       // They may keep a loop that has stopped. After its end there is no list to walk through.
@@ -57,7 +57,7 @@ extension LoopSnapshot {
     thread = Thread(core.thread.identity)
     running = lists.running
     queued = lists.queued
-    waits = lists.waits
+    waitKinds = lists.waits.reduce(into: [:]) { $0[$1.rawValue, default: 0] += 1 }
     tasks = lists.tasks.oldestFirst.map { Task(name: $0.name, age: $0.age) }
     handles = lists.handles
     requests = lists.requests

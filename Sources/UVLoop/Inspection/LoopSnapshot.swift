@@ -140,8 +140,9 @@ public struct LoopSnapshot: Sendable, Codable {
   public let scheduledCalls: [Wait]
   /// Limits of `withTimeout` that run, the next one first.
   public let limits: [Wait]
-  /// How many tasks wait for something else on the loop: a ``Promise``, a signal.
-  public let waits: Int
+  /// What else tasks wait for on the loop, and how many of them for each: `promise`, `signal`, `accept` at the listener
+  /// of a group.
+  public let waitKinds: [String: Int]
   /// The loop's tasks, the oldest first.
   public let tasks: [Task]
   /// Its offloaded calls that wait for a worker, the first in line first.
@@ -164,6 +165,9 @@ public struct LoopSnapshot: Sendable, Codable {
   public let foreignRequests: Int?
   /// The pool that all loops share.
   public let pool: ThreadPool.Statistics
+
+  /// How many tasks wait for something else on the loop; see ``waitKinds``.
+  public var waits: Int { waitKinds.values.reduce(0, +) }
 }
 
 extension EventLoop {

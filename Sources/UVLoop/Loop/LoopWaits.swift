@@ -12,8 +12,11 @@ final class LoopWaits {
   /// Whether shutdown ends the waits, or has. From then on none begins.
   var areReleased: Bool { !inbox.life.admitsWaits }
 
-  /// How many there are. Others may ask under the registry lock.
+  /// How many there are.
   var count: Int { members.all.count }
+
+  /// What each of them is for. Others may ask under the registry lock.
+  var kinds: [WaitKind] { members.all.map(\.kind) }
 
   func add(_ wait: LoopWait) { members.add(wait) }
 

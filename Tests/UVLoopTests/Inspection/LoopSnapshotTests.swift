@@ -101,10 +101,11 @@ import Testing
       }
       await expectEventually { loop.snapshot().waits == 3 }
       let snapshot = loop.snapshot()
+      #expect(snapshot.waitKinds == ["promise": 3])
       #expect(snapshot.tasks.map(\.name) == ["reader", nil, "writer"])
       #expect(snapshot.tasks.allSatisfy { $0.age >= .zero && $0.age < .seconds(60) })
       #expect(snapshot.description.contains("tasks: 3 (task \"reader\", "), "\(snapshot)")
-      #expect(snapshot.description.contains("other waits: 3"), "\(snapshot)")
+      #expect(snapshot.description.contains("other waits: 3 (3 promise)"), "\(snapshot)")
       for task in tasks { task.cancel() }
       for task in tasks { try await expectCancelled { try await task.value } }
       #expect(loop.snapshot().tasks.isEmpty && loop.snapshot().waits == 0)
