@@ -19,9 +19,6 @@ import Synchronization
 enum StackSheet {
   private static let isTaken = Atomic<Bool>(false)
 
-  /// Whether somebody asks.
-  static var isInUse: Bool { isTaken.load(ordering: .acquiring) }
-
   /// 256 KiB, of which only what is written becomes memory.
   private static let capacity = 32_768
 

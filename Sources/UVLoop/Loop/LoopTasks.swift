@@ -119,9 +119,6 @@ final class LoopTasks: @unchecked Sendable {  // Holds because every variable is
     for release in releases { release() }
   }
 
-  /// How many tasks there is room for.
-  var capacity: Int { lock.withLock { entries.capacity } }
-
   /// How many tasks shutdown waits for.
   var awaitedCount: Int {
     lock.withLock {

@@ -8,9 +8,7 @@ protocol ConnectionSource: AnyObject, Sendable {
   var isClosed: Bool { get }
   /// Whose it is, for a description: `loop "main"`.
   var owner: String { get }
-  /// How many wait for a connection. On the loop, where there is one.
-  var waiterCount: Int { get }
-  /// Whether anybody does. On the loop, where there is one.
+  /// Whether anybody waits for a connection. On the loop, where there is one.
   var isAwaited: Bool { get }
 
   func accept() async throws -> ByteStream

@@ -77,8 +77,6 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   var isClosed: Bool { lock.withLock { end != nil } }
 
-  var waiterCount: Int { lock.withLock { waiters.count } }
-
   var isAwaited: Bool { lock.withLock { isServing || !waiters.isEmpty } }
 
   // MARK: - On any thread: who wants connections

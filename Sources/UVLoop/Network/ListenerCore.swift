@@ -127,9 +127,6 @@ import Synchronization
   /// Whether a connection is wanted that would be accepted now. `serve` takes all that there are in one go.
   var isWanting: Bool { isAwaited || service.hasRoom(for: ready.count + 1) }
 
-  /// How many wait for a connection.
-  var waiterCount: Int { waiters.count }
-
   /// Whether its sockets are to be watched.
   var isWatching: Bool { group?.isWatching(at: self) ?? isAwaited }
 

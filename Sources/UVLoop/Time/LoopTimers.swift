@@ -92,9 +92,6 @@ protocol LoopDeadline: AnyObject {
 
   // MARK: On the loop
 
-  /// How many there is room for.
-  var capacity: Int { queue.capacity }
-
   func insert(_ entry: consuming Entry, at deadline: Int64) -> TimerToken {
     registryLock.lock()
     defer { registryLock.unlock() }

@@ -198,7 +198,8 @@ import Testing
       let first = try await onPlainThread { sampleOwn() }
       #expect(first == 0)
       let reader = PlainThread { _ = sampler.sample(silent, within: .seconds(2)) }
-      await expectEventually { StackSheet.isInUse }
+      // It asks, and the thread does not hear.
+      await expectEventually { Process.isPending(sampler.signal.rawValue, on: silent.identity.kernelID) }
       let ending = try await onPlainThread {
         try #require(Fork.child(amidstOthers: true) { sampleOwn() }).wait()
       }

@@ -82,11 +82,11 @@ private typealias Distribution = EventLoopGroup.Distribution
       let elsewhere = Task { try await listener.accept() }
       let inside = group.loops[0].task { _ in _ = try await listener.accept() }
       let visiting = Task { try await group.loops[0].run { _ in _ = try await listener.accept() } }
-      await expectEventually { listener.inner.waiterCount == 3 }
+      await expectEventually { await group.acceptors == 3 }
       await group.loops[0].shutdown()
       try await expectCancelled { try await inside.value }
       try await expectCode(.loopClosed) { try await visiting.value }
-      await expectEventually { listener.inner.waiterCount == 1 }
+      await expectEventually { listener.inner.isAwaited }
       let peer = try PlainSocket(connectingTo: listener.address.plain)
       #expect(try await elsewhere.value.peerAddress == peer.ownAddress)
       listener.close()
@@ -103,7 +103,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let server = Task { try await listener.serve(sayLoop(of: group)) }
       let accept = Task { _ = try await idle.accept() }
       let peers = try await servedPeers(4, at: listener.address)
-      await expectEventually { idle.inner.waiterCount == 1 }
+      await expectEventually { idle.inner.isAwaited }
       await group.shutdown()
       try await expectCode(.loopClosed) { try await server.value }
       try await expectCode(.loopClosed) { try await accept.value }

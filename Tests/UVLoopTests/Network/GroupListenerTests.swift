@@ -210,7 +210,7 @@ private typealias Distribution = EventLoopGroup.Distribution
           case 1: group.loops[0].task { _ in try await listener.accept() }
           default: group.loops[1].task { _ in try await listener.accept() }
           }
-        await expectEventually { listener.inner.waiterCount == 1 }
+        await expectEventually { listener.inner.isAwaited }
         let peer = try await onPlainThread { try PlainSocket(connectingTo: address) }
         let stream = try await accept.value
         #expect(stream.peerAddress == peer.ownAddress)
@@ -255,7 +255,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let listener = try await group.listen(on: .loopback(port: 0))
       for round in 0..<200 {
         let cancelled = Task { try await listener.accept() }
-        if round % 2 == 0 { await expectEventually { listener.inner.waiterCount == 1 } }
+        if round % 2 == 0 { await expectEventually { listener.inner.isAwaited } }
         let peer = try PlainSocket(connectingTo: listener.address.plain)
         cancelled.cancel()
         let accepted = try? await cancelled.value
@@ -271,7 +271,7 @@ private typealias Distribution = EventLoopGroup.Distribution
     try await withTestGroup(count: 2) { group in
       let listener = try await group.listen(on: .loopback(port: 0))
       let accept = Task { try await listener.accept() }
-      await expectEventually { listener.inner.waiterCount == 1 }
+      await expectEventually { listener.inner.isAwaited }
       try await expectCode(.busy) { try await listener.serve { _, _ in } }
       try await expectCode(.busy) { _ = try await listener.detach() }
       accept.cancel()

@@ -123,7 +123,7 @@ import Testing
       let listener = try listenAtBoth(loop)
       let port = try #require(listener.address.port)
       let tasks = (0..<2).map { _ in loop.task { _ in try await listener.accept() } }
-      try await waitForAcceptors(2, at: listener, on: loop)
+      try await waitForAcceptors(at: listener, on: loop)
       let peers = [
         try PlainSocket(connectingTo: .ipv4(port: port)), try PlainSocket(connectingTo: .ipv6(port: port)),
       ]

@@ -19,9 +19,9 @@ import Testing
       let listener = try await loop.listen(on: .loopback(port: 0))
       let tasks = [
         loop.task { _ in _ = try await listener.accept() }, loop.task { _ in _ = try await listener.accept() },
-        Task { _ = try await listener.accept() }, Task { for try await _ in listener {} },
+        Task.immediate { _ = try await listener.accept() }, Task.immediate { for try await _ in listener {} },
       ]
-      try await loop.run { loop in try await waitForAcceptors(4, at: listener, on: loop) }
+      try await loop.run { loop in try await waitForAcceptors(at: listener, on: loop) }
       try await onPlainThread { listener.close() }
       for task in tasks.dropLast() {
         let error = await #expect(throws: UVError.self) { try await task.value }
@@ -88,9 +88,9 @@ import Testing
   @Test func `shutdown closes a listener first of all, and ends its accepts with loopClosed`() async throws {
     try await withTestLoop { loop, _ in
       let listener = try await loop.listen(on: .loopback(port: 0))
-      let outside = Task { _ = try await listener.accept() }
+      let outside = Task.immediate { _ = try await listener.accept() }
       let inside = loop.task { _ in _ = try await listener.accept() }
-      try await loop.run { loop in try await waitForAcceptors(2, at: listener, on: loop) }
+      try await loop.run { loop in try await waitForAcceptors(at: listener, on: loop) }
       await loop.shutdown()
       try await expectCode(.loopClosed) { try await outside.value }
       // Its task is the loop's, which cancels it.
@@ -111,7 +111,7 @@ import Testing
       try await onTestLoop { loop, _ in
         let listener = try await loop.listen(on: .loopback(port: 0))
         let task = loop.task { _ in _ = try await listener.accept() }
-        try await waitForAcceptors(1, at: listener, on: loop)
+        try await waitForAcceptors(at: listener, on: loop)
         // Linux: a listening socket stops to be one.
         try listener.withUnsafeDescriptor { _ = shutdown($0, Int32(SHUT_RD)) }
         let error = await #expect(throws: UVError.self) { try await task.value }
@@ -234,7 +234,7 @@ import Testing
     try await onTestLoop { loop, _ in
       let listener = try await loop.listen(on: .loopback(port: 0))
       let accept = loop.task { _ in _ = try await listener.accept() }
-      try await waitForAcceptors(1, at: listener, on: loop)
+      try await waitForAcceptors(at: listener, on: loop)
       try await expectCode(.busy) { _ = try await listener.detach() }
       accept.cancel()
       try await expectCancelled { try await accept.value }

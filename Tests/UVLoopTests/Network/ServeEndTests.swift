@@ -68,7 +68,7 @@ import Testing
     try await withTestLoop { loop, _ in
       let server = try await Server(on: loop)
       let serving = Task { try await server.run() }
-      try await loop.run { loop in try await waitForAcceptors(1, at: server.listener, on: loop) }
+      try await loop.run { loop in try await waitForAcceptors(at: server.listener, on: loop) }
       server.listener.close()
       try await serving.value
     }

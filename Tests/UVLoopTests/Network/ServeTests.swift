@@ -261,7 +261,7 @@ import Testing
       let server = loop.task { _ in
         try await listener.serve { _, stream in for try await bytes in stream { try await stream.write(bytes) } }
       }
-      try await waitForAcceptors(1, at: listener, on: loop)
+      try await waitForAcceptors(at: listener, on: loop)
       try await expectCode(.busy) { try await listener.serve { _, _ in } }
       try await expectCode(.busy) { _ = try await listener.accept() }
       let peer = try PlainSocket(connectingTo: listener.address.plain)
@@ -270,7 +270,7 @@ import Testing
       try await expectCancelled { try await server.value }
 
       let accept = loop.task { _ in try await listener.accept() }
-      try await waitForAcceptors(1, at: listener, on: loop)
+      try await waitForAcceptors(at: listener, on: loop)
       try await expectCode(.busy) { try await listener.serve { _, _ in } }
       let next = try PlainSocket(connectingTo: listener.address.plain)
       #expect(try await accept.value.peerAddress == next.ownAddress)

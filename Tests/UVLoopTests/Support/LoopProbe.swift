@@ -54,9 +54,6 @@ extension LoopProbe {
   /// How many of them the loop has not taken yet.
   var untakenPosts: Int { core.inbox.waiting }
 
-  /// How often the loop has looked for work before it went to sleep; nil for one that does not.
-  var spins: Int? { core.inbox.spin?.spins }
-
   /// How many tasks shutdown waits for.
   var awaitedTasks: Int { core.tasks.awaitedCount }
 
@@ -143,9 +140,6 @@ extension LoopProbe {
 
   /// The sleeps, scheduled calls and time limits that wait for their time.
   var timers: Int { own.timers.pending.count }
-
-  /// How many of them there is room for.
-  var timerRoom: Int { own.timers.capacity }
 
   /// Each of them by its number and its deadline, in no order.
   var timerList: [[Int64]] { own.timers.pending.map { [Int64($0.sequence), $0.deadline] } }

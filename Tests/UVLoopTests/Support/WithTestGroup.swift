@@ -27,6 +27,15 @@ extension EventLoopGroup {
   /// Lets the first one run what it has been sent, and what that sends to itself.
   func settleFirst() async { for _ in 0..<3 { await loops[0].run { _ in } } }
 
+  /// How many tasks wait in `accept` at listeners of the group.
+  var acceptors: Int {
+    get async {
+      var count = 0
+      for loop in loops { count += await loop.snapshot().waitKinds["accept"] ?? 0 }
+      return count
+    }
+  }
+
   /// Which one it is.
   func index(of loop: EventLoop) -> UInt8 { UInt8(loops.firstIndex { $0 === loop } ?? 255) }
 }
