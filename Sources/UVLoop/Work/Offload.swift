@@ -26,8 +26,8 @@ actor Offload: WorkerLease, ScopedWait {
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
   // Holds for these because the scheduler's lock guards them.
-  /// The queue in which it waits, and where there; nil if it does not wait.
-  nonisolated(unsafe) var queue: OffloadQueue?  // Holds for the reason above.
+  /// The line in which it waits, and where there; nil if it does not wait.
+  nonisolated(unsafe) var line: OffloadLine?  // Holds for the reason above.
   nonisolated(unsafe) var index = 0  // Holds for the reason above.
   /// When it was queued, and then when it began.
   nonisolated(unsafe) var since: Int64 = 0  // Holds for the reason above.

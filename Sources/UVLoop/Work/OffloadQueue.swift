@@ -1,10 +1,9 @@
 import Synchronization
 
-/// The offloaded calls of one loop: those that wait, in order, and the pool tasks that take them. Any thread may
-/// use it under the scheduler's lock.
-///
-/// A call that is taken out before its turn leaves a gap. The gaps are closed when the end of the line is reached.
+/// The offloaded calls of one loop: those that wait for libuv's pool, in order, and the pool tasks that take them. Any
+/// thread may use it under the scheduler's lock.
 @safe final class OffloadQueue: @unchecked Sendable {  // Holds because of the line above; `arrivals` is atomic.
+  let line = OffloadLine()
   /// How many calls have come, for pool tasks that spin until the next one.
   let arrivals = Atomic<Int>(0)
   let poolTasks = PoolTaskCount()
@@ -14,94 +13,8 @@ import Synchronization
   var measuresTimes = false
   var times = OffloadTimes()
 
-  /// Those that wait, from `head` to `tail`, with gaps. Plain memory, whose variables are only ever assigned: an array
-  /// in a class is looked after at run time while it changes.
-  private var line: UnsafeMutablePointer<Offload?> = unsafe GrowingBlock.make(capacity: OffloadQueue.leastCapacity)
-  private var capacity = OffloadQueue.leastCapacity
-  /// The first index that may be taken, and the one behind the last.
-  private var head = 0
-  private var tail = 0
-  /// How many calls wait.
-  private(set) var count = 0
-  /// What a line begins with, and what is kept for good after a burst.
-  private static let leastCapacity = 64
-  private static let keptCapacity = 4_096
-
-  deinit {
-    unsafe (line + head).deinitialize(count: tail - head)
-    unsafe GrowingBlock.free(line)
-  }
-
-  var isEmpty: Bool { count == 0 }
-
-  /// The calls that wait, the first in line first.
-  var waiting: [Offload] { (head..<tail).compactMap { unsafe line[$0] } }
-
   /// The calls that run.
   var running: [Offload] { active.compactMap(\.call) }
-
-  func append(_ offload: Offload) {
-    if tail == capacity { makeRoom() }
-    unsafe offload.index = tail
-    unsafe offload.queue = self
-    unsafe (line + tail).initialize(to: offload)
-    tail += 1
-    count += 1
-  }
-
-  func popFirst() -> Offload? {
-    if count == 0 { return nil }
-    while true {
-      let offload = unsafe (line + head).move()
-      head += 1
-      if let offload {
-        left(offload)
-        return offload
-      }
-    }
-  }
-
-  /// Takes a call out that waits here.
-  func remove(_ offload: Offload) {
-    unsafe line[offload.index] = nil
-    left(offload)
-  }
-
-  func removeAll() -> [Offload] {
-    let all = waiting
-    for offload in all { remove(offload) }
-    return all
-  }
-
-  private func left(_ offload: Offload) {
-    unsafe offload.queue = nil
-    count -= 1
-    if count > 0 { return }
-    unsafe (line + head).deinitialize(count: tail - head)
-    head = 0
-    tail = 0
-    if capacity > OffloadQueue.keptCapacity {
-      unsafe GrowingBlock.free(line)
-      capacity = OffloadQueue.keptCapacity
-      unsafe line = GrowingBlock.make(capacity: capacity)
-    }
-  }
-
-  /// Closes the gaps, and makes the line longer if they are not half of it.
-  private func makeRoom() {
-    var kept = 0
-    for index in head..<tail {
-      guard let offload = unsafe (line + index).move() else { continue }
-      unsafe offload.index = kept
-      unsafe (line + kept).initialize(to: offload)
-      kept += 1
-    }
-    head = 0
-    tail = kept
-    if kept <= capacity / 2 { return }
-    capacity *= 2
-    unsafe line = GrowingBlock.resize(line, to: capacity)
-  }
 }
 
 /// How long offloaded calls have waited for a worker, and how long they have run.

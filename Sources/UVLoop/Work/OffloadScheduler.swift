@@ -59,8 +59,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// Takes a call out of the queue that it waits in; false if it does not wait.
   func withdraw(_ offload: Offload) -> Bool {
     lock.withLock {
-      guard let queue = unsafe offload.queue else { return false }
-      queue.remove(offload)
+      guard let line = unsafe offload.line else { return false }
+      line.remove(offload)
       return true
     }
   }
@@ -85,7 +85,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// How much of a loop waits and runs, and how long what has run did both.
   func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
     lock.withLock {
-      (queue.count, queue.running.count { !$0.isOver }, queue.times)
+      (queue.line.count, queue.running.count { !$0.isOver }, queue.times)
     }
   }
 
@@ -93,7 +93,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
     return lock.withLock {
-      queue.waiting.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+      queue.line.waiting.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
     }
   }
 
@@ -102,9 +102,9 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     return lock.withLock {
       let running = oldestFirst(queues)
       return ThreadPool.Statistics(
-        queued: queues.reduce(0) { $0 + $1.count }, running: running.count,
+        queued: queues.reduce(0) { $0 + $1.line.count }, running: running.count,
         jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
-        oldestQueued: queues.compactMap { queue in queue.waiting.first.map { unsafe $0.since } }.min()
+        oldestQueued: queues.compactMap { queue in queue.line.waiting.first.map { unsafe $0.since } }.min()
           .map { .nanoseconds(max(0, now - $0)) })
     }
   }
@@ -133,10 +133,10 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
         }
       }
       unsafe offload.since = now
-      queue.append(offload)
+      queue.line.append(offload)
       queue.arrivals.add(1, ordering: .releasing)
       let mustSubmit = queue.poolTasks.mustSubmit(
-        forWaiting: queue.count, poolSize: size, finishing: queue.active.count { $0.call?.isLeaving == true })
+        forWaiting: queue.line.count, poolSize: size, finishing: queue.active.count { $0.call?.isLeaving == true })
       return mustSubmit ? .needsPoolTask : .willBeTaken
     }
   }
@@ -145,14 +145,14 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func keep(_ offload: Offload, in queue: OffloadQueue) -> Bool {
     lock.withLock {
       if offload.isWithdrawn { return false }
-      queue.append(offload)
+      queue.line.append(offload)
       return true
     }
   }
 
   private func isStuck(_ call: Offload, behind newest: Offload) -> Bool {
     guard call.isBlocked else { return false }
-    return newest.waits(for: call) || queues.contains { $0.waiting.contains { $0.waits(for: call) } }
+    return newest.waits(for: call) || queues.contains { $0.line.waiting.contains { $0.waits(for: call) } }
   }
 
   private func starvation(_ offload: Offload, _ running: [Offload]) -> UVError {
@@ -167,11 +167,11 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   }
 
   /// Takes out all calls that wait.
-  func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.removeAll() } }
+  func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.line.removeAll() } }
 
   /// Whether one more pool task must be sent for what waits, which is then counted.
   func mustSubmitPoolTask(to queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.poolTasks.mustSubmit(forWaiting: queue.count, poolSize: PoolStart.size ?? 1) }
+    lock.withLock { queue.poolTasks.mustSubmit(forWaiting: queue.line.count, poolSize: PoolStart.size ?? 1) }
   }
 
   /// libuv has given a pool task back.
@@ -180,12 +180,12 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   }
 
   /// Whether no call of a loop waits.
-  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.isEmpty } }
+  func isEmpty(_ queue: OffloadQueue) -> Bool { lock.withLock { queue.line.isEmpty } }
 
   /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has
   /// gone home, and so is in the loop's queue if it lives there.
   func hasNoWork(_ queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
+    lock.withLock { queue.line.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
   }
 
   /// Whether nothing of a loop waits or runs that its shutdown waits for: of its pool tasks that libuv has, each runs a
@@ -194,7 +194,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     lock.withLock {
       // What an abandoned call held is released on the worker, and that may take as long as the call.
       func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
-      return queue.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
+      return queue.line.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
     }
   }
 
@@ -255,7 +255,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// Gives a pool task the next call; false if none waits, and then it has none.
   private func assignNext(to poolTask: PoolTask, at now: Int64) -> Bool {
     let queue = poolTask.queue
-    guard let offload = queue.popFirst() else {
+    guard let offload = queue.line.popFirst() else {
       poolTask.call = nil
       return false
     }
