@@ -13,15 +13,22 @@ enum DetachedThread {
   }
 
   /// Starts `body` on a new thread. Where that fails `body` is released and never runs.
-  static func start(named name: String, _ body: sending @escaping () -> Void) throws(UVError) {
-    let argument = unsafe Unmanaged.passRetained(Body(name, body)).toOpaque()
+  ///
+  /// - Parameter stackSize: In bytes; nil for what the system gives.
+  static func start(
+    named name: String, stackSize: Int? = nil, _ body: sending @escaping () -> Void
+  ) throws(UVError) {
     var attributes = pthread_attr_t()
     unsafe try check(-pthread_attr_init(&attributes), "pthread_attr_init")
     defer { unsafe pthread_attr_destroy(&attributes) }
     // Detached: the last reference to a loop may be dropped on its own thread, which cannot join itself.
     unsafe try check(
       -pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED)), "pthread_attr_setdetachstate")
+    if let stackSize {
+      unsafe try check(-pthread_attr_setstacksize(&attributes, stackSize), "pthread_attr_setstacksize")
+    }
 
+    let argument = unsafe Unmanaged.passRetained(Body(name, body)).toOpaque()
     // A thread begins with its creator's mask: until it has set its own, a signal must not land on it.
     let status = withSignalsBlocked {
       #if canImport(Darwin)

@@ -49,6 +49,9 @@ import CLibUV
   /// Wakes every thread that waits. The caller holds the lock.
   borrowing func wakeAll() { unsafe Lock.require(pthread_cond_broadcast(condition), "pthread_cond_broadcast") }
 
+  /// Wakes one thread that waits, if there is one. The caller may hold the lock.
+  borrowing func wakeOne() { unsafe Lock.require(pthread_cond_signal(condition), "pthread_cond_signal") }
+
   /// Gives up the lock, waits, and holds it again. The caller tests its own condition in a loop: waits end spuriously.
   borrowing func wait() { unsafe Lock.require(pthread_cond_wait(condition, mutex), "pthread_cond_wait") }
 

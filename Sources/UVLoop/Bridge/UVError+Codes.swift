@@ -33,6 +33,9 @@ extension UVError.Code {
   /// A write was cut in the middle, so that nothing more can follow it on this stream.
   public static let tornWrite = Self(rawValue: -5007)
 
+  /// The pool has been shut down: it takes no new calls, and what waited for it when the time was over was let go.
+  public static let poolClosed = Self(rawValue: -5012)
+
   // MARK: The system's
 
   /// The argument list is too long: `UV_E2BIG`.

@@ -89,6 +89,7 @@ extension UVError {
       case .timedOut: "timedOut"
       case .busy: "busy"
       case .tornWrite: "tornWrite"
+      case .poolClosed: "poolClosed"
       default: unsafe text(of: rawValue, by: uv_err_name_r)
       }
     }

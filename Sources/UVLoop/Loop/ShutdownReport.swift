@@ -8,7 +8,7 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable {
       /// A task made with `EventLoop.task`. It was cancelled and still runs.
       case task
-      /// An offloaded call that occupies a worker of the pool.
+      /// An offloaded call that occupies a worker of its pool, or that never began, where that pool was shut down.
       case offload
       /// A request that libuv has not answered, for a task that has been told that the loop shuts down.
       case request
@@ -27,6 +27,15 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     public let label: String?
     /// For how long it has been there: since the task was made, since the call began.
     public let age: Duration
+    /// The pool of an offloaded call, where that is an ``OffloadPool``.
+    public let pool: String?
+
+    init(kind: Kind, label: String?, age: Duration, pool: String? = nil) {
+      self.kind = kind
+      self.label = label
+      self.age = age
+      self.pool = pool
+    }
   }
 
   /// A handle that C code put on the loop and has not closed.
@@ -92,7 +101,8 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     var lines: [String] = []
     for item in unfinished {
       lines.append(
-        "unfinished \(item.kind.rawValue) \(item.label.map { "\"\($0)\"" } ?? "without a name"), age \(item.age.text)")
+        "unfinished \(item.kind.rawValue) \(item.label.map { "\"\($0)\"" } ?? "without a name")"
+          + "\(item.pool.map { " on pool \"\($0)\"" } ?? ""), age \(item.age.text)")
     }
     for handle in foreignHandles {
       lines.append("foreign \(handle.kind) handle left open\(handle.particulars)")

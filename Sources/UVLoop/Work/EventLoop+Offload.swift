@@ -55,45 +55,6 @@ extension EventLoop {
     requireOwnProcess()
     try requireRunning("offload")
     let offload = Offload(on: core, label: label, isAbandonable: onCancel == .abandon)
-    let body = Disconnected(consume body)
-    if onCancel == .abandon { return try await abandonable(offload, isolation: isolation, consume body).take() }
-    if core.isAtHome, let scope = core.waits.scopes.current {
-      // A task that comes back to the loop hears of its cancellation in its scope. The loop may learn of that late: a
-      // call that begins meanwhile asks whether its task was cancelled.
-      unsafe scope.waiting = offload
-      // On the loop again. Until then the call is kept.
-      defer { withExtendedLifetime(offload) { unsafe scope.waiting = nil } }
-      return try await offload.perform(body).take()
-    }
-    let result = try await withTaskCancellationHandler {
-      _ = isolation
-      return try await offload.perform(body)
-    } onCancel: {
-      offload.cancel()
-    }
-    return result.take()
-  }
-
-  /// A task that has moved to a worker cannot come back before the call has ended: here another task moves there, and
-  /// the caller waits for what that one leaves.
-  private func abandonable<T>(
-    _ offload: Offload, isolation: isolated (any Actor)?, _ body: consuming Disconnected<() throws -> sending T>
-  ) async throws -> Disconnected<T> {
-    let wait = LoopWait(.abandonableCall, on: core)
-    // A variable, since a closure keeps what it captured as long as it is there itself: the body is to go when the call
-    // has ended.
-    var body = Optional(consume body)
-    // It begins on the spot, so that the call enters the queue without a detour over Swift's pool. At its end it may
-    // come back here, which costs a wake and does nothing.
-    let task = Task.immediate(name: Task.name) {
-      if let body = body.take() { await offload.perform(consume body, leavingResultIn: wait) }
-    }
-    let isResumed = await wait.isResumed(isolation: isolation) {
-      task.cancel()
-      offload.cancel()
-      wait.cancel()
-    }
-    guard isResumed, let result = wait.take(TaskResult<T>.self) else { throw CancellationError() }
-    return try result.value.get()
+    return try await Offload.value(of: offload, isolation: isolation, Disconnected(consume body)).take()
   }
 }

@@ -65,10 +65,10 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
   /// All pool tasks but those that run such a call must be back: who is told that the loop has ended may end the
   /// process.
-  var isSettled: Bool { OffloadScheduler.process.isSettled(queue) }
+  var isSettled: Bool { unsafe OffloadScheduler.process.isSettled(queue, of: loop) }
 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
-  var hasNoWork: Bool { OffloadScheduler.process.hasNoWork(queue) }
+  var hasNoWork: Bool { unsafe OffloadScheduler.process.hasNoWork(queue, of: loop) }
 
   /// At the end of the loop a pool task that has not begun is called back when nothing is left for it: the pool may
   /// belong to others for long.
@@ -79,6 +79,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   func cancelUnbegun() {
     for offload in OffloadScheduler.process.withdrawAll(queue) { offload.refuseWithdrawn() }
+    for offload in unsafe OffloadScheduler.process.withdrawElsewhere(of: loop) { offload.refuseWithdrawn() }
     withdrawPoolTasks()
   }
 
@@ -87,8 +88,9 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   func report(into report: inout ShutdownReport) {
-    for (offload, age) in OffloadScheduler.process.running(queue) where !offload.isExempt {
-      report.unfinished.append(.init(kind: .offload, label: offload.label, age: age))
+    let running = unsafe OffloadScheduler.process.running(queue) + OffloadScheduler.process.runningElsewhere(of: loop)
+    for (offload, age) in running where !offload.isExempt {
+      report.unfinished.append(.init(kind: .offload, label: offload.label, age: age, pool: offload.poolName))
     }
   }
 }

@@ -5,11 +5,13 @@ import Synchronization
 //    │           └─cancelled, expired─▶ withdrawn: the task learns of it on the loop
 //    └─cancelled, refused, closed──────────▲
 
-/// One offloaded call: an executor whose only job is the rest of the calling task.
+/// One call for a worker: an executor whose only job is the rest of the calling task.
 ///
-/// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a pool task; the worker then runs
-/// the task itself. So task-locals, name, priority and `Task.isCancelled` are simply there, and the result is handed
-/// back as any result of an actor's method is.
+/// To await ``perform(_:)`` is to enqueue the task here, and that puts it in line for a worker, of libuv's pool or of a
+/// pool of one's own; the worker then runs the task itself. So task-locals, name, priority and `Task.isCancelled` are
+/// simply there, and the result is handed back as any result of an actor's method is.
+///
+/// A pool of one's own also takes closures, and jobs of tasks that prefer it: see ``OffloadedWork``.
 actor Offload: WorkerLease, ScopedWait {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller, until the call begins.
@@ -17,15 +19,23 @@ actor Offload: WorkerLease, ScopedWait {
   /// Holds because before it is queued only the loop's thread uses it, while it is queued who has the scheduler's lock,
   /// and afterwards its worker.
   nonisolated(unsafe) private(set) var chain: [any WorkerLease]
-  private nonisolated let loop: LoopCore
-  private nonisolated let isAbandonable: Bool
+  /// The loop for which it was offloaded; nil for a call of a pool alone.
+  nonisolated let loop: LoopCore?
+  /// The pool that runs it; nil for libuv's.
+  private nonisolated let pool: WorkerPool?
+  nonisolated let isAbandonable: Bool
+  /// Whether it is refused where it would wait for room in its pool's queue.
+  nonisolated let failsWhenFull: Bool
+  /// Whether it is a job of a task, which cannot be refused.
+  nonisolated let isTaskJob: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
   private nonisolated let blocks = Atomic<Int>(0)
   private nonisolated let isInitiator = Atomic<Bool>(false)
+  private nonisolated let isPoolInitiator = Atomic<Bool>(false)
 
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
-  // Holds for these because the scheduler's lock guards them.
+  // Holds for these because the lock of the scheduler guards them, or that of the pool.
   /// The line in which it waits, and where there; nil if it does not wait.
   nonisolated(unsafe) var line: OffloadLine?  // Holds for the reason above.
   nonisolated(unsafe) var index = 0  // Holds for the reason above.
@@ -34,16 +44,37 @@ actor Offload: WorkerLease, ScopedWait {
 
   // Holds for these because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.
-  private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
+  private nonisolated(unsafe) var work = OffloadedWork.none  // Holds for the reason above.
   /// Why the body does not run.
   private nonisolated(unsafe) var refusal: (any Error)?  // Holds for the reason above.
   private nonisolated(unsafe) var resumesOnLoop = false  // Holds for the reason above.
 
-  init(on loop: LoopCore, label: String?, isAbandonable: Bool) {
+  init(
+    on loop: LoopCore?, in pool: WorkerPool? = nil, label: String?, isAbandonable: Bool = false,
+    failsWhenFull: Bool = false
+  ) {
     self.loop = loop
+    self.pool = pool
     self.label = label
     self.isAbandonable = isAbandonable
+    self.failsWhenFull = failsWhenFull
+    isTaskJob = false
     unsafe chain = WorkerLeases.unended
+  }
+
+  /// Something else than a call that its caller awaits. Nobody who could never go on waits for it.
+  init(
+    _ work: OffloadedWork, in pool: WorkerPool, label: String?, failsWhenFull: Bool = false,
+    waitedForBy chain: [any WorkerLease] = []
+  ) {
+    loop = nil
+    self.pool = pool
+    self.label = label
+    isAbandonable = false
+    self.failsWhenFull = failsWhenFull
+    isTaskJob = work.isTaskJob
+    unsafe self.chain = chain
+    unsafe self.work = work
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
@@ -67,10 +98,10 @@ actor Offload: WorkerLease, ScopedWait {
 
   /// The same for a caller that does not come along, and that may have gone when the result is there. What the body
   /// captured is released before.
-  func perform<T>(_ body: consuming Disconnected<() throws -> sending T>, leavingResultIn wait: LoopWait) {
+  func perform<T>(_ body: consuming Disconnected<() throws -> sending T>, leavingResultIn wait: AbandonableWait<T>) {
     let result: Result<Disconnected<T>, any Error>
     do { result = .success(try perform(consume body)) } catch { result = .failure(error) }
-    wait.resume(carrying: TaskResult(result))
+    wait.resume(with: TaskResult(result))
   }
 }
 
@@ -81,26 +112,54 @@ extension Offload: SerialExecutor {
 
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    unsafe self.job = job
+    unsafe work = .call(job)
     unsafe resumesOnLoop = LoopThread.current?.executors.identity(ofLeaving: job) == .both
-    if loop.isCurrent {
-      submit()
-    } else if !loop.enqueue({ self.submit() }) {
-      unsafe refusal = loop.closedError("offload")
-      loop.queue.runOnFallback { self.runJob() }
+    if let pool {
+      submit(to: pool)
+    } else if let loop {
+      if loop.isCurrent {
+        submit(on: loop)
+      } else if !loop.enqueue({ self.submit(on: loop) }) {
+        unsafe refusal = loop.closedError("offload")
+        loop.queue.runOnFallback { self.runWork() }
+      }
     }
   }
 
-  /// The body will not run: the task learns of it in the next job of the loop, never inside the call that enqueued it.
-  private nonisolated func refuse(_ refusal: any Error) {
+  /// A pool of one's own takes it on any thread.
+  private nonisolated func submit(to pool: WorkerPool) {
+    if let loop {
+      if loop.life.hasDrained { return refuse(loop.closedError("offload")) }
+      // The loop's shutdown waits for it, in there.
+      if loop.isCurrent { _ = loop.work } else { loop.enqueue { _ = loop.work } }
+    }
+    // A worker may run it to its end before the next one is sent for, and then nobody may keep the pool.
+    let kept = unsafe Unmanaged.passRetained(pool)
+    defer { unsafe kept.release() }
+    do throws(UVError) {
+      // Nothing may follow; see below.
+      if try pool.add(self) { return }
+    } catch {
+      return refuse(error)
+    }
+    refuse(CancellationError())
+  }
+
+  /// The body will not run: the task learns of it in the next job of the loop, or elsewhere where there is none, and
+  /// never inside the call that enqueued it.
+  nonisolated func refuse(_ refusal: any Error) {
     unsafe self.refusal = refusal
-    if !loop.enqueue({ self.runJob() }) { loop.queue.runOnFallback { self.runJob() } }
+    guard let loop else {
+      Task.detached { self.runWork() }
+      return
+    }
+    if !loop.enqueue({ self.runWork() }) { loop.queue.runOnFallback { self.runWork() } }
   }
 
   // MARK: On the loop
 
   /// libuv wants its own thread for it.
-  private nonisolated func submit() {
+  private nonisolated func submit(on loop: LoopCore) {
     if loop.life.hasDrained { return refuse(loop.closedError("offload")) }
     do throws(UVError) {
       // Nothing may follow: whoever enqueues an executor's job does not keep it, and once it is in the queue a worker
@@ -117,22 +176,31 @@ extension Offload: SerialExecutor {
   nonisolated func runOnWorker() {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
     if unsafe !chain.isEmpty { unsafe chain = [] }
-    if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe job?.bits ?? 0 }
-    WorkerLeases.run(under: self) { runJob() }
+    if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe work.jobBits }
+    WorkerLeases.run(under: self) { runWork() }
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
   }
 
-  /// The worker is about to do something else. A loop that ends waits for that, and looks again when it is woken; the
-  /// task may have gone elsewhere.
+  /// The worker is about to do something else. A loop that ends waits for that, and so does a time that jumps: they
+  /// look again when the loop is woken, and the task may have gone elsewhere.
   nonisolated func leftWorker() {
-    if loop.life != .accepting { loop.enqueue {} }
+    if let loop, loop.life != .accepting || pool != nil && loop.time.virtual != nil { loop.enqueue {} }
   }
 
-  /// Also where the body will not run, on the loop or behind its end: the task learns of it there.
-  private nonisolated func runJob() {
-    guard let job = unsafe job else { return }
-    unsafe self.job = nil
-    unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
+  /// Also where the body will not run, on the loop or elsewhere: who waits for it learns of it there.
+  private nonisolated func runWork() {
+    let work = unsafe self.work
+    unsafe self.work = .none
+    switch work {
+    case .call(let job):
+      unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
+    case .job(let job, let executor):
+      unsafe job.runSynchronously(on: executor.asUnownedTaskExecutor())
+    case .closure(let body, let refused):
+      if let refusal = unsafe refusal { refused?(refusal) } else { body() }
+    case .none: return
+    }
+    if !work.isCall { hasEnded.store(true, ordering: .releasing) }
   }
 }
 
@@ -149,11 +217,22 @@ extension Offload {
 
   /// Takes it out of the queue if it has not begun.
   private nonisolated func withdraw() {
-    if OffloadScheduler.process.withdraw(self) { refuse(CancellationError()) }
+    if isTakenOut() { refuse(CancellationError()) }
   }
 
-  /// It was taken out of the queue by a shutdown whose time was over.
-  nonisolated func refuseWithdrawn() { refuse(loop.closedError("offload")) }
+  /// Takes it out of its line, and says whether it was there. Whoever does that refuses it.
+  nonisolated func isTakenOut() -> Bool { pool?.withdraw(self) ?? OffloadScheduler.process.withdraw(self) }
+
+  /// Whether it is one of the pool's.
+  nonisolated func isRunning(on pool: WorkerPool) -> Bool { pool === self.pool }
+
+  /// Its pool, as a report says.
+  nonisolated var poolName: String? { pool?.options.name }
+
+  /// It was taken out of its line by a shutdown of its loop whose time was over.
+  nonisolated func refuseWithdrawn() {
+    refuse(loop?.closedError("offload") ?? CancellationError())
+  }
 
   nonisolated func block() { blocks.add(1, ordering: .acquiringAndReleasing) }
 
@@ -162,6 +241,13 @@ extension Offload {
   nonisolated func exempt(from loop: LoopCore) {
     if loop === self.loop { isInitiator.store(true, ordering: .releasing) }
   }
+
+  nonisolated func exempt(from pool: WorkerPool) {
+    if pool === self.pool { isPoolInitiator.store(true, ordering: .releasing) }
+  }
+
+  /// Whether its pool's shutdown must not wait for it: it asked for that, or its caller has gone.
+  nonisolated var isExemptFromPool: Bool { isPoolInitiator.load(ordering: .acquiring) || isAbandoned }
 
   /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues
   /// it asks under the lock of the queue, and one of the two finds the other.
@@ -185,4 +271,21 @@ extension Offload {
 
   /// Under the scheduler's lock.
   nonisolated func waits(for call: Offload) -> Bool { unsafe chain.contains { $0 === call } }
+}
+
+/// What a worker does for a call.
+enum OffloadedWork {
+  case none
+  /// The rest of the calling task, which awaits ``Offload/perform(_:)``.
+  case call(UnownedJob)
+  /// A job of a task that prefers the pool.
+  case job(UnownedJob, OffloadPoolExecutor)
+  /// A closure, and what else hears of it where it does not run.
+  case closure(() -> Void, refused: ((any Error) -> Void)?)
+
+  var isCall: Bool { if case .call = self { true } else { false } }
+  var isTaskJob: Bool { if case .job = self { true } else { false } }
+
+  /// Which job it is that goes on where its task came from.
+  var jobBits: UInt { if case .call(let job) = self { job.bits } else { 0 } }
 }

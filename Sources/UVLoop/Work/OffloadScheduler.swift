@@ -16,6 +16,8 @@ import Synchronization
 final class OffloadScheduler: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var queues: [OffloadQueue] = []
+  /// The pools of one's own that have not ended.
+  private var pools: [WorkerPool] = []
 
   static let process = OffloadScheduler()
 
@@ -26,6 +28,10 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       { OffloadScheduler.process.lock.lock() }, { OffloadScheduler.process.lock.unlock() },
       {
         OffloadScheduler.process.queues = []
+        // Their locks may be somebody's who is not here, and so they are not looked at, nor freed.
+        let lost = OffloadScheduler.process.pools
+        OffloadScheduler.process.pools = []
+        for pool in lost { _ = unsafe Unmanaged.passRetained(pool) }
         OffloadScheduler.process.lock.unlock()
       })
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
@@ -56,6 +62,18 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
 
   func unregister(_ queue: OffloadQueue) { lock.withLock { queues.removeAll { $0 === queue } } }
 
+  func register(_ pool: WorkerPool) { lock.withLock { pools.append(pool) } }
+
+  func unregister(_ pool: WorkerPool) { lock.withLock { pools.removeAll { $0 === pool } } }
+
+  /// What of a loop waits and runs on pools of one's own.
+  private func callsElsewhere(of loop: LoopCore) -> (running: [Offload], waiting: [Offload]) {
+    let all = lock.withLock { pools }.map(\.calls)
+    return (
+      all.flatMap(\.running).filter { $0.loop === loop }, all.flatMap(\.waiting).filter { $0.loop === loop }
+    )
+  }
+
   /// Takes a call out of the queue that it waits in; false if it does not wait.
   func withdraw(_ offload: Offload) -> Bool {
     lock.withLock {
@@ -65,7 +83,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     }
   }
 
-  /// What of a loop runs, the oldest first, and for how long it has.
+  /// What of a loop runs on libuv's pool, the oldest first, and for how long it has.
   func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
     return lock.withLock {
@@ -119,26 +137,26 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     case cancelled
   }
 
-  /// Queues a call. Refused if it could never begin: every worker is held by a call which itself blocks in
-  /// `runBlocking`, for something that waits in the queue or for this very call.
+  /// Queues a call. Refused if it could never begin; see ``OffloadDeadlock``.
   func enqueue(_ offload: Offload, in queue: OffloadQueue) throws(UVError) -> Admission {
     let now = MonotonicClock.now()
-    return try lock.withLock { () throws(UVError) in
-      if offload.isWithdrawn { return .cancelled }
-      let size = PoolStart.fixSize()
-      if unsafe !offload.chain.isEmpty {
-        let running = queues.flatMap(\.running).filter { !$0.isOver }
-        if running.count >= size && running.allSatisfy({ isStuck($0, behind: offload) }) {
-          throw starvation(offload, running)
-        }
-      }
-      unsafe offload.since = now
-      queue.line.append(offload)
-      queue.arrivals.add(1, ordering: .releasing)
-      let mustSubmit = queue.poolTasks.mustSubmit(
-        forWaiting: queue.line.count, poolSize: size, finishing: queue.active.count { $0.call?.isLeaving == true })
-      return mustSubmit ? .needsPoolTask : .willBeTaken
+    if unsafe offload.chain.isEmpty { return lock.withLock { append(offload, to: queue, at: now) } }
+    return try withAllPools { () throws(UVError) in
+      try refuseDeadlock(of: offload, in: nil)
+      return append(offload, to: queue, at: now)
     }
+  }
+
+  /// Under the lock.
+  private func append(_ offload: Offload, to queue: OffloadQueue, at now: Int64) -> Admission {
+    if offload.isWithdrawn { return .cancelled }
+    let size = PoolStart.fixSize()
+    unsafe offload.since = now
+    queue.line.append(offload)
+    queue.arrivals.add(1, ordering: .releasing)
+    let mustSubmit = queue.poolTasks.mustSubmit(
+      forWaiting: queue.line.count, poolSize: size, finishing: queue.active.count { $0.call?.isLeaving == true })
+    return mustSubmit ? .needsPoolTask : .willBeTaken
   }
 
   /// Queues a call that no pool task will take, so that it can be withdrawn; false if it has been cancelled.
@@ -150,20 +168,33 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     }
   }
 
-  private func isStuck(_ call: Offload, behind newest: Offload) -> Bool {
-    guard call.isBlocked else { return false }
-    return newest.waits(for: call) || queues.contains { $0.line.waiting.contains { $0.waits(for: call) } }
+  /// Runs `body` while nothing begins or ends on any pool.
+  func withAllPools<R>(_ body: () throws(UVError) -> R) throws(UVError) -> R {
+    try lock.withLock { () throws(UVError) in
+      for pool in pools { pool.acquire() }
+      defer { for pool in pools.reversed() { pool.release() } }
+      return try body()
+    }
   }
 
-  private func starvation(_ offload: Offload, _ running: [Offload]) -> UVError {
-    let labels = running.map(\.title).joined(separator: ", ")
-    return UVError(
-      .wouldDeadlock, call: "offload",
-      """
-      \(offload.title) could never begin: all \(running.count) workers of the pool are held by calls that wait in \
-      runBlocking for the pool: \(labels). Do not offload from inside an offloaded call, or make the pool larger with \
-      ThreadPool.setSize. The call came from \(ThreadIdentity.current).
-      """)
+  /// While nothing begins or ends: throws if the call could never begin; in libuv's pool without another one.
+  func refuseDeadlock(of offload: Offload, in pool: WorkerPool?) throws(UVError) {
+    if offload.isWithdrawn { return }
+    var all = pools.map { pool in
+      let (running, waiting) = pool.lockedCalls
+      return OffloadDeadlock.Pool(
+        title: "pool \"\(pool.options.name)\"", growth: "give it more threads", size: pool.options.threads,
+        running: running, waiting: waiting)
+    }
+    all.append(
+      OffloadDeadlock.Pool(
+        title: "the pool", growth: "make the pool larger with ThreadPool.setSize", size: PoolStart.fixSize(),
+        running: queues.flatMap(\.running).filter { !$0.isOver }, waiting: queues.flatMap(\.line.waiting)))
+    // One that has ended refuses the call by itself.
+    guard let index = pool.map({ pool in pools.firstIndex { $0 === pool } }) ?? pools.count else { return }
+    all[index].waiting.append(offload)
+    let deadlock = OffloadDeadlock(all)
+    if deadlock.stuck.contains(index) { throw deadlock.refusal(of: offload, in: index) }
   }
 
   /// Takes out all calls that wait.
@@ -184,18 +215,35 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
 
   /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has
   /// gone home, and so is in the loop's queue if it lives there.
-  func hasNoWork(_ queue: OffloadQueue) -> Bool {
-    lock.withLock { queue.line.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
+  func hasNoWork(_ queue: OffloadQueue, of loop: LoopCore) -> Bool {
+    let isIdle = lock.withLock { queue.line.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
+    if !isIdle { return false }
+    let (running, waiting) = callsElsewhere(of: loop)
+    return waiting.isEmpty && running.allSatisfy(\.isAbandoned)
   }
 
   /// Whether nothing of a loop waits or runs that its shutdown waits for: of its pool tasks that libuv has, each runs a
   /// call that is not waited for.
-  func isSettled(_ queue: OffloadQueue) -> Bool {
-    lock.withLock {
-      // What an abandoned call held is released on the worker, and that may take as long as the call.
-      func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
-      return queue.line.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
+  func isSettled(_ queue: OffloadQueue, of loop: LoopCore) -> Bool {
+    // What an abandoned call held is released on the worker, and that may take as long as the call.
+    func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
+    let isSettled = lock.withLock {
+      queue.line.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
     }
+    if !isSettled { return false }
+    let (running, waiting) = callsElsewhere(of: loop)
+    return (running + waiting).allSatisfy(isExempt)
+  }
+
+  /// Takes the calls of a loop out that wait for pools of one's own.
+  func withdrawElsewhere(of loop: LoopCore) -> [Offload] {
+    callsElsewhere(of: loop).waiting.filter { $0.isTakenOut() }
+  }
+
+  /// What of a loop runs on pools of one's own, and for how long.
+  func runningElsewhere(of loop: LoopCore) -> [(Offload, Duration)] {
+    let now = MonotonicClock.now()
+    return callsElsewhere(of: loop).running.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
   }
 
   // MARK: On a worker

@@ -1,0 +1,51 @@
+// A call could never begin if each worker that could take it is held by a call that blocks, in `runBlocking`, for
+// something which waits itself for a call that could never begin. With one pool that is a circle; with several it may
+// lead through all of them, and the largest set of calls that hold each other up is found by taking away from all of
+// them, again and again, those that somebody may still let go.
+
+/// Who holds up whom, over all pools at one moment.
+struct OffloadDeadlock {
+  /// A pool: how many calls it runs at once, and what runs and waits there.
+  struct Pool {
+    let title: String
+    /// What to do that it takes more.
+    let growth: String
+    let size: Int
+    let running: [Offload]
+    var waiting: [Offload]
+  }
+
+  private let pools: [Pool]
+  /// The pools of which every worker is held for ever.
+  private(set) var stuck: Set<Int>
+
+  init(_ pools: [Pool]) {
+    self.pools = pools
+    stuck = Set(pools.indices)
+    var before = -1
+    while stuck.count != before {
+      before = stuck.count
+      let hopeless = stuck.flatMap { pools[$0].waiting }
+      stuck = stuck.filter { index in
+        let pool = pools[index]
+        return pool.running.count >= pool.size
+          && pool.running.allSatisfy { call in call.isBlocked && hopeless.contains { $0.waits(for: call) } }
+      }
+    }
+  }
+
+  /// Why a call is refused that would wait in one of them.
+  func refusal(of call: Offload, in index: Int) -> UVError {
+    let pool = pools[index]
+    let labels = pool.running.map(\.title).joined(separator: ", ")
+    let others = stuck.subtracting([index]).sorted().map { pools[$0].title }
+    let circle = others.isEmpty ? "" : ", some by way of \(others.joined(separator: ", "))"
+    return UVError(
+      .wouldDeadlock, call: "offload",
+      """
+      \(call.title) could never begin: all \(pool.running.count) workers of \(pool.title) are held by calls that wait in \
+      runBlocking for the pool\(circle): \(labels). Do not offload from inside an offloaded call, or \(pool.growth). \
+      The call came from \(ThreadIdentity.current).
+      """)
+  }
+}

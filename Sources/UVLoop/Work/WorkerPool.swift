@@ -1,0 +1,368 @@
+// The file is long because one lock guards all of it: what waits, who runs what, and who is woken must change in one
+// step.
+//
+// A worker is a thread, from the first call for which there was none to the shutdown:
+//
+//   starting ──start hook──▶ running a call ──no other waits──▶ spinning ──none came──▶ idle ──woken──▶ running
+//                                 │ ▲                              │                      │
+//                                 │ └──────────────────────────────┘                      │
+//                                 └──closed, and none waits──▶ end hook ──▶ gone ◀────────┘
+//
+// At most one thread searches at a time: one that spins, was woken, or is being started. Who takes a call and leaves
+// others behind sends the next one. So a burst wakes as many threads as it keeps busy, each once, and whoever adds a
+// call makes at most one system call. One thread spins, for some microseconds: a loop that offloads short calls one
+// after the other would otherwise wake a thread for each.
+
+import Synchronization
+
+/// The threads of an ``OffloadPool``, and the calls that wait for them.
+///
+/// Its users keep it, each of its threads, and until it has ended the scheduler, which looks at all pools.
+final class WorkerPool: @unchecked Sendable {  // Holds because every variable is guarded by `lock`, but for `arrivals`.
+  struct Options {
+    var name = "pool"
+    var threads = 4
+    var queueLimit = Int.max
+    var stackSize: Int?
+    var onThreadStart: (@Sendable () throws -> Void)?
+    var onThreadEnd: (@Sendable () -> Void)?
+  }
+
+  /// One thread.
+  private final class Worker {
+    let number: Int
+    var call: Offload?
+
+    init(_ number: Int) { self.number = number }
+  }
+
+  /// Whom to send for the calls that wait.
+  private enum Step { case none, wake, start }
+
+  let options: Options
+  private let generation = ProcessGeneration.join()
+  private let lock = Lock()
+  private let line = OffloadLine()
+  /// How many calls have come, for the thread that spins until the next one.
+  private let arrivals = Atomic<Int>(0)
+  private var workers: [Worker] = []
+  private var lastNumber = 0
+  /// Threads that wait and have not been woken; those that have been, and have not come so far.
+  private var idle = 0
+  private var woken = 0
+  private var isSpinning = false
+  private var isStarting = false
+  private var times = OffloadTimes()
+  private var isClosed = false
+  private var began: Int64?
+  /// What did not begin because the time of a shutdown was over.
+  private var dropped: [ShutdownReport.Unfinished] = []
+  private var isExpired = false
+  private var report: ShutdownReport?
+  private var waiters: [@Sendable (ShutdownReport) -> Void] = []
+  /// For how long a thread spins, waiting for another call.
+  private static let spinTime: Int64 = 10_000
+
+  init(_ options: Options) {
+    self.options = options
+    OffloadScheduler.process.register(self)
+  }
+
+  // MARK: - On any thread: calls
+
+  /// Puts a call in line; false if it has been cancelled. From here on it may be run and freed.
+  ///
+  /// Throws where the pool is closed or full, and where the call could never begin. Not for a job of a task: where that
+  /// cannot run here its caller runs it elsewhere.
+  func add(_ call: Offload) throws(UVError) -> Bool {
+    requireOwnProcess()
+    let step: Step?
+    if unsafe call.chain.isEmpty {
+      step = try lock.withLock { () throws(UVError) in try append(call) }
+    } else {
+      step = try OffloadScheduler.process.withAllPools { () throws(UVError) in
+        try OffloadScheduler.process.refuseDeadlock(of: call, in: self)
+        return try append(call)
+      }
+    }
+    guard let step else { return false }
+    send(step)
+    return true
+  }
+
+  /// Under the lock. Nil if the call has been cancelled.
+  private func append(_ call: Offload) throws(UVError) -> Step? {
+    if isClosed { throw closedError }
+    if call.isWithdrawn { return nil }
+    if call.failsWhenFull && line.count >= options.queueLimit {
+      throw UVError(
+        .busy, call: "OffloadPool",
+        """
+        \(call.title) was refused: \(line.count) calls wait for pool "\(options.name)", which is its limit. Try again \
+        later, wait for room with `whenFull: .wait`, or make the limit larger.
+        """)
+    }
+    unsafe call.since = MonotonicClock.now()
+    line.append(call)
+    arrivals.add(1, ordering: .releasing)
+    return nextStep()
+  }
+
+  /// Takes a call out that has not begun; false if it has.
+  func withdraw(_ call: Offload) -> Bool {
+    lock.withLock {
+      guard let line = unsafe call.line else { return false }
+      line.remove(call)
+      return true
+    }
+  }
+
+  var closedError: UVError {
+    UVError(.poolClosed, call: "OffloadPool", "Pool \"\(options.name)\" has been shut down, and takes no more calls.")
+  }
+
+  /// Traps in the child of a fork, where the threads do not exist.
+  func requireOwnProcess() {
+    if generation != ProcessGeneration.current {
+      fatalError(
+        """
+        UVLoop: pool "\(options.name)" belongs to the parent of this process. After a fork its threads do not exist \
+        here. Make a new OffloadPool in the child, or exec.
+        """)
+    }
+  }
+
+  // MARK: - On any thread: threads
+
+  /// Under the lock, when a call has been put in line, or one was taken and others are left.
+  private func nextStep() -> Step {
+    if line.isEmpty || isSpinning || woken > 0 || isStarting { return .none }
+    if idle > 0 {
+      idle -= 1
+      woken += 1
+      return .wake
+    }
+    if workers.count < options.threads {
+      isStarting = true
+      return .start
+    }
+    return .none
+  }
+
+  /// Without the lock.
+  private func send(_ step: Step) {
+    switch step {
+    case .none: break
+    case .wake: lock.wakeOne()
+    case .start: start()
+    }
+  }
+
+  private func start() {
+    let worker = lock.withLock {
+      lastNumber += 1
+      let worker = Worker(lastNumber)
+      workers.append(worker)
+      return worker
+    }
+    // Made on the thread and nowhere else used: nobody else has it.
+    let sent = Disconnected(worker)
+    do throws(UVError) {
+      try DetachedThread.start(named: "\(options.name)-\(worker.number)", stackSize: options.stackSize) {
+        unsafe self.work(sent.value)
+      }
+    } catch {
+      leave(worker, afterFailedStart: error)
+    }
+  }
+
+  /// The thread is gone, or has never been. Without any what waits will not begin.
+  private func leave(_ worker: Worker, afterFailedStart failure: (any Error)? = nil) {
+    var refused: [Offload] = []
+    let ends = lock.withLock {
+      workers.removeAll { $0 === worker }
+      if failure != nil {
+        isStarting = false
+        if workers.isEmpty { refused = line.removeAll() }
+      }
+      return endIfOver()
+    }
+    if let failure { for call in refused { call.refuse(failure) } }
+    ends?()
+    unregisterIfGone()
+  }
+
+  /// It has no threads any more, and gets none.
+  private func unregisterIfGone() {
+    let isGone = lock.withLock { isClosed && workers.isEmpty && !isStarting && line.isEmpty }
+    if isGone { OffloadScheduler.process.unregister(self) }
+  }
+
+  // MARK: - On a worker
+
+  private func work(_ worker: Worker) {
+    do { try options.onThreadStart?() } catch { return leave(worker, afterFailedStart: error) }
+    var (call, step) = lock.withLock {
+      isStarting = false
+      return take(worker, at: MonotonicClock.now())
+    }
+    send(step)
+    if call == nil { call = wait(worker) }
+    while let current = call {
+      current.runOnWorker()
+      call = next(worker, after: current)
+    }
+    options.onThreadEnd?()
+    leave(worker)
+  }
+
+  /// Under the lock: gives the worker the next call, if one waits, and says whom to send for the others.
+  private func take(_ worker: Worker, at now: Int64) -> (Offload?, Step) {
+    worker.call = line.popFirst()
+    guard let call = worker.call else { return (nil, .none) }
+    times.waits.record(nanoseconds: unsafe now - call.since)
+    unsafe call.since = now
+    return (call, nextStep())
+  }
+
+  /// It has run a call: the next one; nil when there will be none.
+  private func next(_ worker: Worker, after call: Offload) -> Offload? {
+    let now = MonotonicClock.now()
+    lock.lock()
+    times.runs.record(nanoseconds: unsafe now - call.since)
+    let (next, step) = take(worker, at: now)
+    let ends = next == nil ? endIfOver() : nil
+    lock.unlock()
+    send(step)
+    call.leftWorker()
+    ends?()
+    return next ?? wait(worker)
+  }
+
+  /// Spins, if nobody does, and sleeps then. Nil once the pool is closed and nothing waits.
+  private func wait(_ worker: Worker) -> Offload? {
+    lock.lock()
+    var mustSpin = !isSpinning && !isClosed
+    while true {
+      let (call, step) = take(worker, at: MonotonicClock.now())
+      if call != nil || isClosed {
+        lock.unlock()
+        send(step)
+        return call
+      }
+      if mustSpin {
+        mustSpin = false
+        isSpinning = true
+        let seen = arrivals.load(ordering: .relaxed)
+        lock.unlock()
+        spin(beyond: seen)
+        lock.lock()
+        isSpinning = false
+      } else {
+        idle += 1
+        while woken == 0 && !isClosed { lock.wait() }
+        // Who closes the pool wakes all.
+        if woken > 0 { woken -= 1 } else { idle -= 1 }
+      }
+    }
+  }
+
+  /// Returns when more calls have come, or it has been long enough. It lets others have its CPU: where that is the
+  /// loop's, the next calls come just then.
+  private func spin(beyond seen: Int) {
+    let end = MonotonicClock.now() + WorkerPool.spinTime
+    repeat { Posix.yield() } while arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
+  }
+
+  // MARK: - On any thread: the end
+
+  /// Takes no more calls, and lets the threads go when those have ended that there are.
+  func close() {
+    let ends = lock.withLock {
+      if began == nil { began = MonotonicClock.now() }
+      isClosed = true
+      lock.wakeAll()
+      return endIfOver()
+    }
+    ends?()
+    unregisterIfGone()
+  }
+
+  /// The same for a shutdown, which does not wait for the call that asks for it.
+  func requestShutdown(_ deliver: @escaping @Sendable (ShutdownReport) -> Void) {
+    requireOwnProcess()
+    for case let call as Offload in WorkerLeases.chain { call.exempt(from: self) }
+    (WorkerLeases.current as? Offload)?.exempt(from: self)
+    let old = lock.withLock {
+      if report == nil { waiters.append(deliver) }
+      return report
+    }
+    if let old { return deliver(old) }
+    close()
+  }
+
+  /// The time of a shutdown is over: what has not begun never does, and what runs is named.
+  func expire() {
+    var refused: [Offload] = []
+    let ends = lock.withLock {
+      if report != nil { return endIfOver() }
+      let now = MonotonicClock.now()
+      refused = line.removeAll()
+      dropped = refused.filter { !$0.isTaskJob }.map { unfinished($0, at: now) }
+      isExpired = true
+      return endIfOver()
+    }
+    for call in refused { call.refuse(closedError) }
+    ends?()
+  }
+
+  private func unfinished(_ call: Offload, at now: Int64) -> ShutdownReport.Unfinished {
+    unsafe .init(
+      kind: .offload, label: call.label, age: .nanoseconds(max(0, now - call.since)), pool: options.name)
+  }
+
+  /// Under the lock: who is to be told that the pool has ended, to be called without it.
+  private func endIfOver() -> (() -> Void)? {
+    if report != nil || !isClosed { return nil }
+    if !isExpired && !(line.isEmpty && workers.allSatisfy { $0.call?.isExemptFromPool == true }) { return nil }
+    let now = MonotonicClock.now()
+    var report = ShutdownReport()
+    report.unfinished =
+      workers.compactMap(\.call).filter { !$0.isExemptFromPool || $0.isAbandoned }.map { unfinished($0, at: now) }
+      + dropped
+    report.duration = .nanoseconds(now - (began ?? now))
+    self.report = report
+    let told = waiters
+    waiters = []
+    return { for deliver in told { deliver(report) } }
+  }
+
+  // MARK: - On any thread: what it does
+
+  /// What runs, the oldest first, and what waits, the first in line first.
+  var calls: (running: [Offload], waiting: [Offload]) { lock.withLock { lockedCalls } }
+
+  /// Under the lock.
+  var lockedCalls: (running: [Offload], waiting: [Offload]) {
+    (workers.compactMap(\.call).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }, line.waiting)
+  }
+
+  var statistics: OffloadPool.Statistics {
+    let now = MonotonicClock.now()
+    return lock.withLock {
+      let (running, waiting) = lockedCalls
+      let queued = waiting.count { !$0.isTaskJob }
+      return OffloadPool.Statistics(
+        threads: workers.count, queued: min(queued, options.queueLimit),
+        waitingForRoom: max(0, queued - options.queueLimit), running: running.count,
+        jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
+        oldestQueued: waiting.first.map { .nanoseconds(unsafe max(0, now - $0.since)) },
+        tasksQueued: waiting.count - queued, tasksRunning: running.count(where: \.isTaskJob),
+        waits: times.waits, runs: times.runs)
+    }
+  }
+
+  /// For who looks at all pools at once; see `OffloadScheduler`.
+  func acquire() { lock.lock() }
+  func release() { lock.unlock() }
+}
