@@ -47,6 +47,14 @@ enum DetachedThread {
     }
   }
 
+  /// Whether the system makes threads with such a stack.
+  static func takes(stackSize: Int) -> Bool {
+    var attributes = pthread_attr_t()
+    if unsafe stackSize <= 0 || pthread_attr_init(&attributes) != 0 { return false }
+    defer { unsafe pthread_attr_destroy(&attributes) }
+    return unsafe pthread_attr_setstacksize(&attributes, stackSize) == 0
+  }
+
   private static func main(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let argument = unsafe argument else { return nil }
     let body = unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()

@@ -145,9 +145,9 @@ public struct LoopSnapshot: Sendable, Codable {
   public let waitKinds: [String: Int]
   /// The loop's tasks, the oldest first.
   public let tasks: [Task]
-  /// Its offloaded calls that wait for a worker, the first in line first.
+  /// Its offloaded calls that wait for a worker of libuv's pool, the first in line first.
   public let offloadsQueued: [Offload]
-  /// Its offloaded calls that run, the oldest first.
+  /// Its offloaded calls that run on libuv's pool, the oldest first. Of others ``OffloadPool/statistics`` tells.
   public let offloadsRunning: [Offload]
   /// Its streams, in no order.
   public let streams: [Stream]

@@ -85,7 +85,7 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
   }
 
   /// Tasks and offloaded calls that did not end in time, and calls that were abandoned. They go on: a task on Swift's
-  /// global pool, a call on its worker, for whose end the loop's thread stays behind.
+  /// global pool, a call on its worker. For the end of one on libuv's pool the loop's thread stays behind.
   public internal(set) var unfinished: [Unfinished] = []
   /// How many scheduled calls were dropped because they were not yet due.
   public internal(set) var droppedCalls = 0

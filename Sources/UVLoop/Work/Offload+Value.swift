@@ -74,7 +74,10 @@ final class AbandonableWait<T>: Sendable {
     return await withTaskCancellationHandler {
       await withCheckedContinuation(isolation: isolation) { continuation in
         let ended = lock.withLock { () -> TaskResult<T>?? in
-          if case .ended(let result) = unsafe stage { return .some(result) }
+          if case .ended(let result) = unsafe stage {
+            unsafe stage = .ended(nil)
+            return .some(result)
+          }
           unsafe stage = .waiting(continuation)
           return nil
         }
@@ -96,7 +99,8 @@ final class AbandonableWait<T>: Sendable {
   private func finish(_ result: TaskResult<T>?) {
     let continuation = lock.withLock { () -> CheckedContinuation<TaskResult<T>?, Never>? in
       guard case .waiting(let continuation) = unsafe stage else { return nil }
-      unsafe stage = .ended(result)
+      // It goes to whoever waits, and to nobody else.
+      unsafe stage = .ended(continuation == nil ? result : nil)
       return continuation
     }
     continuation?.resume(returning: result)

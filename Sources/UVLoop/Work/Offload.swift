@@ -11,7 +11,7 @@ import Synchronization
 /// pool of one's own; the worker then runs the task itself. So task-locals, name, priority and `Task.isCancelled` are
 /// simply there, and the result is handed back as any result of an actor's method is.
 ///
-/// A pool of one's own also takes closures, and jobs of tasks that prefer it: see ``OffloadedWork``.
+/// A pool of one's own also takes closures, and jobs of tasks that prefer it.
 actor Offload: WorkerLease, ScopedWait {
   nonisolated let label: String?
   /// The offloaded calls that wait for the caller, until the call begins.
@@ -28,10 +28,12 @@ actor Offload: WorkerLease, ScopedWait {
   nonisolated let failsWhenFull: Bool
   /// Whether it is a job of a task, which cannot be refused.
   nonisolated let isTaskJob: Bool
+  /// Whether somebody waits who is told where it does not run.
+  nonisolated let isAwaited: Bool
   private nonisolated let isCancelled = Atomic<Bool>(false)
   private nonisolated let blocks = Atomic<Int>(0)
   private nonisolated let isInitiator = Atomic<Bool>(false)
-  private nonisolated let isPoolInitiator = Atomic<Bool>(false)
+  private nonisolated let hasEndedPool = Atomic<Bool>(false)
 
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
@@ -44,7 +46,9 @@ actor Offload: WorkerLease, ScopedWait {
 
   // Holds for these because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.
-  private nonisolated(unsafe) var work = OffloadedWork.none  // Holds for the reason above.
+  private nonisolated(unsafe) var job: UnownedJob?  // Holds for the reason above.
+  /// What runs in place of a job. It gets the reason why nothing does, where there is one.
+  private nonisolated(unsafe) var body: (((any Error)?) -> Void)?  // Holds for the reason above.
   /// Why the body does not run.
   private nonisolated(unsafe) var refusal: (any Error)?  // Holds for the reason above.
   private nonisolated(unsafe) var resumesOnLoop = false  // Holds for the reason above.
@@ -59,22 +63,25 @@ actor Offload: WorkerLease, ScopedWait {
     self.isAbandonable = isAbandonable
     self.failsWhenFull = failsWhenFull
     isTaskJob = false
+    isAwaited = true
     unsafe chain = WorkerLeases.unended
   }
 
-  /// Something else than a call that its caller awaits. Nobody who could never go on waits for it.
+  /// Something else than a call that its caller awaits: `body` runs on a worker, or anywhere with the reason why it
+  /// does not.
   init(
-    _ work: OffloadedWork, in pool: WorkerPool, label: String?, failsWhenFull: Bool = false,
-    waitedForBy chain: [any WorkerLease] = []
+    in pool: WorkerPool, label: String?, isTaskJob: Bool = false, isAwaited: Bool = true, failsWhenFull: Bool = false,
+    waitedForBy chain: [any WorkerLease] = [], _ body: @escaping ((any Error)?) -> Void
   ) {
     loop = nil
     self.pool = pool
     self.label = label
     isAbandonable = false
     self.failsWhenFull = failsWhenFull
-    isTaskJob = work.isTaskJob
+    self.isTaskJob = isTaskJob
+    self.isAwaited = isAwaited
     unsafe self.chain = chain
-    unsafe self.work = work
+    unsafe self.body = body
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe UnownedSerialExecutor(ordinary: self) }
@@ -112,7 +119,7 @@ extension Offload: SerialExecutor {
 
   nonisolated func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    unsafe work = .call(job)
+    unsafe self.job = job
     unsafe resumesOnLoop = LoopThread.current?.executors.identity(ofLeaving: job) == .both
     if let pool {
       submit(to: pool)
@@ -129,9 +136,9 @@ extension Offload: SerialExecutor {
   /// A pool of one's own takes it on any thread.
   private nonisolated func submit(to pool: WorkerPool) {
     if let loop {
-      if loop.life.hasDrained { return refuse(loop.closedError("offload")) }
       // The loop's shutdown waits for it, in there.
-      if loop.isCurrent { _ = loop.work } else { loop.enqueue { _ = loop.work } }
+      let isThere = loop.onLoop { _ = loop.work }
+      if !isThere || loop.life.hasDrained { return refuse(loop.closedError("offload")) }
     }
     // A worker may run it to its end before the next one is sent for, and then nobody may keep the pool.
     let kept = unsafe Unmanaged.passRetained(pool)
@@ -176,7 +183,7 @@ extension Offload: SerialExecutor {
   nonisolated func runOnWorker() {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
     if unsafe !chain.isEmpty { unsafe chain = [] }
-    if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe work.jobBits }
+    if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe job?.bits ?? 0 }
     WorkerLeases.run(under: self) { runWork() }
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
   }
@@ -189,18 +196,19 @@ extension Offload: SerialExecutor {
 
   /// Also where the body will not run, on the loop or elsewhere: who waits for it learns of it there.
   private nonisolated func runWork() {
-    let work = unsafe self.work
-    unsafe self.work = .none
-    switch work {
-    case .call(let job):
+    if let job = unsafe job {
+      unsafe self.job = nil
       unsafe job.runSynchronously(on: UnownedSerialExecutor(ordinary: self))
-    case .job(let job, let executor):
-      unsafe job.runSynchronously(on: executor.asUnownedTaskExecutor())
-    case .closure(let body, let refused):
-      if let refusal = unsafe refusal { refused?(refusal) } else { body() }
-    case .none: return
+    } else if unsafe body != nil {
+      runBody()
+      hasEnded.store(true, ordering: .releasing)
     }
-    if !work.isCall { hasEnded.store(true, ordering: .releasing) }
+  }
+
+  /// What the body captured is released in here.
+  @inline(never)
+  private nonisolated func runBody() {
+    if let body = unsafe body.take() { unsafe body(refusal) }
   }
 }
 
@@ -243,11 +251,14 @@ extension Offload {
   }
 
   nonisolated func exempt(from pool: WorkerPool) {
-    if pool === self.pool { isPoolInitiator.store(true, ordering: .releasing) }
+    if pool === self.pool { hasEndedPool.store(true, ordering: .releasing) }
   }
 
+  /// Whether it asked for its pool's shutdown.
+  nonisolated var isPoolInitiator: Bool { hasEndedPool.load(ordering: .acquiring) }
+
   /// Whether its pool's shutdown must not wait for it: it asked for that, or its caller has gone.
-  nonisolated var isExemptFromPool: Bool { isPoolInitiator.load(ordering: .acquiring) || isAbandoned }
+  nonisolated var isExemptFromPool: Bool { isPoolInitiator || isAbandoned }
 
   /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues
   /// it asks under the lock of the queue, and one of the two finds the other.
@@ -271,21 +282,4 @@ extension Offload {
 
   /// Under the scheduler's lock.
   nonisolated func waits(for call: Offload) -> Bool { unsafe chain.contains { $0 === call } }
-}
-
-/// What a worker does for a call.
-enum OffloadedWork {
-  case none
-  /// The rest of the calling task, which awaits ``Offload/perform(_:)``.
-  case call(UnownedJob)
-  /// A job of a task that prefers the pool.
-  case job(UnownedJob, OffloadPoolExecutor)
-  /// A closure, and what else hears of it where it does not run.
-  case closure(() -> Void, refused: ((any Error) -> Void)?)
-
-  var isCall: Bool { if case .call = self { true } else { false } }
-  var isTaskJob: Bool { if case .job = self { true } else { false } }
-
-  /// Which job it is that goes on where its task came from.
-  var jobBits: UInt { if case .call(let job) = self { job.bits } else { 0 } }
 }

@@ -81,7 +81,10 @@ extension OffloadPool {
   ///
   /// > Isolation: Call it from any thread.
   public func submit(label: String? = nil, _ body: @escaping @Sendable () -> Void) throws(UVError) {
-    _ = try core.add(Offload(.closure(body, refused: nil), in: core, label: label, failsWhenFull: true))
+    let closure = Offload(in: core, label: label, isAwaited: false, failsWhenFull: true) { refusal in
+      if refusal == nil { body() }
+    }
+    _ = try core.add(closure)
   }
 
   /// Runs `body` on one of the pool's threads and blocks the calling thread until it has ended.
@@ -109,11 +112,15 @@ extension OffloadPool {
     let body = Disconnected(consume body)
     let lease = WorkerLeases.current
     if let lease { call.block(lease) }
-    let offload = Offload(
-      .closure(
-        { call.finish(Result { Disconnected(try unsafe body.value()) }) },
-        refused: { call.finish(.failure($0)) }), in: core, label: label,
-      waitedForBy: WorkerLeases.unended + (lease.map { [$0] } ?? []))
+    let chain = WorkerLeases.unended + (lease.map { [$0] } ?? [])
+    // What the body waits for in its turn is waited for by all of these.
+    let tasks = LoopTasks.unended
+    let offload = Offload(in: core, label: label, waitedForBy: chain) { refusal in
+      if let refusal { return call.finish(.failure(refusal)) }
+      WorkerLeases.$chain.withValue(chain) {
+        LoopTasks.$chain.withValue(tasks) { call.finish(Result { Disconnected(try unsafe body.value()) }) }
+      }
+    }
     do {
       _ = try core.add(offload)
     } catch {

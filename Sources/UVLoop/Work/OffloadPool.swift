@@ -13,9 +13,9 @@
 /// `db-2`, and take no signals but those of faults. Calls begin in the order in which they came, whatever the priority
 /// of their tasks, and end in any.
 ///
-/// When the process ends by `exit`, or at the end of `main`, nobody waits for a pool: what runs is cut off, what waits
-/// never runs. (Python joins the threads of its executors there.) Call ``shutdown(within:)`` before. In the child of a
-/// `fork` a pool of the parent traps.
+/// When the process ends by `exit`, or at the end of `main`, nobody waits for a pool: what runs is cut off, and what
+/// waits may never run. (Python joins the threads of its executors there.) Call ``shutdown(within:)`` before. In the
+/// child of a `fork` a pool of the parent traps.
 ///
 /// > Isolation: Everything here may be called on any thread.
 ///
@@ -66,7 +66,8 @@ public final class OffloadPool: Sendable {
   ///   - name: For people, and for the names of the threads, of which Linux keeps 15 bytes.
   ///   - threads: How many there are at most, from 1 to 1,024.
   ///   - queueLimit: How many calls may wait for a thread. What becomes of others they say; see ``WhenFull``.
-  ///   - stackSize: Bytes of stack for each thread, at least 16 KiB; nil for what the system gives.
+  ///   - stackSize: Bytes of stack for each thread, as the system takes them: 16 KiB or more on most, in whole pages.
+  ///     Nil for what the system gives.
   ///   - onThreadStart: Runs on each thread before its first call: to open a connection that stays there, say. If it
   ///     throws, the thread ends. Where none is left what waits is refused with that error, and the next call tries
   ///     again.
@@ -83,8 +84,8 @@ public final class OffloadPool: Sendable {
       throw refusal("\(threads) threads are not possible: give from 1 to 1,024")
     }
     if queueLimit < 0 { throw refusal("A queueLimit of \(queueLimit) is not possible: give 0 or more") }
-    if let stackSize, stackSize < 16_384 {
-      throw refusal("A stackSize of \(stackSize) bytes is too small: give 16,384 or more")
+    if let stackSize, !DetachedThread.takes(stackSize: stackSize) {
+      throw refusal("A stackSize of \(stackSize) bytes is not possible here: give whole pages, and 131,072 or more")
     }
     lease = WorkerPoolLease(
       WorkerPool(
@@ -110,7 +111,7 @@ public final class OffloadPool: Sendable {
   /// Takes no more calls, and returns when those that were accepted have ended, with what they did on their threads.
   ///
   /// Call it as often as you like: everyone gets the same report. Asked for from one of the pool's own calls, it does
-  /// not wait for that call.
+  /// not wait for that call; where each thread has such a call, what waits for one is refused at once.
   ///
   /// - Parameter limit: How long to wait; nil waits for as long as it takes. When it is over calls that have not begun
   ///   are refused with ``UVError/Code/poolClosed``, and what runs is named in the report and goes on. Jobs of tasks go
@@ -121,17 +122,18 @@ public final class OffloadPool: Sendable {
   @discardableResult
   public func shutdown(within limit: Duration? = nil) async -> ShutdownReport {
     let core = core
-    let timer = limit.map { limit in
-      Task.detached {
-        do { try await Task.sleep(for: max(.zero, limit)) } catch { return }
+    var timer: Task<Void, Never>?
+    let report = await withCheckedContinuation { waiter in
+      core.requestShutdown { waiter.resume(returning: $0) }
+      guard let limit else { return }
+      if limit <= .zero { return core.expire() }
+      timer = Task.detached {
+        do { try await Task.sleep(for: limit) } catch { return }
         core.expire()
       }
     }
-    defer { timer?.cancel() }
-    return await withCheckedContinuation { waiter in
-      core.requestShutdown { waiter.resume(returning: $0) }
-      if let limit, limit <= .zero { core.expire() }
-    }
+    timer?.cancel()
+    return report
   }
 
   /// The same, and blocks the calling thread.

@@ -6,7 +6,9 @@
 ///
 /// Everything in such a task that has no other place to be runs there, and may block: code between its waits, child
 /// tasks, `async let`, methods of default actors. Its jobs cannot be refused. They pass by the pool's `queueLimit`, and
-/// ``OffloadPool/Statistics`` counts them apart. After the pool's shutdown they run on Swift's global pool.
+/// ``OffloadPool/Statistics`` counts them apart. After the pool's shutdown they run on Swift's global pool. Nor are
+/// they refused where they could never begin: a call that holds the pool's only thread, and waits in `runBlocking` for
+/// such a task, waits for ever.
 ///
 /// > Ownership: It keeps the pool's threads. A task keeps the executor that it prefers.
 public final class OffloadPoolExecutor: TaskExecutor {
@@ -19,7 +21,10 @@ public final class OffloadPoolExecutor: TaskExecutor {
     // Once the job is in line a worker may run it to its end, and then nobody may keep this executor.
     let kept = unsafe Unmanaged.passRetained(lease)
     defer { unsafe kept.release() }
-    let call = Offload(.job(UnownedJob(job), self), in: lease.pool, label: nil)
+    let job = UnownedJob(job)
+    let call = Offload(in: lease.pool, label: nil, isTaskJob: true) { _ in
+      unsafe job.runSynchronously(on: self.asUnownedTaskExecutor())
+    }
     do { _ = try lease.pool.add(call) } catch { call.refuse(error) }
   }
 
@@ -33,5 +38,6 @@ final class WorkerPoolLease: Sendable {
 
   init(_ pool: WorkerPool) { self.pool = pool }
 
-  deinit { pool.close() }
+  /// In the child of a fork its lock may be somebody's who is not there.
+  deinit { if pool.isOwnProcess { pool.close() } }
 }

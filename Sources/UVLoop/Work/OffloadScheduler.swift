@@ -67,11 +67,11 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func unregister(_ pool: WorkerPool) { lock.withLock { pools.removeAll { $0 === pool } } }
 
   /// What of a loop waits and runs on pools of one's own.
-  private func callsElsewhere(of loop: LoopCore) -> (running: [Offload], waiting: [Offload]) {
+  ///
+  /// One that runs is counted until its task has gone home, and so is in the loop's queue if it lives there.
+  private func callsElsewhere(of loop: LoopCore) -> (held: [Offload], waiting: [Offload]) {
     let all = lock.withLock { pools }.map(\.calls)
-    return (
-      all.flatMap(\.running).filter { $0.loop === loop }, all.flatMap(\.waiting).filter { $0.loop === loop }
-    )
+    return (all.flatMap(\.held).filter { $0.loop === loop }, all.flatMap(\.waiting).filter { $0.loop === loop })
   }
 
   /// Takes a call out of the queue that it waits in; false if it does not wait.
@@ -218,8 +218,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func hasNoWork(_ queue: OffloadQueue, of loop: LoopCore) -> Bool {
     let isIdle = lock.withLock { queue.line.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
     if !isIdle { return false }
-    let (running, waiting) = callsElsewhere(of: loop)
-    return waiting.isEmpty && running.allSatisfy(\.isAbandoned)
+    let (held, waiting) = callsElsewhere(of: loop)
+    return waiting.isEmpty && held.allSatisfy(\.isAbandoned)
   }
 
   /// Whether nothing of a loop waits or runs that its shutdown waits for: of its pool tasks that libuv has, each runs a
@@ -231,8 +231,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       queue.line.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
     }
     if !isSettled { return false }
-    let (running, waiting) = callsElsewhere(of: loop)
-    return (running + waiting).allSatisfy(isExempt)
+    let (held, waiting) = callsElsewhere(of: loop)
+    return (held + waiting).allSatisfy(isExempt)
   }
 
   /// Takes the calls of a loop out that wait for pools of one's own.
@@ -243,7 +243,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// What of a loop runs on pools of one's own, and for how long.
   func runningElsewhere(of loop: LoopCore) -> [(Offload, Duration)] {
     let now = MonotonicClock.now()
-    return callsElsewhere(of: loop).running.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+    return callsElsewhere(of: loop).held.filter { !$0.isOver }.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
   }
 
   // MARK: On a worker

@@ -37,12 +37,17 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   }
 
   /// Whom to send for the calls that wait.
-  private enum Step { case none, wake, start }
+  private enum Step {
+    case none, wake
+    case start(Worker)
+  }
 
   let options: Options
   private let generation = ProcessGeneration.join()
   private let lock = Lock()
   private let line = OffloadLine()
+  /// How many of those in line are jobs of tasks.
+  private var queuedJobs = 0
   /// How many calls have come, for the thread that spins until the next one.
   private let arrivals = Atomic<Int>(0)
   private var workers: [Worker] = []
@@ -93,37 +98,52 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   /// Under the lock. Nil if the call has been cancelled.
   private func append(_ call: Offload) throws(UVError) -> Step? {
     if isClosed { throw closedError }
+    // A loop that looks for its calls here, to end, has said so before: one of the two sees the other.
+    if let loop = call.loop, loop.life.hasDrained { throw loop.closedError("offload") }
     if call.isWithdrawn { return nil }
-    if call.failsWhenFull && line.count >= options.queueLimit {
+    if call.failsWhenFull && isFull {
       throw UVError(
         .busy, call: "OffloadPool",
         """
-        \(call.title) was refused: \(line.count) calls wait for pool "\(options.name)", which is its limit. Try again \
-        later, wait for room with `whenFull: .wait`, or make the limit larger.
+        \(call.title) was refused: as many calls wait for pool "\(options.name)" as may, \(options.queueLimit). Try \
+        again later, wait for room with `whenFull: .wait`, or make the limit larger.
         """)
     }
     unsafe call.since = MonotonicClock.now()
     line.append(call)
+    if call.isTaskJob { queuedJobs += 1 }
     arrivals.add(1, ordering: .releasing)
     return nextStep()
   }
 
-  /// Takes a call out that has not begun; false if it has.
+  /// Whether as many calls wait for a thread as may, not counting those for which there is one. Under the lock.
+  private var isFull: Bool {
+    let free = options.threads - workers.count { $0.call != nil }
+    let queued = line.count - queuedJobs
+    return queued >= free && queued - free >= options.queueLimit
+  }
+
+  /// Takes a call out that was cancelled, or has no caller any more; false if it has begun.
   func withdraw(_ call: Offload) -> Bool {
-    lock.withLock {
-      guard let line = unsafe call.line else { return false }
-      line.remove(call)
-      return true
+    let (isFound, ends) = lock.withLock {
+      let line = unsafe call.line
+      line?.remove(call)
+      // Also where it runs and is abandoned, a shutdown waits for it no more.
+      return (line != nil, endIfOver())
     }
+    ends?()
+    return isFound
   }
 
   var closedError: UVError {
     UVError(.poolClosed, call: "OffloadPool", "Pool \"\(options.name)\" has been shut down, and takes no more calls.")
   }
 
+  var isOwnProcess: Bool { generation == ProcessGeneration.current }
+
   /// Traps in the child of a fork, where the threads do not exist.
   func requireOwnProcess() {
-    if generation != ProcessGeneration.current {
+    if !isOwnProcess {
       fatalError(
         """
         UVLoop: pool "\(options.name)" belongs to the parent of this process. After a fork its threads do not exist \
@@ -136,17 +156,20 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
 
   /// Under the lock, when a call has been put in line, or one was taken and others are left.
   private func nextStep() -> Step {
-    if line.isEmpty || isSpinning || woken > 0 || isStarting { return .none }
+    if line.isEmpty || isSpinning || woken > 0 { return .none }
+    // Some have run their call, and are about to take the next: who waited for it may be here with that already.
+    if workers.count(where: { $0.call?.isLeaving == true }) >= line.count { return .none }
     if idle > 0 {
       idle -= 1
       woken += 1
       return .wake
     }
-    if workers.count < options.threads {
-      isStarting = true
-      return .start
-    }
-    return .none
+    if isStarting || workers.count >= options.threads { return .none }
+    isStarting = true
+    lastNumber += 1
+    let worker = Worker(lastNumber)
+    workers.append(worker)
+    return .start(worker)
   }
 
   /// Without the lock.
@@ -154,17 +177,11 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     switch step {
     case .none: break
     case .wake: lock.wakeOne()
-    case .start: start()
+    case .start(let worker): start(worker)
     }
   }
 
-  private func start() {
-    let worker = lock.withLock {
-      lastNumber += 1
-      let worker = Worker(lastNumber)
-      workers.append(worker)
-      return worker
-    }
+  private func start(_ worker: Worker) {
     // Made on the thread and nowhere else used: nobody else has it.
     let sent = Disconnected(worker)
     do throws(UVError) {
@@ -176,14 +193,18 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     }
   }
 
-  /// The thread is gone, or has never been. Without any what waits will not begin.
+  /// The thread is gone, or has never been. What waits will not begin where there is no other, or where all others
+  /// wait, in `runBlocking`, for what may be this.
   private func leave(_ worker: Worker, afterFailedStart failure: (any Error)? = nil) {
     var refused: [Offload] = []
     let ends = lock.withLock {
       workers.removeAll { $0 === worker }
       if failure != nil {
         isStarting = false
-        if workers.isEmpty { refused = line.removeAll() }
+        if workers.allSatisfy({ $0.call?.isBlocked == true }) {
+          refused = emptyLine()
+          dropped += unfinished(refused.filter { !$0.isAwaited && !$0.isTaskJob })
+        }
       }
       return endIfOver()
     }
@@ -207,8 +228,8 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
       return take(worker, at: MonotonicClock.now())
     }
     send(step)
-    if call == nil { call = wait(worker) }
-    while let current = call {
+    // Nothing of a call is kept while the thread waits for the next.
+    while let current = call.take() ?? wait(worker) {
       current.runOnWorker()
       call = next(worker, after: current)
     }
@@ -220,12 +241,13 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   private func take(_ worker: Worker, at now: Int64) -> (Offload?, Step) {
     worker.call = line.popFirst()
     guard let call = worker.call else { return (nil, .none) }
+    if call.isTaskJob { queuedJobs -= 1 }
     times.waits.record(nanoseconds: unsafe now - call.since)
     unsafe call.since = now
     return (call, nextStep())
   }
 
-  /// It has run a call: the next one; nil when there will be none.
+  /// It has run a call: the next one, if one waits.
   private func next(_ worker: Worker, after call: Offload) -> Offload? {
     let now = MonotonicClock.now()
     lock.lock()
@@ -236,7 +258,7 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     send(step)
     call.leftWorker()
     ends?()
-    return next ?? wait(worker)
+    return next
   }
 
   /// Spins, if nobody does, and sleeps then. Nil once the pool is closed and nothing waits.
@@ -291,7 +313,7 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   /// The same for a shutdown, which does not wait for the call that asks for it.
   func requestShutdown(_ deliver: @escaping @Sendable (ShutdownReport) -> Void) {
     requireOwnProcess()
-    for case let call as Offload in WorkerLeases.chain { call.exempt(from: self) }
+    for case let call as Offload in WorkerLeases.chain where call.isBlocked { call.exempt(from: self) }
     (WorkerLeases.current as? Offload)?.exempt(from: self)
     let old = lock.withLock {
       if report == nil { waiters.append(deliver) }
@@ -299,6 +321,11 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     }
     if let old { return deliver(old) }
     close()
+    // Each thread waits for this shutdown: what is in line could never begin.
+    let isHopeless = lock.withLock {
+      workers.count == options.threads && workers.allSatisfy { $0.call?.isPoolInitiator == true }
+    }
+    if isHopeless { expire() }
   }
 
   /// The time of a shutdown is over: what has not begun never does, and what runs is named.
@@ -306,9 +333,8 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     var refused: [Offload] = []
     let ends = lock.withLock {
       if report != nil { return endIfOver() }
-      let now = MonotonicClock.now()
-      refused = line.removeAll()
-      dropped = refused.filter { !$0.isTaskJob }.map { unfinished($0, at: now) }
+      refused = emptyLine()
+      dropped += unfinished(refused.filter { !$0.isTaskJob })
       isExpired = true
       return endIfOver()
     }
@@ -316,9 +342,18 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     ends?()
   }
 
-  private func unfinished(_ call: Offload, at now: Int64) -> ShutdownReport.Unfinished {
-    unsafe .init(
-      kind: .offload, label: call.label, age: .nanoseconds(max(0, now - call.since)), pool: options.name)
+  /// Under the lock: all that wait, which do so no more.
+  private func emptyLine() -> [Offload] {
+    queuedJobs = 0
+    return line.removeAll()
+  }
+
+  private func unfinished(_ calls: [Offload]) -> [ShutdownReport.Unfinished] {
+    let now = MonotonicClock.now()
+    return calls.map { call in
+      unsafe .init(
+        kind: .offload, label: call.label, age: .nanoseconds(max(0, now - call.since)), pool: options.name)
+    }
   }
 
   /// Under the lock: who is to be told that the pool has ended, to be called without it.
@@ -327,9 +362,8 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
     if !isExpired && !(line.isEmpty && workers.allSatisfy { $0.call?.isExemptFromPool == true }) { return nil }
     let now = MonotonicClock.now()
     var report = ShutdownReport()
-    report.unfinished =
-      workers.compactMap(\.call).filter { !$0.isExemptFromPool || $0.isAbandoned }.map { unfinished($0, at: now) }
-      + dropped
+    let late = workers.compactMap(\.call).filter { !$0.isExemptFromPool || $0.isAbandoned }
+    report.unfinished = unfinished(late) + dropped
     report.duration = .nanoseconds(now - (began ?? now))
     self.report = report
     let told = waiters
@@ -339,25 +373,28 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
 
   // MARK: - On any thread: what it does
 
-  /// What runs, the oldest first, and what waits, the first in line first.
-  var calls: (running: [Offload], waiting: [Offload]) { lock.withLock { lockedCalls } }
+  /// What threads have, until they have the next, and what waits.
+  var calls: (held: [Offload], waiting: [Offload]) {
+    lock.withLock { (workers.compactMap(\.call), line.waiting) }
+  }
 
-  /// Under the lock.
+  /// What runs, the oldest first, and what waits, the first in line first. Under the lock.
   var lockedCalls: (running: [Offload], waiting: [Offload]) {
     (workers.compactMap(\.call).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }, line.waiting)
   }
 
   var statistics: OffloadPool.Statistics {
+    requireOwnProcess()
     let now = MonotonicClock.now()
     return lock.withLock {
       let (running, waiting) = lockedCalls
-      let queued = waiting.count { !$0.isTaskJob }
+      let queued = waiting.count - queuedJobs
       return OffloadPool.Statistics(
         threads: workers.count, queued: min(queued, options.queueLimit),
         waitingForRoom: max(0, queued - options.queueLimit), running: running.count,
         jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
         oldestQueued: waiting.first.map { .nanoseconds(unsafe max(0, now - $0.since)) },
-        tasksQueued: waiting.count - queued, tasksRunning: running.count(where: \.isTaskJob),
+        tasksQueued: queuedJobs, tasksRunning: running.count(where: \.isTaskJob),
         waits: times.waits, runs: times.runs)
     }
   }

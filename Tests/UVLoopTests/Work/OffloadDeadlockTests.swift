@@ -70,6 +70,17 @@ import Testing
     }
   }
 
+  @Test func `C-36 so it is where no loop stands between the pools`() async throws {
+    try await withOffloadPool(name: "first", threads: 1) { first in
+      try await withOffloadPool(name: "second", threads: 1) { second in
+        try await expectCode(.wouldDeadlock) {
+          try await first.run { try second.runBlocking { try first.runBlocking {} } }
+        }
+        try await first.run { try second.runBlocking {} }
+      }
+    }
+  }
+
   @Test func `C-36 of two pools that wait for each other the last wait is refused, and the other call ends`()
     async throws
   {

@@ -62,7 +62,7 @@ import Testing
     try expectCode(.poolClosed) { try pool.submit {} }
     try await expectCode(.poolClosed) { _ = try await onPlainThread { try pool.runBlocking {} } }
     held.release()
-    for task in tasks { try await task.value }
+    for task in tasks { _ = try await task.value }
     #expect(await report.value.unfinished.isEmpty)
     #expect(ends.value == 20)
     #expect(await pool.shutdown().unfinished.isEmpty)
@@ -112,6 +112,62 @@ import Testing
       try await other.run { try expectCode(.wouldDeadlock) { try other.shutdownBlocking() } }
       #expect(try await onPlainThread { try other.shutdownBlocking() }.unfinished.isEmpty)
     }
+  }
+
+  @Test func `C-31 it waits no more for a call that is abandoned, or for one that is cancelled in line`() async throws {
+    let pool = try OffloadPool(threads: 1)
+    let (begun, mayEnd) = (Event("the begin"), Event("the end"))
+    let abandoned = Task {
+      try await pool.run(label: "abandoned", onCancel: .abandon) {
+        begun.signal()
+        mayEnd.waitBlocking()
+      }
+    }
+    try await begun.wait()
+    let waiting = Task { try await pool.run {} }
+    await expectEventually { pool.statistics.queued == 1 }
+    let ending = Task.immediate { await pool.shutdown() }
+    abandoned.cancel()
+    try await expectCancelled { _ = try await abandoned.value }
+    waiting.cancel()
+    try await expectCancelled { try await waiting.value }
+    #expect(await ending.value.unfinished.map(\.label) == ["abandoned"])
+    mayEnd.signal()
+  }
+
+  @Test func `C-31 asked for by calls on each of its threads it refuses what waits for one of them`() async throws {
+    try await withTestLoop { loop, _ in
+      let pool = try OffloadPool(threads: 1)
+      let isQueued = Event("the queueing of another call")
+      let first = Task {
+        try await pool.run {
+          isQueued.waitBlocking()
+          return try loop.runBlocking { _ in await pool.shutdown() }
+        }
+      }
+      await expectEventually { pool.statistics.running == 1 }
+      let second = Task { try await pool.run(label: "second") {} }
+      await expectEventually { pool.statistics.queued == 1 }
+      isQueued.signal()
+      #expect(try await first.value.unfinished.map(\.label) == ["second"])
+      try await expectCode(.poolClosed) { try await second.value }
+      // By way of another pool's thread.
+      let (outer, inner) = (try OffloadPool(threads: 1), try OffloadPool(threads: 1))
+      let report = try await outer.run { try inner.runBlocking { try outer.shutdownBlocking() } }
+      #expect(report.unfinished.isEmpty)
+      await inner.shutdown()
+    }
+  }
+
+  @Test func `C-32 a thread that waits keeps nothing of its last call`() async throws {
+    let pool = try OffloadPool(threads: 2)
+    var loop: EventLoop? = try EventLoop()
+    let core = WeakCore(of: try #require(loop))
+    for _ in 0..<10 { try await loop?.offload(on: pool) {} }
+    await loop?.shutdown()
+    loop = nil
+    await expectEventually { core.isFreed }
+    await pool.shutdown()
   }
 
   @Test func `C-31 a shutdown that blocks a plain thread ends with its limit`() async throws {
@@ -198,7 +254,7 @@ import Testing
     let mayEnd = Event("the end of the call")
     let order = Shared<[String]>([])
     let call = Task {
-      try await loop.offload(on: pool) { mayEnd.waitBlocking() }
+      _ = try await loop.offload(on: pool) { mayEnd.waitBlocking() }
       order.update { $0.append("call") }
     }
     await expectEventually { pool.statistics.running == 1 }
@@ -270,9 +326,9 @@ import Testing
               let task = Task {
                 do {
                   switch kind {
-                  case 0: try await pool.run { begun.add() }
-                  case 1: try await loop.offload(on: pool) { begun.add() }
-                  default: try await loop.run { loop in try await loop.offload(on: pool) { begun.add() } }
+                  case 0: _ = try await pool.run { begun.add() }
+                  case 1: _ = try await loop.offload(on: pool) { begun.add() }
+                  default: _ = try await loop.run { loop in try await loop.offload(on: pool) { begun.add() } }
                   }
                   ended.add()
                 } catch is CancellationError {

@@ -23,7 +23,7 @@ import Testing
           return box
         }
         #expect(box.number == 3)
-        try await #expect(throws: Broken(number: 7)) { try await loop.offload(on: pool) { throw Broken(number: 7) } }
+        await #expect(throws: Broken(number: 7)) { try await loop.offload(on: pool) { throw Broken(number: 7) } }
         #expect(loop.isCurrent)
       }
     }
@@ -153,6 +153,25 @@ import Testing
     }
   }
 
+  @Test func `C-25 a call for which there is a thread is never refused`() async throws {
+    try await withOffloadPool(threads: 3, queueLimit: 0) { pool in
+      for _ in 0..<200 {
+        let ends = Event("the end of a closure")
+        let gate = Event("the release")
+        for _ in 0..<3 {
+          try pool.submit {
+            gate.waitBlocking()
+            ends.signal()
+          }
+        }
+        try expectCode(.busy) { try pool.submit {} }
+        gate.signal()
+        try await ends.wait(times: 3)
+        await expectEventually { pool.statistics.running == 0 }
+      }
+    }
+  }
+
   @Test func `C-26 tasks that prefer the pool run there, and their jobs pass by the limit`() async throws {
     try await withOffloadPool(name: "tasks", threads: 2, queueLimit: 0) { pool in
       let names = await withTaskGroup(of: String.self) { group in
@@ -208,6 +227,40 @@ import Testing
     await pool.shutdown()
   }
 
+  @Test func `C-27 while a start hook takes long the other threads go on, also where it throws then`() async throws {
+    let (mayStart, count) = (Event("the end of the slow hook"), Counter())
+    let pool = try OffloadPool(
+      threads: 2,
+      onThreadStart: {
+        count.add()
+        if count.value == 1 { return }
+        mayStart.waitBlocking()
+        throw Broken(number: 2)
+      })
+    let held = try await HeldThreads(1, of: pool)
+    let next = Task { try await pool.run { 1 } }
+    await expectEventually { count.value == 2 }
+    held.release()
+    #expect(try await next.value == 1)
+    for number in 0..<20 { #expect(try await pool.run { number } == number) }
+    mayStart.signal()
+    await expectEventually { pool.statistics.threads == 1 }
+    #expect(try await pool.run { 3 } == 3)
+    await pool.shutdown()
+  }
+
+  @Test func `C-27 where the last threads wait for a call whose thread cannot start it gets the error`() async throws {
+    let count = Counter()
+    let pool = try OffloadPool(
+      threads: 2,
+      onThreadStart: {
+        count.add()
+        if count.value > 1 { throw Broken(number: 2) }
+      })
+    await #expect(throws: Broken(number: 2)) { try await pool.run { try pool.runBlocking {} } }
+    await pool.shutdown()
+  }
+
   @Test(arguments: [0, -1, 1_025, .min, .max])
   func `C-28 a number of threads that is out of range is refused`(threads: Int) {
     let error = #expect(throws: UVError.self) { try OffloadPool(name: "odd", threads: threads) }
@@ -218,7 +271,7 @@ import Testing
     async throws
   {
     try expectCode(.invalidArgument) { _ = try OffloadPool(queueLimit: -1) }
-    try expectCode(.invalidArgument) { _ = try OffloadPool(stackSize: 1_000) }
+    for size in [1_000, 0, -1] { try expectCode(.invalidArgument) { _ = try OffloadPool(stackSize: size) } }
     try await withOffloadPool(threads: 1, stackSize: 64 << 20) { pool in
       let size = try await pool.run { CallStack.own.count }
       #expect(size >= 64 << 20)
