@@ -320,6 +320,8 @@ const workloads = {
   'W3c.sleepers': [sleepers, false],
   'W4.offload.64': [async (count) => (await offload(count, 64)).throughput, true],
   'W4.offload.lat': [async (count) => (await offload(count, 1)).latencies, true],
+  'W4.pool.64': [async (count) => (await offload(count, 64)).throughput, true],
+  'W4.pool.lat': [async (count) => (await offload(count, 1)).latencies, true],
 };
 
 async function main() {

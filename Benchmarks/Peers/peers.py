@@ -327,6 +327,8 @@ WORKLOADS = {
     "W3c.sleepers": (sleepers, False),
     "W4.offload.64": (offload_throughput, True),
     "W4.offload.lat": (offload_latency, True),
+    "W4.pool.64": (offload_throughput, True),
+    "W4.pool.lat": (offload_latency, True),
 }
 
 

@@ -5,7 +5,7 @@ extension Workload {
       posting(producers: 1), posting(producers: 4), taskPosting, selfPosting, yielding, onLoopCalls,
       roundTrips, hops,
       timerChurn, timerReschedule, oneShots, sleepers,
-      offloading, offloadLatency,
+      offloading, offloadLatency, pooling, poolingWithoutScope, poolLatency,
       startup,
       watchedPosts, watchedTrips,
     ] + serving

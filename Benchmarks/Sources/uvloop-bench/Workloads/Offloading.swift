@@ -31,6 +31,40 @@ extension Workload {
       Peer("conc-detached") { try await detached($0, inFlight: 1).latencies },
     ] + Script.all)
 
+  /// The same on a pool of one's own, where the peers have one.
+  static let pooling = Workload(
+    name: "W4.pool.64", title: "trivial jobs on a pool of one's own, 64 in flight", size: 200_000, quickSize: 20_000,
+    placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv") { try .throughput($0, peer_offload($0, 64)) },
+      Peer("uvloop-swift") { try await pool($0, inFlight: 64).throughput },
+      Peer("nio") { try await onNIO($0, inFlight: 64).throughput },
+      Peer("nio-async") { try await onNIOAsync($0 / 5, inFlight: 64).throughput },
+      Peer("dispatch") { try onDispatch($0, inFlight: 64).throughput },
+    ] + Script.all)
+
+  /// The same for tasks that do not hear of their cancellation once and for all.
+  static let poolingWithoutScope = Workload(
+    name: "W4.pool.64.noscope", title: "the same, each call with a cancellation handler of its own", size: 200_000,
+    quickSize: 20_000, placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv") { try .throughput($0, peer_offload($0, 64)) },
+      Peer("uvloop-swift") { try await poolWithoutScope($0, inFlight: 64).throughput },
+      Peer("nio-async") { try await onNIOAsync($0 / 5, inFlight: 64).throughput },
+    ])
+
+  /// The same with one in flight: how long it takes.
+  static let poolLatency = Workload(
+    name: "W4.pool.lat", title: "one trivial job on a pool of one's own at a time", size: 50_000, quickSize: 5_000,
+    placements: [.free, .oneCPU],
+    peers: [
+      Peer("c-uv") { try .latencies($0, peer_offload_latency) },
+      Peer("uvloop-swift") { try await pool($0, inFlight: 1).latencies },
+      Peer("nio") { try await onNIO($0, inFlight: 1).latencies },
+      Peer("nio-async") { try await onNIOAsync($0, inFlight: 1).latencies },
+      Peer("dispatch") { try onDispatch($0, inFlight: 1).latencies },
+    ] + Script.all)
+
   /// Hands out jobs until there have been enough. What a job does is to mark its id.
   private final class Jobs: @unchecked Sendable {  // Holds because the loop's thread takes and ends, one at a time.
     private let count: Int
@@ -88,6 +122,52 @@ extension Workload {
       }
       for task in tasks { try await task.value }
       return try jobs.results()
+    }
+  }
+
+  private static func pool(_ count: Int, inFlight: Int) async throws -> Results {
+    try await withOffloadPool(threads: 4) { pool in
+      try await withEventLoop { loop in
+        let jobs = Jobs(count)
+        let tasks = (0..<inFlight).map { _ in
+          loop.task { loop in
+            while let id = jobs.take() {
+              try await loop.offload(on: pool) { jobs.run(id) }
+              jobs.end(id)
+            }
+          }
+        }
+        for task in tasks { try await task.value }
+        return try jobs.results()
+      }
+    }
+  }
+
+  private static func poolWithoutScope(_ count: Int, inFlight: Int) async throws -> Results {
+    try await withOffloadPool(threads: 4) { pool in
+      let loop = try EventLoop()
+      let jobs = Jobs(count)
+      let submitter = PoolSubmitter(on: loop)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<inFlight {
+          group.addTask(executorPreference: loop.taskExecutor) { try await submitter.work(jobs, pool) }
+        }
+        try await group.waitForAll()
+      }
+      await loop.shutdown()
+      return try jobs.results()
+    }
+  }
+
+  private actor PoolSubmitter: LoopActor {
+    nonisolated let loop: UVLoop.EventLoop
+    init(on loop: UVLoop.EventLoop) { self.loop = loop }
+
+    func work(_ jobs: Jobs, _ pool: OffloadPool) async throws {
+      while let id = jobs.take() {
+        try await pool.run { jobs.run(id) }
+        jobs.end(id)
+      }
     }
   }
 
