@@ -18,13 +18,11 @@ private typealias Distribution = EventLoopGroup.Distribution
   private enum Fate: Hashable, Sendable {
     /// It was served, up to the end.
     case served
-    /// An end without its byte: it was accepted, and nobody took it. What is known of it.
-    case ended(String)
-    /// It waited in the queue, or had not come so far.
-    case reset
+    /// It waited in the queue, or had not come so far. Linux resets it, and seldom ends it: of a program in C that
+    /// counts what it accepts at three sockets of one port, and closes them among connections, six clients in 12,000
+    /// closes (Linux 6.18) were ended without a byte, whom it had not accepted.
+    case unaccepted
     case refused
-
-    var end: String? { if case .ended(let story) = self { story } else { nil } }
   }
 
   /// Connects again and again until that is refused.
@@ -36,16 +34,10 @@ private typealias Distribution = EventLoopGroup.Distribution
         // Linux forgets one whose handshake ends just when the socket is closed, and resets it only when it sends. A
         // connection that the library had, and forgot, would not be.
         var entry = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
-        let began = MonotonicClock.now()
-        let isForgotten = unsafe poll(&entry, 1, 2_000) == 0
-        if isForgotten { try socket.sendAll([1]) }
-        let bytes = try socket.receiveAll()
-        let place = socket.ownAddress.map { "\($0)" } ?? "no address"
-        let story = "\(bytes) at \(place), has sent: \(isForgotten), polled: \(entry.revents), "
-        let age = "after \((MonotonicClock.now() - began) / 1_000) us, as number \(fates.count)"
-        fates.append(bytes == [7] ? .served : .ended(story + age))
+        if unsafe poll(&entry, 1, 2_000) == 0 { try socket.sendAll([1]) }
+        fates.append(try socket.receiveAll() == [7] ? .served : .unaccepted)
       } catch let failure as PlainFailure {
-        fates.append(failure.errno == ECONNREFUSED ? .refused : .reset)
+        fates.append(failure.errno == ECONNREFUSED ? .refused : .unaccepted)
       }
     }
     return fates
@@ -72,10 +64,9 @@ private typealias Distribution = EventLoopGroup.Distribution
         try await server.value
         var fates: [Fate] = []
         for flood in floods { fates += try await flood.value }
-        // Each one that was accepted was served, and who waits in the queue is reset.
+        // Each one that was accepted was served, and no stream was wanting.
         #expect(fates.count { $0 == .served } == listener.statistics.accepted)
         #expect(served.value == listener.statistics.accepted)
-        #expect(fates.compactMap(\.end).isEmpty, "round \(round), \(listener.statistics)")
         #expect(failures.value.isEmpty && listener.statistics.failed == 0)
         #expect(listener.statistics.open == 0)
       }
