@@ -32,6 +32,8 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   private final class Worker {
     let number: Int
     var call: Offload?
+    /// It has found none, and does not sleep yet: it looks again.
+    var isLooking = false
 
     init(_ number: Int) { self.number = number }
   }
@@ -158,7 +160,7 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   private func nextStep() -> Step {
     if line.isEmpty || isSpinning || woken > 0 { return .none }
     // Some have run their call, and are about to take the next: who waited for it may be here with that already.
-    if workers.count(where: { $0.call?.isLeaving == true }) >= line.count { return .none }
+    if workers.count(where: { $0.isLooking || $0.call?.isLeaving == true }) >= line.count { return .none }
     if idle > 0 {
       idle -= 1
       woken += 1
@@ -240,6 +242,7 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
   /// Under the lock: gives the worker the next call, if one waits, and says whom to send for the others.
   private func take(_ worker: Worker, at now: Int64) -> (Offload?, Step) {
     worker.call = line.popFirst()
+    worker.isLooking = worker.call == nil
     guard let call = worker.call else { return (nil, .none) }
     if call.isTaskJob { queuedJobs -= 1 }
     times.waits.record(nanoseconds: unsafe now - call.since)
@@ -281,6 +284,7 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
         lock.lock()
         isSpinning = false
       } else {
+        worker.isLooking = false
         idle += 1
         while woken == 0 && !isClosed { lock.wait() }
         // Who closes the pool wakes all.
