@@ -120,7 +120,7 @@ final class WorkerPool: @unchecked Sendable {  // Holds because every variable i
 
   /// Whether as many calls wait for a thread as may, not counting those for which there is one. Under the lock.
   private var isFull: Bool {
-    let free = options.threads - workers.count { $0.call != nil }
+    let free = options.threads - workers.count { $0.call?.isOver == false }
     let queued = line.count - queuedJobs
     return queued >= free && queued - free >= options.queueLimit
   }
