@@ -32,11 +32,14 @@ import CLibUV
 
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
   /// is no handle, and the memory is freed without a close. A kind that needs no start is given its `function` here.
+  ///
+  /// - Parameter isTakenOn: Whether the loop has taken on what it is for. A shutdown that another thread asks for in this
+  ///   moment closes it then, and does not refuse it.
   init(
     _ type: uv_handle_type, _ typeName: StaticString, on loop: LoopCore, calling function: (() -> Void)? = nil,
-    _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
+    isTakenOn: Bool = false, _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
-    try loop.requireOnLoop("\(typeName).init")
+    if !(isTakenOn && loop.isCurrent && loop.life.acceptsHandles) { try loop.requireOnLoop("\(typeName).init") }
     self.loop = loop
     self.typeName = typeName
     self.function = function

@@ -55,6 +55,9 @@ extension LoopLife {
   /// Whether the loop takes on what users ask for: posts, tasks, waits, calls.
   var acceptsPosts: Bool { self == .accepting }
 
+  /// Whether a handle may be made for what the loop has taken on. Another thread may have asked for shutdown since.
+  var acceptsHandles: Bool { self <= .quiescing }
+
   /// Whether what was accepted has run, so that the loop's tasks are cancelled and no offloaded call goes to the pool.
   var hasDrained: Bool { self >= .releasingWaits }
 

@@ -24,7 +24,7 @@ import CLibUV
     self.listener = listener
     do throws(UVError) {
       let loop = listener.loop
-      try unsafe super.init(UV_POLL, "Listener", on: loop) { uvLoop, memory in
+      try unsafe super.init(UV_POLL, "Listener", on: loop, isTakenOn: listener.group != nil) { uvLoop, memory in
         let handle = unsafe memory.bindMemory(to: uv_poll_t.self, capacity: 1)
         return loop.handles.afresh(socket.descriptor) { unsafe uv_poll_init(uvLoop, handle, socket.descriptor) }
       }

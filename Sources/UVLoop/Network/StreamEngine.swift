@@ -38,7 +38,7 @@ extension RequestKind {
     _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32
   ) throws(UVError) {
     self.isAdopted = isAdopted
-    unsafe try super.init(type, typeName, on: loop, initialise)
+    unsafe try super.init(type, typeName, on: loop, isTakenOn: !isAdopted, initialise)
   }
 
   /// Last in the init of a kind: what it made of the attempt to open the descriptor.

@@ -73,6 +73,30 @@ private typealias Distribution = EventLoopGroup.Distribution
     }
   }
 
+  @Test func `L-84 a loop that is told to end while it takes what another one leaves loses nothing of it`() async throws
+  {
+    for round in 0..<200 {
+      try await withTestGroup(count: 3) { group in
+        let listener = try await group.listen(on: .loopback(port: 0))
+        // One waits in the socket's queue, and one is on its way to each loop.
+        let first = Task { try await listener.accept() }
+        await expectEventually { listener.inner.isAwaited }
+        let ending = Task.detached {
+          group.loops[0].requestShutdown(within: nil)
+          // From before the sockets are there until long after.
+          spin(for: .microseconds(round % 50))
+          group.loops[1].requestShutdown(within: nil)
+        }
+        let peers = try (0..<2).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
+        await ending.value
+        let streams = [try await first.value, try await listener.accept()]
+        #expect(Set(streams.map(\.peerAddress)) == Set(peers.map(\.ownAddress)))
+        #expect(!listener.isClosed)
+        listener.close()
+      }
+    }
+  }
+
   @Test(arguments: [Distribution.leastConnections, .reusePort])
   func `L-84 accept goes on when the loop ends at which it waits, and ends with the caller's own`(
     _ distribution: EventLoopGroup.Distribution
