@@ -33,8 +33,8 @@ import CLibUV
   /// Allocates the memory and lets `initialise` make it a handle. From then on the loop owns it. Where that fails there
   /// is no handle, and the memory is freed without a close. A kind that needs no start is given its `function` here.
   ///
-  /// - Parameter isTakenOn: Whether the loop has taken on what it is for. A shutdown that another thread asks for in this
-  ///   moment closes it then, and does not refuse it.
+  /// - Parameter isTakenOn: Whether the loop has taken on what it is for. A shutdown that another thread asks for in
+  ///   this moment closes it then, and does not refuse it.
   init(
     _ type: uv_handle_type, _ typeName: StaticString, on loop: LoopCore, calling function: (() -> Void)? = nil,
     isTakenOn: Bool = false, _ initialise: (UnsafeMutablePointer<uv_loop_t>, UnsafeMutableRawPointer) -> Int32

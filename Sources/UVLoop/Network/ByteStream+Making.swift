@@ -26,3 +26,16 @@ extension ByteStream {
     }
   }
 }
+
+extension ByteStream {
+  /// A connection that was accepted at this address and that nobody has, for another loop to have. Nil if it has been
+  /// closed, or the process has no descriptor left. On its loop.
+  func release(at address: SocketAddress) -> AcceptedConnection? {
+    guard !isClosed, let own = inner.transport.descriptor else { return nil }
+    let descriptor = Socket.duplicate(own)
+    close()
+    if descriptor < 0 { return nil }
+    return AcceptedConnection(
+      descriptor: descriptor, peer: peerAddress, listening: localAddress ?? address, isWildcard: false)
+  }
+}

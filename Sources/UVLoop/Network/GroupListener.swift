@@ -42,10 +42,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   /// Where `serve` has not begun yet, though it has elsewhere. What comes there waits for it.
   private var unbegun: [ListenerCore] = []
   private var limit = Int.max
-  /// Tasks in `accept`, each at a wait of some loop.
-  private var waiters = Waiters()
-  /// Accepted, and nobody has them: streams of any of the loops.
-  private var ready: [ByteStream] = []
+  private var queue = AcceptQueue()
   /// Why it accepts no more.
   private var end: UVError?
   /// The same, where a listening socket itself has failed.
@@ -77,14 +74,14 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   var isClosed: Bool { lock.withLock { end != nil } }
 
-  var isAwaited: Bool { lock.withLock { isServing || !waiters.isEmpty } }
+  var isAwaited: Bool { lock.withLock { isServing || queue.isAwaited } }
 
   // MARK: - On any thread: who wants connections
 
   /// Under the lock.
   private var isWanting: Bool {
     if end != nil { return false }
-    return isServing ? isTaking && places > ready.count : waiters.count > coming
+    return isServing ? isTaking && places > queue.count : queue.awaited > coming
   }
 
   /// How many more connections `serve` has room for. Under the lock. A handler that ends on another loop says so
@@ -121,14 +118,12 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   /// A handler has ended. What an earlier `serve` has left goes first.
   func placeIsFree() {
     let left = lock.withLock { () -> (stream: ByteStream, part: ListenerCore)? in
-      guard isServing, isTaking, end == nil, places > 0, !ready.isEmpty else { return nil }
-      for (index, stream) in ready.enumerated() {
-        guard let part = part(of: stream), !unbegun.contains(where: { $0 === part }) else { continue }
-        ready.remove(at: index)
-        coming += 1
-        return (stream, part)
+      guard isServing, isTaking, end == nil, places > 0 else { return nil }
+      let left = queue.takeFirst { stream in
+        part(of: stream).flatMap { part in unbegun.contains { $0 === part } ? nil : part }
       }
-      return nil
+      if left != nil { coming += 1 }
+      return left.map { ($0.stream, $0.use) }
     }
     if let left { serve(left.stream, at: left.part) } else { wake() }
   }
@@ -210,44 +205,50 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  /// Under the lock. One whose loop has ended meanwhile is of no use to anybody.
-  private func nextReady() -> ByteStream? {
-    while !ready.isEmpty {
-      let stream = ready.removeFirst()
-      if !stream.isClosed { return stream }
+  /// A connection that `serve` does not take: for who accepts, now or next. On its loop.
+  func give(_ stream: ByteStream) {
+    let isKept = lock.withLock {
+      if end != nil || part(of: stream) == nil { return false }
+      queue.append(stream)
+      return true
     }
-    return nil
+    if !isKept { return sendOn(stream) }
+    callWaiters()
+    settled()
   }
 
-  /// A connection that `serve` does not take: for who accepts, now or next. It is coming until somebody has it.
-  func give(_ stream: ByteStream) { offer(stream, toServe: false) }
-
-  private func offer(_ stream: ByteStream, toServe: Bool) {
-    var serving: ListenerCore?
-    var isKept = false
-    let wait = lock.withLock { () -> LoopWait? in
-      // Of a loop that ends nobody needs it any more.
-      guard end == nil, let part = part(of: stream) else { return nil }
-      isKept = true
-      if let wait = waiters.popFirst() { return wait }
-      if toServe && isServing && isTaking && !unbegun.contains(where: { $0 === part }) {
-        serving = part
-      } else {
-        ready.append(stream)
-      }
-      return nil
+  /// One whose loop ends, and that nobody has: to another one. On its loop.
+  private func sendOn(_ stream: ByteStream) {
+    guard stream.inner.loop.isCurrent, !isClosed, let connection = stream.release(at: address) else {
+      stream.close()
+      return settled()
     }
-    if let wait {
-      // It may be cancelled on its loop meanwhile, or end with it; and `serve` begin.
-      let isSent = wait.loop.onLoop {
-        if wait.resume(carrying: stream) { self.settled() } else { self.offer(stream, toServe: true) }
-      }
-      if !isSent { offer(stream, toServe: true) }
-    } else if let serving {
-      serve(stream, at: serving)
+    // The next one counts it.
+    parts.first { $0.loop.isCurrent }?.statistics.accepted.add(-1)
+    send(connection)
+  }
+
+  /// Those for whom there are connections.
+  private func callWaiters() {
+    while let wait = lock.withLock({ queue.nextToCall() }) {
+      if !wait.loop.onLoop({ self.hand(to: wait) }) { lock.withLock { queue.callFailed() } }
+    }
+  }
+
+  /// One that was called, on its loop. It may have been cancelled, or ended with the loop; and `serve` have begun.
+  private func hand(to wait: LoopWait) {
+    let (stream, end) = lock.withLock { () -> (ByteStream?, UVError?) in
+      if self.end == nil { return (queue.take(for: wait), nil) }
+      queue.callFailed()
+      return (nil, self.end)
+    }
+    if let stream {
+      wait.resume(carrying: stream)
+    } else if let end {
+      wait.resume(throwing: end.named("Listener.accept"))
     } else {
-      if !isKept { stream.close() }
-      settled()
+      callWaiters()
+      placeIsFree()
     }
   }
 
@@ -258,8 +259,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   func begins(at part: ListenerCore) -> [ByteStream] {
     lock.withLock {
       unbegun.removeAll { $0 === part }
-      let streams = Array(ready.lazy.filter { $0.inner.loop === part.loop }.prefix(max(0, places)))
-      ready.removeAll { stream in streams.contains { $0 === stream } }
+      let streams = queue.take(of: part.loop, max(0, places))
       coming += streams.count
       return streams
     }
@@ -297,7 +297,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     try lock.withLock { () throws(UVError) in
       if let end { throw end.named(call) }
       if isServing { throw UVError(.busy, call: call, "serve runs at this listener already.") }
-      if !waiters.isEmpty {
+      if queue.isAwaited {
         throw UVError(.busy, call: call, "Somebody waits in accept at this listener. Use one or the other.")
       }
       isServing = true
@@ -323,16 +323,12 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       live.removeAll { $0 === part }
       acceptors.removeAll { $0 === part }
       resting.removeAll { $0 === part }
-      streams = ready.filter { $0.inner.loop === part.loop }
-      ready.removeAll { $0.inner.loop === part.loop }
+      streams = queue.take(of: part.loop)
+      coming += streams.count
       return hasBegun && live.isEmpty
     }
-    for stream in streams { stream.close() }
-    if isLast {
-      conclude(EventLoopGroup.closedError("Listener.close"))
-    } else if !streams.isEmpty {
-      wake()
-    }
+    if isLast { conclude(EventLoopGroup.closedError("Listener.close")) }
+    for stream in streams { sendOn(stream) }
   }
 
   /// To the loop with the fewest connections.
@@ -357,13 +353,13 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// Ends accepting. What was accepted for `serve` is served.
   private func conclude(_ error: UVError, isFailure: Bool = false) {
-    var (waits, streams, parts): (Waiters, [ByteStream], [ListenerCore]) = (Waiters(), [], [])
+    var (waits, streams): (Waiters, [ByteStream]) = (Waiters(), [])
+    var parts: [ListenerCore] = []
     change {
       if end != nil { return }
       end = error
       if isFailure { failure = error }
-      waits = waiters.take()
-      swap(&streams, &ready)
+      (waits, streams) = queue.takeAll()
       swap(&parts, &acceptors)
     }
     while let wait = waits.popFirst() {
@@ -406,13 +402,13 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       let call = "Listener.detach"
       if let end { throw end.named(call) }
       // `serve` ends as it does after a close.
-      if !isServing && (!waiters.isEmpty || coming > 0) {
+      if !isServing && (queue.isAwaited || coming > 0) {
         throw UVError(.busy, call: call, "Somebody accepts at this listener. End that first.")
       }
-      if !ready.isEmpty {
+      if !queue.isEmpty {
         throw UVError(
           .busy, call: call,
-          "\(ready.count) connections were accepted when serve ended, and nobody has them. Accept them first.")
+          "\(queue.count) connections were accepted when serve ended, and nobody has them. Accept them first.")
       }
       if sockets != 1 {
         throw UVError(
@@ -442,10 +438,10 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       } else if isServing {
         refusal = UVError(
           .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other.")
-      } else if let stream = nextReady() {
+      } else if let stream = queue.next() {
         return stream
       } else {
-        waiters.append(wait)
+        queue.append(wait)
       }
       return nil
     }
@@ -460,7 +456,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
   }
 
-  func withdraw(_ wait: LoopWait) { lock.withLock { waiters.remove(wait) } }
+  func withdraw(_ wait: LoopWait) { lock.withLock { queue.remove(wait) } }
 
   /// A part has sockets now.
   func accepts(at part: ListenerCore) {

@@ -361,9 +361,7 @@ extension ListenerCore {
   /// A stream of this loop that somebody else had no use for.
   func take(_ stream: ByteStream, of group: GroupListener) {
     leaveIfStopping()
-    if end == nil { return hand(on: stream, of: group) }
-    stream.close()
-    group.settled()
+    if end == nil { hand(on: stream, of: group) } else { group.give(stream) }
   }
 
   private func hand(on stream: ByteStream, of group: GroupListener) {
