@@ -34,6 +34,8 @@ extension ThreadSlot {
   static let serial = ThreadSlot()
   /// What this thread holds that others wait for, a `WorkerLease`.
   static let workerLease = ThreadSlot()
+  /// The executor of the actors' thread that this is; with its lowest bit set where the jobs of one run that has ended.
+  static let actorThread = ThreadSlot()
   /// The job that a worker runs and that must resume on its loop with both executors.
   static let resumptionHint = ThreadSlot()
 }

@@ -119,13 +119,14 @@ enum ProcessGeneration {
   /// it is not enough for the compiler: a child that found it half made by a thread which it does not have would wait
   /// for ever.
   private static let watch: Void = {
-    for slot in [ThreadSlot.current, .isolating, .serial, .workerLease, .resumptionHint] { _ = slot.word }
+    for slot in [ThreadSlot.current, .isolating, .serial, .workerLease, .actorThread, .resumptionHint] { _ = slot.word }
     counter.add(0, ordering: .relaxed)
     let status = pthread_atfork(nil, nil) {
       ProcessGeneration.counter.add(1, ordering: .relaxed)
       ThreadSlot.current.word = 0
       ThreadSlot.isolating.word = 0
       ThreadSlot.workerLease.word = 0
+      ThreadSlot.actorThread.word = 0
       ThreadSlot.resumptionHint.word = 0
     }
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }

@@ -8,7 +8,8 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable {
       /// A task made with `EventLoop.task`. It was cancelled and still runs.
       case task
-      /// An offloaded call that occupies a worker of its pool, or that never began, where that pool was shut down.
+      /// An offloaded call that occupies a worker of its pool, or that never began, where that pool was shut down; or a
+      /// piece of work of a ``ThreadActor``.
       case offload
       /// A request that libuv has not answered, for a task that has been told that the loop shuts down.
       case request
@@ -27,7 +28,7 @@ public struct ShutdownReport: Sendable, CustomStringConvertible {
     public let label: String?
     /// For how long it has been there: since the task was made, since the call began.
     public let age: Duration
-    /// The pool of an offloaded call, where that is an ``OffloadPool``.
+    /// The pool of an offloaded call, where that is an ``OffloadPool``, or the ``OffloadThread``.
     public let pool: String?
 
     init(kind: Kind, label: String?, age: Duration, pool: String? = nil) {

@@ -121,19 +121,7 @@ public final class OffloadPool: Sendable {
   /// > Cancellation: Ignored. A cancelled task waits for the end all the same.
   @discardableResult
   public func shutdown(within limit: Duration? = nil) async -> ShutdownReport {
-    let core = core
-    var timer: Task<Void, Never>?
-    let report = await withCheckedContinuation { waiter in
-      core.requestShutdown { waiter.resume(returning: $0) }
-      guard let limit else { return }
-      if limit <= .zero { return core.expire() }
-      timer = Task.detached {
-        do { try await Task.sleep(for: limit) } catch { return }
-        core.expire()
-      }
-    }
-    timer?.cancel()
-    return report
+    await core.ended(within: limit)
   }
 
   /// The same, and blocks the calling thread.
@@ -146,18 +134,7 @@ public final class OffloadPool: Sendable {
   @discardableResult
   public func shutdownBlocking(within limit: Duration? = nil) throws(UVError) -> ShutdownReport {
     try requireMayBlock("shutdownBlocking", instead: "`await pool.shutdown()`")
-    let core = core
-    let call = BlockingCall<ShutdownReport>()
-    let deadline = limit.map { MonotonicClock.now(plus: max(.zero, $0)) }
-    core.requestShutdown { call.finish(.success(Disconnected($0))) }
-    var outcome = call.wait(until: deadline)
-    if outcome == nil {
-      core.expire()
-      outcome = call.wait(until: nil)
-    }
-    // It neither fails nor is late: the report always comes.
-    guard case .success(let report) = outcome else { return ShutdownReport() }
-    return report.take()
+    return core.endedBlocking(within: limit)
   }
 
   /// Refuses to block where the pool, or a loop, needs the calling thread.

@@ -6,7 +6,8 @@
 ///
 /// Everything in such a task that has no other place to be runs there, and may block: code between its waits, child
 /// tasks, `async let`, methods of default actors. Its jobs cannot be refused. They pass by the pool's `queueLimit`, and
-/// ``OffloadPool/Statistics`` counts them apart. After the pool's shutdown they run on Swift's global pool. Nor are
+/// ``OffloadPool/Statistics`` counts them apart. They have no label: the runtime tells an executor
+/// nothing of the task whose job it gets. After the pool's shutdown they run on Swift's global pool. Nor are
 /// they refused where they could never begin: a call that holds the pool's only thread, and waits in `runBlocking` for
 /// such a task, waits for ever.
 ///

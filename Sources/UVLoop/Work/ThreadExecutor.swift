@@ -1,0 +1,324 @@
+import Synchronization
+
+// The file is long because one lock guards all of it: what waits, what runs and whether the thread is still there must
+// change in one step.
+//
+//   open ──close──▶ closed ──the thread has run all that is in line──▶ ended ──a job──▶ elsewhere, one at a time
+//
+// Until it has ended the thread takes what comes. So there is never a job here and another one elsewhere.
+
+/// The jobs of an ``OffloadThread``, and the thread that runs them.
+@usableFromInline
+final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because of `lock`; the others are said below.
+  private enum Work {
+    /// A task's, and whether that is to resume on the loop that it comes from with both executors of that.
+    case job(UnownedJob, resumesOnLoop: Bool)
+    case call(@Sendable () -> Void)
+  }
+
+  /// What waits, and since when.
+  private struct Entry {
+    let work: Work
+    let since: Int64
+  }
+
+  let name: String
+  private let generation = ProcessGeneration.join()
+  /// Written before anybody has the executor.
+  private(set) var identity = ThreadIdentity.current
+  private let lock = Lock()
+  /// What waits is from `head` on.
+  private var line: [Entry] = []
+  private var head = 0
+  /// How many jobs have come, for the thread that spins until the next one.
+  private let arrivals = Atomic<Int>(0)
+  /// Since when one runs.
+  private var running: Int64?
+  private var isAsleep = false
+  private var isClosed = false
+  private var hasEnded = false
+  /// After the end: whether somebody runs what comes.
+  private var isDraining = false
+  private var times = OffloadTimes()
+  private var began: Int64?
+  private var report: ShutdownReport?
+  private var waiters: [@Sendable (ShutdownReport) -> Void] = []
+  /// For how long the thread spins, waiting for another job.
+  private static let spinTime: Int64 = 10_000
+
+  init(_ name: String) { self.name = name }
+
+  // MARK: - On any thread
+
+  private var address: UInt { UInt(bitPattern: unsafe Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// On the thread, until it has ended.
+  var isCurrent: Bool { ThreadSlot.actorThread.word == address }
+
+  /// Where its isolation holds: there, and where its jobs run after its end.
+  var isIsolating: Bool { ThreadSlot.actorThread.word | 1 == address | 1 }
+
+  var isOwnProcess: Bool { generation == ProcessGeneration.current }
+
+  /// Traps in the child of a fork, where the thread does not exist.
+  func requireOwnProcess() {
+    if !isOwnProcess {
+      fatalError(
+        """
+        UVLoop: thread "\(name)" belongs to the parent of this process. After a fork it does not exist here. Make a \
+        new OffloadThread in the child, or exec.
+        """)
+    }
+  }
+
+  func start(stackSize: Int?) throws(UVError) {
+    let latch = Latch()
+    try DetachedThread.start(named: name, stackSize: stackSize) { self.main(latch) }
+    identity = latch.wait()
+  }
+
+  var statistics: OffloadThread.Statistics {
+    requireOwnProcess()
+    let now = MonotonicClock.now()
+    func age(_ since: Int64) -> Duration { .nanoseconds(max(0, now - since)) }
+    return lock.withLock {
+      OffloadThread.Statistics(
+        queued: line.count - head, running: running.map(age),
+        oldestQueued: head < line.count ? age(line[head].since) : nil, waits: times.waits, runs: times.runs)
+    }
+  }
+
+  // MARK: - On any thread: work
+
+  /// Throws once the end has been asked for; then `body` is released and never runs.
+  func post(_ body: @escaping @Sendable () -> Void) throws(UVError) {
+    requireOwnProcess()
+    try lock.withLock { () throws(UVError) in
+      if isClosed {
+        throw UVError(
+          .poolClosed, call: "ThreadActor.post", "Thread \"\(name)\" has been shut down, and takes no more calls.")
+      }
+      append(.call(body))
+    }
+  }
+
+  /// Under the lock.
+  private func append(_ work: Work) {
+    line.append(Entry(work: work, since: MonotonicClock.now()))
+    arrivals.add(1, ordering: .releasing)
+    wake()
+  }
+
+  /// Whether an actor runs here: it may say itself where it does.
+  func isExecutor(of actor: some Actor) -> Bool {
+    // Holds because an executor is two words, and the first one is the object's address.
+    unsafe unsafeBitCast(actor.unownedExecutor, to: (UInt, UInt).self).0 == address
+  }
+
+  // MARK: - On any thread: the end
+
+  func close() {
+    lock.withLock {
+      if began == nil { began = MonotonicClock.now() }
+      isClosed = true
+      wake()
+    }
+  }
+
+  func requestShutdown(_ deliver: @escaping @Sendable (ShutdownReport) -> Void) {
+    requireOwnProcess()
+    let old = lock.withLock {
+      if report == nil { waiters.append(deliver) }
+      return report
+    }
+    if let old { deliver(old) } else { close() }
+  }
+
+  func expire() { deliver() }
+
+  /// Tells who waits for the end what has not ended.
+  private func deliver() {
+    let now = MonotonicClock.now()
+    let (report, told) = lock.withLock { () -> (ShutdownReport, [@Sendable (ShutdownReport) -> Void]) in
+      var report = self.report ?? ShutdownReport()
+      if self.report == nil {
+        let all = (running.map { [$0] } ?? []) + line[head...].map(\.since)
+        report.unfinished = all.map { since in
+          .init(kind: .offload, label: nil, age: .nanoseconds(max(0, now - since)), pool: name)
+        }
+        report.duration = .nanoseconds(now - (began ?? now))
+        self.report = report
+      }
+      defer { waiters = [] }
+      return (report, waiters)
+    }
+    for deliver in told { deliver(report) }
+  }
+
+  // MARK: - On its thread
+
+  /// Under the lock.
+  private func wake() {
+    if !isAsleep { return }
+    isAsleep = false
+    lock.wakeOne()
+  }
+
+  private func main(_ latch: Latch) {
+    ThreadSlot.actorThread.word = address
+    latch.open()
+    while let work = next() { run(work) }
+    ThreadSlot.actorThread.word = 0
+    // Nobody runs anything else before: until here it was current.
+    let mustDrain = lock.withLock {
+      hasEnded = true
+      isDraining = head < line.count
+      return isDraining
+    }
+    deliver()
+    if mustDrain { drain() }
+  }
+
+  /// The next job, when there is one. Nil once it is closed and nothing waits.
+  private func next() -> Work? {
+    lock.lock()
+    defer { lock.unlock() }
+    var mustSpin = !isClosed
+    while true {
+      if let work = popFirst() { return work }
+      if isClosed { return nil }
+      if mustSpin {
+        mustSpin = false
+        let seen = arrivals.load(ordering: .relaxed)
+        lock.unlock()
+        spin(beyond: seen)
+        lock.lock()
+      } else {
+        isAsleep = true
+        while isAsleep { lock.wait() }
+      }
+    }
+  }
+
+  /// It lets others have its CPU: where that is a loop's, the next job comes just then.
+  private func spin(beyond seen: Int) {
+    let end = MonotonicClock.now() + ThreadExecutor.spinTime
+    repeat { Posix.yield() } while arrivals.load(ordering: .acquiring) == seen && MonotonicClock.now() < end
+  }
+
+  /// Under the lock: the first in line, which runs from now on.
+  private func popFirst() -> Work? {
+    if head == line.count { return nil }
+    let entry = line[head]
+    head += 1
+    if head == line.count {
+      // A long line gives its memory back.
+      line.removeAll(keepingCapacity: line.capacity <= 4_096)
+      head = 0
+    } else if head > 1_024 && head > line.count / 2 {
+      line.removeFirst(head)
+      head = 0
+    }
+    let now = MonotonicClock.now()
+    times.waits.record(nanoseconds: now - entry.since)
+    running = now
+    return entry.work
+  }
+
+  private func run(_ work: consuming Work) {
+    switch consume work {
+    case .job(let job, let resumesOnLoop):
+      if resumesOnLoop { ThreadSlot.resumptionHint.word = job.bits }
+      unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+      if resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
+    case .call(let body): body()
+    }
+    let now = MonotonicClock.now()
+    lock.withLock {
+      if let running { times.runs.record(nanoseconds: now - running) }
+      running = nil
+    }
+  }
+
+  // MARK: - Elsewhere, after its end
+
+  /// Runs what comes on Swift's pool, a batch at a time: a task that goes on and on would keep a thread from others.
+  private func drain() {
+    Task.detached { while self.drainSome() { await Task.yield() } }
+  }
+
+  /// False if nothing is left.
+  private func drainSome() -> Bool {
+    let outer = ThreadSlot.actorThread.word
+    ThreadSlot.actorThread.word = address | 1
+    defer { ThreadSlot.actorThread.word = outer }
+    for _ in 0..<64 {
+      let work = lock.withLock {
+        let work = popFirst()
+        isDraining = work != nil
+        return work
+      }
+      guard let work else { return false }
+      run(work)
+    }
+    return true
+  }
+}
+
+extension ThreadExecutor: SerialExecutor {
+  // MARK: On any thread
+
+  @usableFromInline
+  func enqueue(_ job: consuming ExecutorJob) {
+    requireOwnProcess()
+    // Once the job is in line it may run to its end, and then nobody may keep this executor.
+    let kept = unsafe Unmanaged.passRetained(self)
+    defer { unsafe kept.release() }
+    let job = UnownedJob(job)
+    let resumesOnLoop = LoopThread.current?.executors.identity(ofLeaving: job) == .both
+    let mustDrain = lock.withLock {
+      append(.job(job, resumesOnLoop: resumesOnLoop))
+      if !hasEnded || isDraining { return false }
+      isDraining = true
+      return true
+    }
+    if mustDrain { drain() }
+  }
+
+  /// Where it is not so the runtime asks ``checkIsolated()``, which says more than the runtime would.
+  @usableFromInline
+  func isIsolatingCurrentContext() -> Bool? { isIsolating ? true : nil }
+
+  @usableFromInline
+  func checkIsolated() {
+    if !isIsolating {
+      fatalError(
+        """
+        UVLoop: this code must run on the thread "\(name)" of its actor, \(identity), and runs on \
+        \(ThreadIdentity.current). Call the actor's methods with `await`.
+        """)
+    }
+  }
+}
+
+/// Where the one who starts a thread waits until that runs, and says who it is.
+private final class Latch: @unchecked Sendable {  // Holds because `lock` guards the identity.
+  private let lock = Lock()
+  private var identity: ThreadIdentity?
+
+  func open() {
+    lock.withLock {
+      identity = .current
+      lock.wakeAll()
+    }
+  }
+
+  func wait() -> ThreadIdentity {
+    lock.withLock {
+      while true {
+        if let identity { return identity }
+        lock.wait()
+      }
+    }
+  }
+}
