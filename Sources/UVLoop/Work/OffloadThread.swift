@@ -19,8 +19,8 @@
 /// blocks nobody else waits. For calls that any of several threads may run there is ``OffloadPool``.
 ///
 /// The thread starts at once and takes no signals but those of faults. At `exit`, and at the end of `main`, nobody
-/// waits for it: what runs is cut off, and what waits may never run. In the child of a `fork` the thread does not exist,
-/// and a call to one of its actors traps with a sentence.
+/// waits for it: what runs is cut off, and what waits may never run. In the child of a `fork` it does not exist, and a
+/// call to one of its actors traps with a sentence.
 ///
 /// A time that jumps does not wait for what runs here: a thread's actor does not know for whose loop it works.
 ///
@@ -86,8 +86,8 @@ public final class OffloadThread: Sendable {
   /// Lets the thread end when the work has ended that was there, and returns then.
   ///
   /// Call it as often as you like: everyone gets the same report. Methods that are called later still run, one at a
-  /// time, on Swift's global pool, where ``isCurrent`` is false: an executor cannot refuse. A method of the thread's own
-  /// may call it, and goes on there.
+  /// time, on Swift's global pool, where ``isCurrent`` is false: an executor cannot refuse. A method of one of the
+  /// thread's own actors may call it, and goes on there.
   ///
   /// - Parameter limit: How long to wait; nil waits for as long as it takes. When it is over, what runs and what waits
   ///   is named in the report, and goes on.

@@ -18,7 +18,8 @@ import Synchronization
 /// The threads of an ``OffloadPool``, and the calls that wait for them.
 ///
 /// Its users keep it, each of its threads, and until it has ended the scheduler, which looks at all pools.
-final class WorkerPool: ReportedEnd, @unchecked Sendable {  // Holds because every variable is guarded by `lock`, but for `arrivals`.
+// Holds because every variable is guarded by `lock`, but for `arrivals`.
+final class WorkerPool: ReportedEnd, @unchecked Sendable {
   struct Options {
     var name = "pool"
     var threads = 4
