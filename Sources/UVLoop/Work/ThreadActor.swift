@@ -24,11 +24,11 @@
 /// works. A method that blocks in `runBlocking` until another method of the same thread has run waits for ever, or for
 /// its `timeout:`.
 ///
-/// Declare the conformance with the actor, and leave `unownedExecutor` to this protocol: an actor of another module that
-/// is made a `ThreadActor` by an extension keeps the executor with which it was compiled, and does not run here.
+/// Declare the conformance with the actor, and leave `unownedExecutor` to this protocol: an actor of another module
+/// that is made a `ThreadActor` by an extension keeps the executor with which it was compiled, and does not run here.
 ///
-/// > Ownership: The actor keeps its thread. After the thread has been shut down its methods still run, one at a time, on
-/// Swift's global pool.
+/// > Ownership: The actor keeps its thread. After the thread has been shut down its methods still run, one at a time,
+/// on Swift's global pool.
 public protocol ThreadActor: Actor {
   /// The thread on which the actor runs. It must always be the same: make it a stored `let`.
   nonisolated var thread: OffloadThread { get }
