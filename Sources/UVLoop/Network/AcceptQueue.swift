@@ -31,14 +31,11 @@ struct AcceptQueue {
     return wait
   }
 
-  /// One that was called has come, on its loop: what it gets. One that has ended gets nothing, and where there is
-  /// nothing left it waits again.
+  /// One that was called has come, on its loop: what it gets, if there is something left. One that has ended gets
+  /// nothing.
   mutating func take(for wait: LoopWait) -> ByteStream? {
     called -= 1
-    if wait.end != nil { return nil }
-    let stream = popReady()
-    if stream == nil { waiters.append(wait) }
-    return stream
+    return wait.end == nil ? popReady() : nil
   }
 
   /// One that was called will not come: its loop has ended.

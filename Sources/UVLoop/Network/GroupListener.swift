@@ -112,10 +112,10 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
   func settled() {
     change { coming -= 1 }
     // It may have been counted twice for a moment, and somebody been told that there is no room.
-    wake()
+    placeIsFree()
   }
 
-  /// A handler has ended. What an earlier `serve` has left goes first.
+  /// There may be room: a handler has ended, for one. What an earlier `serve` has left goes first.
   func placeIsFree() {
     let left = lock.withLock { () -> (stream: ByteStream, part: ListenerCore)? in
       guard isServing, isTaking, end == nil, places > 0 else { return nil }
@@ -225,6 +225,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
     }
     // The next one counts it.
     parts.first { $0.loop.isCurrent }?.statistics.accepted.add(-1)
+    stream.inner.loop.counters.accepts.add(-1)
     send(connection)
   }
 
@@ -237,15 +238,21 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// One that was called, on its loop. It may have been cancelled, or ended with the loop; and `serve` have begun.
   private func hand(to wait: LoopWait) {
-    let (stream, end) = lock.withLock { () -> (ByteStream?, UVError?) in
-      if self.end == nil { return (queue.take(for: wait), nil) }
-      queue.callFailed()
-      return (nil, self.end)
+    let (stream, refusal) = lock.withLock { () -> (ByteStream?, UVError?) in
+      if let end {
+        queue.callFailed()
+        return (nil, end.named("Listener.accept"))
+      }
+      let stream = queue.take(for: wait)
+      if stream != nil || wait.end != nil { return (stream, nil) }
+      if isServing { return (nil, GroupListener.servingError) }
+      queue.append(wait)
+      return (nil, nil)
     }
     if let stream {
       wait.resume(carrying: stream)
-    } else if let end {
-      wait.resume(throwing: end.named("Listener.accept"))
+    } else if let refusal {
+      wait.resume(throwing: refusal)
     } else {
       callWaiters()
       placeIsFree()
@@ -278,6 +285,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
         isServing = false
         unbegun = []
       }
+      wake()
     }
     wake()
     let errors = await withTaskCancellationHandler {
@@ -353,8 +361,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
 
   /// Ends accepting. What was accepted for `serve` is served.
   private func conclude(_ error: UVError, isFailure: Bool = false) {
-    var (waits, streams): (Waiters, [ByteStream]) = (Waiters(), [])
-    var parts: [ListenerCore] = []
+    var (waits, streams, parts) = (Waiters(), [ByteStream](), [ListenerCore]())
     change {
       if end != nil { return }
       end = error
@@ -436,8 +443,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       if let end {
         refusal = end.named("Listener.accept")
       } else if isServing {
-        refusal = UVError(
-          .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other.")
+        refusal = GroupListener.servingError
       } else if let stream = queue.next() {
         return stream
       } else {

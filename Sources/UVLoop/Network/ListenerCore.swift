@@ -231,7 +231,13 @@ import Synchronization
 
   /// The loop shuts down: nobody comes in any more. Who waits is let go with all other waits.
   func quiesce() {
-    if end == nil { group?.partEnded(self, leaving: detachAll()) }
+    if end == nil, let group {
+      group.partEnded(self, leaving: detachAll())
+      // No handler has them: another loop's will.
+      let streams = ready
+      ready = []
+      for stream in streams { group.give(stream) }
+    }
     stop(loop.closedError("Listener.close"))
     closeReady()
     leaveIfOver()

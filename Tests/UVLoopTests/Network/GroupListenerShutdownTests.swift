@@ -194,6 +194,32 @@ private typealias Distribution = EventLoopGroup.Distribution
     }
   }
 
+  @Test func `L-84 what no handler has yet goes to another loop, though its own had made a stream of it`() async throws
+  {
+    try await withTestGroup(count: 2) { group in
+      let listener = try await group.listen(on: .loopback(port: 0))
+      let server = Task { try await listener.serve(sayLoop(of: group)) }
+      await expectEventually { await listener.isServed(on: group) }
+      let (blocked, gate) = (Event("a blocked loop"), Event("its release"))
+      try group.loops[1].post {
+        blocked.signal()
+        gate.waitBlocking()
+      }
+      try await blocked.wait()
+      let peers = try (0..<10).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
+      await expectEventually { group.loops[1].probe.untakenPosts >= 5 && listener.statistics.open == 5 }
+      // Behind the connections, so that they are streams by then. A handler can have begun with the first alone.
+      try group.loops[1].post { group.loops[1].requestShutdown(within: nil) }
+      gate.signal()
+      var elsewhere = 0
+      for peer in peers { if (try? await onPlainThread({ try peer.receive(upTo: 1) })) == [0] { elsewhere += 1 } }
+      #expect(elsewhere >= 9)
+      for peer in peers { peer.close() }
+      await listener.drain(within: .seconds(20))
+      try await server.value
+    }
+  }
+
   @Test func `L-65 places of a loop that is shut down are free for the others`() async throws {
     try await withTestGroup(count: 2) { group in
       let listener = try await group.listen(on: .loopback(port: 0))

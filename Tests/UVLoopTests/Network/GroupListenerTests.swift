@@ -288,6 +288,32 @@ private typealias Distribution = EventLoopGroup.Distribution
     }
   }
 
+  @Test func `an accept whose connection goes to a serve that has begun meanwhile is told that it is busy`()
+    async throws
+  {
+    try await withTestGroup(count: 2) { group in
+      let listener = try await group.listen(on: .loopback(port: 0))
+      let accept = Task { try await group.loops[1].run { _ in _ = try await listener.accept() } }
+      await expectEventually { listener.inner.isAwaited }
+      let (blocked, gate) = (Event("a blocked loop"), Event("its release"))
+      try group.loops[1].post {
+        blocked.signal()
+        gate.waitBlocking()
+      }
+      try await blocked.wait()
+      let peer = try PlainSocket(connectingTo: listener.address.plain)
+      // It is called, and cannot come.
+      await expectEventually { !listener.inner.isAwaited }
+      let server = Task { try await listener.serve(sayLoop(of: group)) }
+      #expect(try await onPlainThread { try peer.receive(exactly: 1) } == [0])
+      gate.signal()
+      try await expectCode(.busy) { try await accept.value }
+      peer.close()
+      await listener.drain(within: .seconds(20))
+      try await server.value
+    }
+  }
+
   // MARK: serve
 
   @Test(arguments: [Distribution.leastConnections, .reusePort])
