@@ -20,7 +20,7 @@
 ///
 /// The thread starts at once and takes no signals but those of faults. At `exit`, and at the end of `main`, nobody
 /// waits for it: what runs is cut off, and what waits may never run. In the child of a `fork` it does not exist, and a
-/// call to one of its actors traps with a sentence.
+/// call to one of its actors traps with a sentence, and so does the end of one that has an `isolated deinit`.
 ///
 /// A time that jumps does not wait for what runs here: a thread's actor does not know for whose loop it works.
 ///
@@ -83,11 +83,11 @@ public final class OffloadThread: Sendable {
 
   // MARK: The end
 
-  /// Lets the thread end when the work has ended that was there, and returns then.
+  /// Lets the thread end when the work has ended that waits and runs now, and returns then.
   ///
   /// Call it as often as you like: everyone gets the same report. Methods that are called later still run, one at a
-  /// time, on Swift's global pool, where ``isCurrent`` is false: an executor cannot refuse. A method of one of the
-  /// thread's own actors may call it, and goes on there.
+  /// time, on Swift's global pool, where ``isCurrent`` is false: an executor cannot refuse. So does the rest of a
+  /// method that has awaited something. A method of one of the thread's own actors may call it, and goes on there.
   ///
   /// - Parameter limit: How long to wait; nil waits for as long as it takes. When it is over, what runs and what waits
   ///   is named in the report, and goes on.

@@ -15,10 +15,11 @@ extension ReportedEnd {
     var timer: Task<Void, Never>?
     let report = await withCheckedContinuation { waiter in
       requestShutdown { waiter.resume(returning: $0) }
-      guard let limit else { return }
-      if limit <= .zero { return expire() }
+      // Swift's clock traps where a time is too far away.
+      guard let nanoseconds = limit?.saturatingNanoseconds, nanoseconds < .max else { return }
+      if nanoseconds <= 0 { return expire() }
       timer = Task.detached {
-        do { try await Task.sleep(for: limit) } catch { return }
+        do { try await Task.sleep(nanoseconds: UInt64(nanoseconds)) } catch { return }
         self.expire()
       }
     }

@@ -13,9 +13,9 @@
 /// ```
 ///
 /// It is the twin of ``LoopActor``. Its methods run on the thread, and so does what they call of other actors of the
-/// same thread, without a hop. `assumeIsolated` and `preconditionIsolated` hold there, and trap elsewhere with a
-/// sentence. Several actors may have one thread. What a method awaits of others, a loop's or a default actor's, runs
-/// where that belongs; the thread does something else meanwhile.
+/// same thread; without a hop, unless the task prefers an executor. `assumeIsolated` and `preconditionIsolated` hold
+/// there, and trap elsewhere with a sentence. Several actors may have one thread. What a method awaits of others, a
+/// loop's or a default actor's, runs where that belongs; the thread does something else meanwhile.
 ///
 /// A plain `deinit` runs where the last reference goes, on any thread. What must be freed on this one goes into an
 /// `isolated deinit`.

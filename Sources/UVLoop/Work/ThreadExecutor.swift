@@ -3,9 +3,10 @@ import Synchronization
 // The file is long because one lock guards all of it: what waits, what runs and whether the thread is still there must
 // change in one step.
 //
-//   open ──close──▶ closed ──the thread has run all that is in line──▶ ended ──a job──▶ elsewhere, one at a time
+//   open ──close──▶ closed ──the thread has run what was in line──▶ ended ──a job──▶ elsewhere, one at a time
 //
-// Until it has ended the thread takes what comes. So there is never a job here and another one elsewhere.
+// What comes meanwhile waits in the same line until the thread has ended. So there is never a job here and another one
+// elsewhere.
 
 /// The jobs of an ``OffloadThread``, and the thread that runs them.
 @usableFromInline
@@ -27,8 +28,9 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
   /// Written before anybody has the executor.
   private(set) var identity = ThreadIdentity.current
   private let lock = Lock()
-  /// What waits is from `head` on.
-  private var line: [Entry] = []
+  /// What waits is from `head` on. Before that nothing is kept: what a closure captured must not be released under the
+  /// lock, which its deinit may want.
+  private var line: [Entry?] = []
   private var head = 0
   /// How many jobs have come, for the thread that spins until the next one.
   private let arrivals = Atomic<Int>(0)
@@ -36,6 +38,8 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
   private var running: Int64?
   private var isAsleep = false
   private var isClosed = false
+  /// How many of those in line the thread still runs after that: whoever comes later must not keep it.
+  private var left = 0
   private var hasEnded = false
   /// After the end: whether somebody runs what comes.
   private var isDraining = false
@@ -84,7 +88,7 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     return lock.withLock {
       OffloadThread.Statistics(
         queued: line.count - head, running: running.map(age),
-        oldestQueued: head < line.count ? age(line[head].since) : nil, waits: times.waits, runs: times.runs)
+        oldestQueued: head < line.count ? line[head].map { age($0.since) } : nil, waits: times.waits, runs: times.runs)
     }
   }
 
@@ -119,8 +123,10 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
 
   func close() {
     lock.withLock {
-      if began == nil { began = MonotonicClock.now() }
+      if isClosed { return }
+      began = MonotonicClock.now()
       isClosed = true
+      left = line.count - head
       wake()
     }
   }
@@ -134,25 +140,30 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     if let old { deliver(old) } else { close() }
   }
 
-  func expire() { deliver() }
-
-  /// Tells who waits for the end what has not ended.
-  private func deliver() {
-    let now = MonotonicClock.now()
-    let (report, told) = lock.withLock { () -> (ShutdownReport, [@Sendable (ShutdownReport) -> Void]) in
-      var report = self.report ?? ShutdownReport()
-      if self.report == nil {
-        let all = (running.map { [$0] } ?? []) + line[head...].map(\.since)
-        report.unfinished = all.map { since in
-          .init(kind: .offload, label: nil, age: .nanoseconds(max(0, now - since)), pool: name)
-        }
-        report.duration = .nanoseconds(now - (began ?? now))
-        self.report = report
-      }
-      defer { waiters = [] }
-      return (report, waiters)
+  /// Names what the thread has not run. The method that asks is not waited for.
+  func expire() {
+    let isAsker = isCurrent
+    let tell = lock.withLock {
+      let waiting = line[head...].prefix(left).compactMap { $0?.since }
+      return report(naming: (isAsker ? [] : running.map { [$0] } ?? []) + waiting)
     }
-    for deliver in told { deliver(report) }
+    tell()
+  }
+
+  /// Under the lock: makes the report, if there is none yet. What is returned tells who waits for it, without the lock.
+  private func report(naming began: [Int64]) -> () -> Void {
+    let now = MonotonicClock.now()
+    var report = self.report ?? ShutdownReport()
+    if self.report == nil {
+      report.unfinished = began.map { since in
+        .init(kind: .offload, label: nil, age: .nanoseconds(max(0, now - since)), pool: name)
+      }
+      report.duration = .nanoseconds(now - (self.began ?? now))
+      self.report = report
+    }
+    let told = waiters
+    waiters = []
+    return { for deliver in told { deliver(report) } }
   }
 
   // MARK: - On its thread
@@ -170,23 +181,26 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     while let work = next() { run(work) }
     ThreadSlot.actorThread.word = 0
     // Nobody runs anything else before: until here it was current.
-    let mustDrain = lock.withLock {
+    let (mustDrain, tell) = lock.withLock {
       hasEnded = true
       isDraining = head < line.count
-      return isDraining
+      return (isDraining, report(naming: []))
     }
-    deliver()
+    tell()
     if mustDrain { drain() }
   }
 
-  /// The next job, when there is one. Nil once it is closed and nothing waits.
+  /// The next job, when there is one. Nil when all have run that were in line when it was closed.
   private func next() -> Work? {
     lock.lock()
     defer { lock.unlock() }
     var mustSpin = !isClosed
     while true {
+      if isClosed {
+        if left == 0 { return nil }
+        left -= 1
+      }
       if let work = popFirst() { return work }
-      if isClosed { return nil }
       if mustSpin {
         mustSpin = false
         let seen = arrivals.load(ordering: .relaxed)
@@ -208,8 +222,7 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
 
   /// Under the lock: the first in line, which runs from now on.
   private func popFirst() -> Work? {
-    if head == line.count { return nil }
-    let entry = line[head]
+    guard head < line.count, let entry = line[head].take() else { return nil }
     head += 1
     if head == line.count {
       // A long line gives its memory back.

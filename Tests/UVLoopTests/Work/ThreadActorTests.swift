@@ -165,6 +165,49 @@ private actor Impostor: ThreadActor {
     try expectCode(.poolClosed) { try clerk.post { _ in } }
   }
 
+  @Test func `C-39 what a closure captured is released when it has run, while others wait, and may use the thread`()
+    async throws
+  {
+    final class Ticket: Sendable {
+      private let thread: OffloadThread
+      private let released: Event
+
+      init(_ thread: OffloadThread, _ released: Event) {
+        self.thread = thread
+        self.released = released
+      }
+
+      func touch() {}
+      // It takes the lock of the thread.
+      deinit { if thread.statistics.queued >= 0 { released.signal() } }
+    }
+    let thread = try OffloadThread()
+    let clerk = Clerk(on: thread)
+    let (begun, held, released) = (Event("a method that blocks"), Event("its end"), Event("the release of a ticket"))
+    let (next, gate) = (Event("the method behind"), Event("its end"))
+    try clerk.post { _ in
+      begun.signal()
+      held.waitBlocking()
+    }
+    try await begun.wait()
+    do {
+      let ticket = Ticket(thread, released)
+      try clerk.post { _ in ticket.touch() }
+    }
+    try clerk.post { _ in
+      next.signal()
+      gate.waitBlocking()
+    }
+    let behind = Task { await clerk.note(1) }
+    await expectEventually { thread.statistics.queued == 3 }
+    held.signal()
+    try await next.wait()
+    try await released.wait()
+    gate.signal()
+    await behind.value
+    #expect(await clerk.log == [1])
+  }
+
   @Test func `C-40 an isolated deinit runs on the thread, wherever the last reference goes`() async throws {
     let thread = try OffloadThread()
     for isThere in [false, true] {
@@ -231,6 +274,22 @@ private actor Impostor: ThreadActor {
     await blocked.value
     await waiting.value
     #expect(await clerk.log == [1])
+  }
+
+  @Test func `C-41 a shutdown comes to its end though calls go on and on`() async throws {
+    let thread = try OffloadThread()
+    let clerk = Clerk(on: thread)
+    let isOver = Shared(false)
+    let callers = (0..<4).map { number in
+      Task { while !isOver.value { await clerk.note(number) } }
+    }
+    await expectEventually { await clerk.log.count > 100 }
+    #expect(await thread.shutdown(within: .seconds(Int64.max)).unfinished.isEmpty)
+    let before = await clerk.log.count
+    await expectEventually { await clerk.log.count > before + 100 }
+    isOver.value = true
+    for caller in callers { await caller.value }
+    #expect(await !clerk.isAtHome())
   }
 
   @Test func `C-41 a method of the thread's may ask for its end, and what would block for that is refused`()
