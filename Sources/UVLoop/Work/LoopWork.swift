@@ -22,7 +22,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     if !ExitGuard.enter() { return try addLate(offload) }
     defer { ExitGuard.leave() }
     switch try OffloadScheduler.process.enqueue(offload, in: queue) {
-    case .willBeTaken: break
+    case .willBeTaken, .waitsInLane: break
     case .cancelled: return false
     case .needsPoolTask: submitPoolTask()
     }
@@ -53,13 +53,18 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
     poolTask.submit()
   }
 
+  /// A call that waited in its lane has a place, and lies in the queue.
+  func sendPoolTask() {
+    if !ExitGuard.enter() { return }
+    defer { ExitGuard.leave() }
+    if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTask() }
+  }
+
   /// libuv has given it back.
   func poolTaskCameBack(_ poolTask: PoolTask, hasBegun: Bool) {
     resting.append(poolTask)
     OffloadScheduler.process.poolTaskCameBack(to: queue, hasBegun: hasBegun)
-    if !ExitGuard.enter() { return }
-    defer { ExitGuard.leave() }
-    if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTask() }
+    sendPoolTask()
   }
 
   /// A call that asked for the shutdown waits for it, and is not waited for; nor is one that its caller has abandoned.
@@ -78,8 +83,9 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   func cancelUnbegun() {
-    for offload in OffloadScheduler.process.withdrawAll(queue) { offload.refuseWithdrawn() }
+    // Those in lanes first: they would get the places of the others.
     for offload in unsafe OffloadScheduler.process.withdrawElsewhere(of: loop) { offload.refuseWithdrawn() }
+    for offload in OffloadScheduler.process.withdrawAll(queue) { offload.refuseWithdrawn() }
     withdrawPoolTasks()
   }
 

@@ -23,6 +23,8 @@ actor Offload: WorkerLease, ScopedWait {
   nonisolated let loop: LoopCore?
   /// The pool that runs it; nil for libuv's.
   private nonisolated let pool: WorkerPool?
+  /// What bounds calls of its kind in libuv's pool.
+  nonisolated let lane: LaneState?
   nonisolated let isAbandonable: Bool
   /// Whether it is refused where it would wait for room in its pool's queue.
   nonisolated let failsWhenFull: Bool
@@ -38,6 +40,8 @@ actor Offload: WorkerLease, ScopedWait {
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
   // Holds for these because the lock of the scheduler guards them, or that of the pool.
+  /// Where it goes when its lane has a place for it.
+  nonisolated(unsafe) var queue: OffloadQueue?  // Holds for the reason above.
   /// The line in which it waits, and where there; nil if it does not wait.
   nonisolated(unsafe) var line: OffloadLine?  // Holds for the reason above.
   nonisolated(unsafe) var index = 0  // Holds for the reason above.
@@ -54,11 +58,12 @@ actor Offload: WorkerLease, ScopedWait {
   private nonisolated(unsafe) var resumesOnLoop = false  // Holds for the reason above.
 
   init(
-    on loop: LoopCore?, in pool: WorkerPool? = nil, label: String?, isAbandonable: Bool = false,
-    failsWhenFull: Bool = false
+    on loop: LoopCore?, in pool: WorkerPool? = nil, through lane: LaneState? = nil, label: String?,
+    isAbandonable: Bool = false, failsWhenFull: Bool = false
   ) {
     self.loop = loop
     self.pool = pool
+    self.lane = lane
     self.label = label
     self.isAbandonable = isAbandonable
     self.failsWhenFull = failsWhenFull
@@ -74,6 +79,7 @@ actor Offload: WorkerLease, ScopedWait {
     waitedForBy chain: [any WorkerLease] = [], _ body: @escaping ((any Error)?) -> Void
   ) {
     loop = nil
+    lane = nil
     self.pool = pool
     self.label = label
     isAbandonable = false

@@ -5,14 +5,17 @@
 
 /// Who holds up whom, over all pools at one moment.
 struct OffloadDeadlock {
-  /// A pool: how many calls it runs at once, and what runs and waits there.
+  /// A pool, or a lane: how many calls have a place at once, and which do and which wait.
   struct Pool {
     let title: String
+    var places = "workers"
     /// What to do that it takes more.
     let growth: String
     let size: Int
     let running: [Offload]
     var waiting: [Offload]
+    /// Where those that get a place here wait for the next one.
+    var below: Int?
   }
 
   private let pools: [Pool]
@@ -28,8 +31,11 @@ struct OffloadDeadlock {
       let hopeless = stuck.flatMap { pools[$0].waiting }
       stuck = stuck.filter { index in
         let pool = pools[index]
+        if let below = pool.below, stuck.contains(below) { return true }
         return pool.running.count >= pool.size
-          && pool.running.allSatisfy { call in call.isBlocked && hopeless.contains { $0.waits(for: call) } }
+          && pool.running.allSatisfy { call in
+            hopeless.contains { $0 === call || call.isBlocked && $0.waits(for: call) }
+          }
       }
     }
   }
@@ -43,8 +49,8 @@ struct OffloadDeadlock {
     return UVError(
       .wouldDeadlock, call: "offload",
       """
-      \(call.title) could never begin: all \(pool.running.count) workers of \(pool.title) are held by calls that wait in \
-      runBlocking for the pool\(circle): \(labels). Do not offload from inside an offloaded call, or \(pool.growth). \
+      \(call.title) could never begin: all \(pool.running.count) \(pool.places) of \(pool.title) are held by calls that \
+      wait in runBlocking for the pool\(circle): \(labels). Do not offload from inside an offloaded call, or \(pool.growth). \
       The call came from \(ThreadIdentity.current).
       """)
   }

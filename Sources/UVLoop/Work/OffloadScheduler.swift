@@ -16,6 +16,8 @@ import Synchronization
 final class OffloadScheduler: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var queues: [OffloadQueue] = []
+  /// The lanes in which calls wait.
+  private var lanes: [LaneState] = []
   /// The pools of one's own that have not ended.
   private var pools: [WorkerPool] = []
 
@@ -28,6 +30,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       { OffloadScheduler.process.lock.lock() }, { OffloadScheduler.process.lock.unlock() },
       {
         OffloadScheduler.process.queues = []
+        OffloadScheduler.process.lanes = []
         // Their locks may be somebody's who is not here, and so they are not looked at, nor freed.
         let lost = OffloadScheduler.process.pools
         OffloadScheduler.process.pools = []
@@ -66,21 +69,61 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
 
   func unregister(_ pool: WorkerPool) { lock.withLock { pools.removeAll { $0 === pool } } }
 
-  /// What of a loop waits and runs on pools of one's own.
+  /// What of a loop waits and runs on pools of one's own, and what waits in lanes.
   ///
   /// One that runs is counted until its task has gone home, and so is in the loop's queue if it lives there.
   private func callsElsewhere(of loop: LoopCore) -> (held: [Offload], waiting: [Offload]) {
-    let all = lock.withLock { pools }.map(\.calls)
-    return (all.flatMap(\.held).filter { $0.loop === loop }, all.flatMap(\.waiting).filter { $0.loop === loop })
+    let (pools, inLanes) = lock.withLock { (self.pools, waitingInLanes(of: loop)) }
+    let all = pools.map(\.calls)
+    let held = all.flatMap(\.held).filter { $0.loop === loop }
+    return (held, all.flatMap(\.waiting).filter { $0.loop === loop } + inLanes)
   }
 
   /// Takes a call out of the queue that it waits in; false if it does not wait.
   func withdraw(_ offload: Offload) -> Bool {
-    lock.withLock {
-      guard let line = unsafe offload.line else { return false }
+    let (isFound, admitted) = lock.withLock { () -> (Bool, [Offload]) in
+      guard let line = unsafe offload.line else { return (false, []) }
       line.remove(offload)
-      return true
+      return (true, leave(offload))
     }
+    LaneState.send(for: admitted)
+    return isFound
+  }
+
+  // MARK: On any thread: lanes
+
+  /// Under the lock.
+  private func waitingInLanes(of loop: LoopCore) -> [Offload] {
+    lanes.flatMap { $0.line.waiting }.filter { $0.loop === loop }
+  }
+
+  /// Under the lock: a call needs its place no more. Those that get one are to be sent for.
+  private func leave(_ offload: Offload) -> [Offload] {
+    guard let lane = offload.lane else { return [] }
+    lane.leave(offload)
+    return admit(lane)
+  }
+
+  /// Under the lock.
+  private func admit(_ lane: LaneState) -> [Offload] {
+    let admitted = lane.admit()
+    if lane.line.isEmpty { lanes.removeAll { $0 === lane } }
+    return admitted
+  }
+
+  func setLimit(_ limit: Int, of lane: LaneState) {
+    let admitted = lock.withLock {
+      lane.limit = limit
+      return admit(lane)
+    }
+    LaneState.send(for: admitted)
+  }
+
+  func limit(of lane: LaneState) -> Int { lock.withLock { lane.limit } }
+
+  func statistics(of lane: LaneState) -> OffloadLane.Statistics {
+    let now = MonotonicClock.now()
+    return lock.withLock { lane.statistics(at: now) }
   }
 
   /// What of a loop runs on libuv's pool, the oldest first, and for how long it has.
@@ -133,6 +176,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     /// A pool task is on its way, or about to take one.
     case willBeTaken
     case needsPoolTask
+    /// It waits for a place in its lane.
+    case waitsInLane
     /// It has been cancelled and is not queued.
     case cancelled
   }
@@ -152,6 +197,13 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     if offload.isWithdrawn { return .cancelled }
     let size = PoolStart.fixSize()
     unsafe offload.since = now
+    if let lane = offload.lane {
+      unsafe offload.queue = queue
+      if !lane.takes(offload) {
+        if !lanes.contains(where: { $0 === lane }) { lanes.append(lane) }
+        return .waitsInLane
+      }
+    }
     queue.line.append(offload)
     queue.arrivals.add(1, ordering: .releasing)
     let mustSubmit = queue.poolTasks.mustSubmit(
@@ -190,15 +242,28 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       OffloadDeadlock.Pool(
         title: "the pool", growth: "make the pool larger with ThreadPool.setSize", size: PoolStart.fixSize(),
         running: queues.flatMap(\.running).filter { !$0.isOver }, waiting: queues.flatMap(\.line.waiting)))
+    let shared = pools.count
     // One that has ended refuses the call by itself.
-    guard let index = pool.map({ pool in pools.firstIndex { $0 === pool } }) ?? pools.count else { return }
+    guard var index = pool.map({ pool in pools.firstIndex { $0 === pool } }) ?? shared else { return }
+    for lane in lanes { all.append(lane.places(below: shared)) }
+    if let lane = offload.lane, lane.isFull {
+      index = lanes.firstIndex { $0 === lane }.map { shared + 1 + $0 } ?? all.count
+      if index == all.count { all.append(lane.places(below: shared)) }
+    }
     all[index].waiting.append(offload)
     let deadlock = OffloadDeadlock(all)
     if deadlock.stuck.contains(index) { throw deadlock.refusal(of: offload, in: index) }
   }
 
   /// Takes out all calls that wait.
-  func withdrawAll(_ queue: OffloadQueue) -> [Offload] { lock.withLock { queue.line.removeAll() } }
+  func withdrawAll(_ queue: OffloadQueue) -> [Offload] {
+    let (all, admitted) = lock.withLock {
+      let all = queue.line.removeAll()
+      return (all, all.flatMap { leave($0) })
+    }
+    LaneState.send(for: admitted)
+    return all
+  }
 
   /// Whether one more pool task must be sent for what waits, which is then counted.
   func mustSubmitPoolTask(to queue: OffloadQueue) -> Bool {
@@ -216,7 +281,10 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// Whether no call of a loop waits or runs whose caller will go on after it. A call is counted until its task has
   /// gone home, and so is in the loop's queue if it lives there.
   func hasNoWork(_ queue: OffloadQueue, of loop: LoopCore) -> Bool {
-    let isIdle = lock.withLock { queue.line.isEmpty && queue.running.allSatisfy(\.isAbandoned) }
+    // Together: a call goes from its lane to the queue.
+    let isIdle = lock.withLock {
+      queue.line.isEmpty && queue.running.allSatisfy(\.isAbandoned) && waitingInLanes(of: loop).isEmpty
+    }
     if !isIdle { return false }
     let (held, waiting) = callsElsewhere(of: loop)
     return waiting.isEmpty && held.allSatisfy(\.isAbandoned)
@@ -228,14 +296,15 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     // What an abandoned call held is released on the worker, and that may take as long as the call.
     func isExempt(_ offload: Offload) -> Bool { offload.isAbandoned || offload.isExempt && !offload.isOver }
     let isSettled = lock.withLock {
-      queue.line.waiting.allSatisfy(isExempt) && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
+      (queue.line.waiting + waitingInLanes(of: loop)).allSatisfy(isExempt)
+        && queue.running.count(where: isExempt) == queue.poolTasks.inFlight
     }
     if !isSettled { return false }
     let (held, waiting) = callsElsewhere(of: loop)
     return (held + waiting).allSatisfy(isExempt)
   }
 
-  /// Takes the calls of a loop out that wait for pools of one's own.
+  /// Takes the calls of a loop out that wait for pools of one's own, or in lanes.
   func withdrawElsewhere(of loop: LoopCore) -> [Offload] {
     callsElsewhere(of: loop).waiting.filter { $0.isTakenOut() }
   }
@@ -274,8 +343,13 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// A pool task has run a call: what it does next.
   func next(after offload: Offload, for poolTask: PoolTask, at now: Int64, hasUsedBudget: Bool) -> Next {
     let queue = poolTask.queue
-    return lock.withLock {
+    var admitted: [Offload] = []
+    let next = lock.withLock { () -> Next in
       if queue.measuresTimes { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
+      if let lane = offload.lane {
+        lane.times.runs.record(nanoseconds: unsafe now - offload.since)
+        admitted = leave(offload)
+      }
       let mayTake = !hasUsedBudget || queue.poolTasks.pending == 0
       if mayTake, assignNext(to: poolTask, at: now), let next = poolTask.call { return .call(next) }
       // Who has used its budget ends: others may wait for the pool.
@@ -287,6 +361,9 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       queue.poolTasks.spin()
       return .spin(beyond: queue.arrivals.load(ordering: .relaxed))
     }
+    if case .call(let taken) = next { admitted.removeAll { $0 === taken } }
+    LaneState.send(for: admitted)
+    return next
   }
 
   /// A pool task has spun: the call that it has found, or nil, and then it has ended.
@@ -308,6 +385,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
       return false
     }
     if queue.measuresTimes { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
+    if let lane = offload.lane { lane.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
     poolTask.call = offload
     return true

@@ -1,0 +1,83 @@
+import Synchronization
+
+/// Which calls of an ``OffloadLane`` have a place in libuv's pool, and which wait for one. Any thread may use it under
+/// the scheduler's lock.
+@safe final class LaneState: @unchecked Sendable {  // Holds because of the line above.
+  let name: String
+  var limit: Int
+  /// Those that have a place: they lie in the queue of their loop, or run.
+  private var held: [Offload] = []
+  /// Those that wait for one.
+  let line = OffloadLine()
+  var times = OffloadTimes()
+  private var generation = ProcessGeneration.join()
+
+  init(_ name: String, _ limit: Int) {
+    self.name = name
+    self.limit = limit
+  }
+
+  var isFull: Bool {
+    forgetParent()
+    return held.count >= limit || !line.isEmpty
+  }
+
+  /// A call comes: whether it has a place. If not it waits in line.
+  func takes(_ call: Offload) -> Bool {
+    if isFull {
+      line.append(call)
+      return false
+    }
+    held.append(call)
+    return true
+  }
+
+  /// One has ended, or will not begin.
+  func leave(_ call: Offload) { held.removeAll { $0 === call } }
+
+  /// Gives the places that are free to those who wait, and puts them into the queues of their loops.
+  func admit() -> [Offload] {
+    var admitted: [Offload] = []
+    while held.count < limit, let call = line.popFirst() {
+      held.append(call)
+      admitted.append(call)
+      if let queue = unsafe call.queue {
+        queue.line.append(call)
+        queue.arrivals.add(1, ordering: .releasing)
+      }
+    }
+    return admitted
+  }
+
+  /// In the child of a fork what was queued is dropped, as by libuv, and not freed: it is half of something.
+  private func forgetParent() {
+    if generation == ProcessGeneration.current { return }
+    generation = ProcessGeneration.current
+    for call in held + line.removeAll() { _ = unsafe Unmanaged.passRetained(call) }
+    held = []
+  }
+
+  /// Without the lock: libuv wants each loop's own thread for a pool task.
+  static func send(for admitted: [Offload]) {
+    for call in admitted {
+      if let loop = call.loop { loop.onLoop { loop.work.sendPoolTask() } }
+    }
+  }
+
+  /// As whoever looks for deadlocks sees it.
+  func places(below pool: Int) -> OffloadDeadlock.Pool {
+    OffloadDeadlock.Pool(
+      title: "lane \"\(name)\"", places: "places", growth: "raise its limit", size: limit,
+      running: held.filter { !$0.isOver }, waiting: line.waiting, below: pool)
+  }
+
+  func statistics(at now: Int64) -> OffloadLane.Statistics {
+    forgetParent()
+    func age(_ call: Offload) -> Duration { unsafe .nanoseconds(max(0, now - call.since)) }
+    let running = held.filter { unsafe $0.line == nil && !$0.isOver }.sorted { unsafe $0.since < $1.since }
+    return OffloadLane.Statistics(
+      limit: limit, queued: line.count, running: held.count,
+      jobs: running.map { ThreadPool.Job(label: $0.label, age: age($0)) }, oldestQueued: line.waiting.first.map(age),
+      waits: times.waits, runs: times.runs)
+  }
+}
