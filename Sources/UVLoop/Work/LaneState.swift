@@ -74,9 +74,11 @@ import Synchronization
   func statistics(at now: Int64) -> OffloadLane.Statistics {
     forgetParent()
     func age(_ call: Offload) -> Duration { unsafe .nanoseconds(max(0, now - call.since)) }
-    let running = held.filter { unsafe $0.line == nil && !$0.isOver }.sorted { unsafe $0.since < $1.since }
+    // One that has ended gives its place back behind its caller, who may look before.
+    let unended = held.filter { !$0.isOver }
+    let running = unended.filter { unsafe $0.line == nil }.sorted { unsafe $0.since < $1.since }
     return OffloadLane.Statistics(
-      limit: limit, queued: line.count, running: held.count,
+      limit: limit, queued: line.count, running: unended.count,
       jobs: running.map { ThreadPool.Job(label: $0.label, age: age($0)) }, oldestQueued: line.waiting.first.map(age),
       waits: times.waits, runs: times.runs)
   }
