@@ -289,16 +289,16 @@ import Testing
       try await pool.run {}
       let trapped = try await onPlainThread {
         try #require(
-          Fork.child(amidstOthers: true) {
+          Fork.child {
             try? pool.submit {}
             return 0
           }
         ).wait()
       }
-      #expect(trapped != .exited(0))
+      #expect(trapped.isTrap)
       let works = try await onPlainThread {
         try #require(
-          Fork.child(amidstOthers: true) {
+          Fork.child {
             guard let own = try? OffloadPool(threads: 1), (try? own.runBlocking { 3 }) == 3 else { return 1 }
             return 0
           }
