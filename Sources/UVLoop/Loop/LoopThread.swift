@@ -65,11 +65,10 @@ import Synchronization
   // MARK: On the thread that makes the loop
 
   /// What goes to the new thread. It holds the executor too, which the core itself cannot.
-  private final class Start: @unchecked Sendable {  // Holds because `latch` guards the identity.
+  private final class Start: Sendable {
     let core: LoopCore
     let executor: LoopTaskExecutor
-    let latch = Lock()
-    var identity: ThreadIdentity?
+    let latch = StartLatch()
 
     init(_ core: LoopCore, _ executor: LoopTaskExecutor) {
       self.core = core
@@ -82,12 +81,7 @@ import Synchronization
     unsafe owner = core
     let start = Start(core, executor)
     try DetachedThread.start(named: core.name) { LoopThread.main(start) }
-    let identity = start.latch.withLock {
-      while true {
-        if let identity = start.identity { return identity }
-        start.latch.wait()
-      }
-    }
+    let identity = start.latch.wait()
     self.identity = identity
     return identity
   }
@@ -98,10 +92,7 @@ import Synchronization
     let core = start.core
     let executor = start.executor
     core.thread.mark(current: true, isolating: true)
-    start.latch.withLock {
-      start.identity = .current
-      start.latch.wakeAll()
-    }
+    start.latch.open()
     core.driver.runUntilEnded()
     core.shutdown.deliver()
     withExtendedLifetime(executor) {}

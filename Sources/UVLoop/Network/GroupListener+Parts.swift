@@ -7,10 +7,6 @@ extension GroupListener {
       failed: parts.reduce(0) { $0 + $1.failed }, backOffs: parts.reduce(0) { $0 + $1.backOffs })
   }
 
-  static var servingError: UVError {
-    UVError(.busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other.")
-  }
-
   var owner: String { "\(parts.count) loops" }
 
   func requireOwnProcess() { for part in parts { part.loop.requireOwnProcess() } }

@@ -245,7 +245,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       }
       let stream = queue.take(for: wait)
       if stream != nil || wait.end != nil { return (stream, nil) }
-      if isServing { return (nil, GroupListener.servingError) }
+      if isServing { return (nil, ListenerService.busyError) }
       queue.append(wait)
       return (nil, nil)
     }
@@ -443,7 +443,7 @@ final class GroupListener: ConnectionSource, WaitOwner, @unchecked Sendable {  /
       if let end {
         refusal = end.named("Listener.accept")
       } else if isServing {
-        refusal = GroupListener.servingError
+        refusal = ListenerService.busyError
       } else if let stream = queue.next() {
         return stream
       } else {

@@ -147,9 +147,7 @@ import Synchronization
     if let end, ready.isEmpty || !isService {
       wait.resume(throwing: end.named("Listener.accept"))
     } else if service.isRunning && !isService {
-      wait.resume(
-        throwing: UVError(
-          .busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other."))
+      wait.resume(throwing: ListenerService.busyError)
     } else if !ready.isEmpty {
       note(wait)
       wait.resume(carrying: ready.removeFirst())

@@ -18,6 +18,11 @@
 
   init(_ statistics: ListenerCounters) { self.statistics = statistics }
 
+  /// For who accepts while it runs.
+  static var busyError: UVError {
+    UVError(.busy, call: "Listener.accept", "serve accepts the connections of this listener. Use one or the other.")
+  }
+
   func start(_ limit: Int, _ onFailure: (@Sendable (SocketAddress?, any Error) -> Void)?) throws {
     if isRunning {
       throw UVError(.busy, call: "Listener.serve", "serve runs at this listener already.")

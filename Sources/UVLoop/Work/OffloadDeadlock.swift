@@ -43,15 +43,17 @@ struct OffloadDeadlock {
   /// Why a call is refused that would wait in one of them.
   func refusal(of call: Offload, in index: Int) -> UVError {
     let pool = pools[index]
+    // Its own places may be free, and of no use.
+    if let below = pool.below, stuck.contains(below) { return refusal(of: call, in: below) }
     let labels = pool.running.map(\.title).joined(separator: ", ")
     let others = stuck.subtracting([index]).sorted().map { pools[$0].title }
     let circle = others.isEmpty ? "" : ", some by way of \(others.joined(separator: ", "))"
     return UVError(
       .wouldDeadlock, call: "offload",
       """
-      \(call.title) could never begin: all \(pool.running.count) \(pool.places) of \(pool.title) are held by calls that \
-      wait in runBlocking for the pool\(circle): \(labels). Do not offload from inside an offloaded call, or \(pool.growth). \
-      The call came from \(ThreadIdentity.current).
+      \(call.title) could never begin: all \(pool.running.count) \(pool.places) of \(pool.title) are held by calls \
+      that wait in runBlocking for the pool\(circle): \(labels). Do not offload from inside an offloaded call, or \
+      \(pool.growth). The call came from \(ThreadIdentity.current).
       """)
   }
 }

@@ -76,7 +76,7 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
   }
 
   func start(stackSize: Int?) throws(UVError) {
-    let latch = Latch()
+    let latch = StartLatch()
     try DetachedThread.start(named: name, stackSize: stackSize) { self.main(latch) }
     identity = latch.wait()
   }
@@ -175,7 +175,7 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     lock.wakeOne()
   }
 
-  private func main(_ latch: Latch) {
+  private func main(_ latch: StartLatch) {
     ThreadSlot.actorThread.word = address
     latch.open()
     while let work = next() { run(work) }
@@ -310,28 +310,6 @@ extension ThreadExecutor: SerialExecutor {
         UVLoop: this code must run on the thread "\(name)" of its actor, \(identity), and runs on \
         \(ThreadIdentity.current). Call the actor's methods with `await`.
         """)
-    }
-  }
-}
-
-/// Where the one who starts a thread waits until that runs, and says who it is.
-private final class Latch: @unchecked Sendable {  // Holds because `lock` guards the identity.
-  private let lock = Lock()
-  private var identity: ThreadIdentity?
-
-  func open() {
-    lock.withLock {
-      identity = .current
-      lock.wakeAll()
-    }
-  }
-
-  func wait() -> ThreadIdentity {
-    lock.withLock {
-      while true {
-        if let identity { return identity }
-        lock.wait()
-      }
     }
   }
 }

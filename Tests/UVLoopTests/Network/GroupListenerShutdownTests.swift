@@ -156,12 +156,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let listener = try await group.listen(on: .loopback(port: 0))
       let server = Task { try await listener.serve(sayLoop(of: group)) }
       await expectEventually { await listener.isServed(on: group) }
-      let (blocked, gate) = (Event("a blocked loop"), Event("its release"))
-      try group.loops[1].post {
-        blocked.signal()
-        gate.waitBlocking()
-      }
-      try await blocked.wait()
+      let gate = try await group.loops[1].block()
       let (blockedAgain, secondGate) = (Event("a loop that is blocked again"), Event("its release"))
       if isTaken {
         try group.loops[1].post {
@@ -200,12 +195,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let listener = try await group.listen(on: .loopback(port: 0))
       let server = Task { try await listener.serve(sayLoop(of: group)) }
       await expectEventually { await listener.isServed(on: group) }
-      let (blocked, gate) = (Event("a blocked loop"), Event("its release"))
-      try group.loops[1].post {
-        blocked.signal()
-        gate.waitBlocking()
-      }
-      try await blocked.wait()
+      let gate = try await group.loops[1].block()
       let peers = try (0..<10).map { _ in try PlainSocket(connectingTo: listener.address.plain) }
       await expectEventually { group.loops[1].probe.untakenPosts >= 5 && listener.statistics.open == 5 }
       // Behind the connections, so that they are streams by then. A handler can have begun with the first alone.

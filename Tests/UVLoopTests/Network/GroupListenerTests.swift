@@ -295,12 +295,7 @@ private typealias Distribution = EventLoopGroup.Distribution
       let listener = try await group.listen(on: .loopback(port: 0))
       let accept = Task { try await group.loops[1].run { _ in _ = try await listener.accept() } }
       await expectEventually { listener.inner.isAwaited }
-      let (blocked, gate) = (Event("a blocked loop"), Event("its release"))
-      try group.loops[1].post {
-        blocked.signal()
-        gate.waitBlocking()
-      }
-      try await blocked.wait()
+      let gate = try await group.loops[1].block()
       let peer = try PlainSocket(connectingTo: listener.address.plain)
       // It is called, and cannot come.
       await expectEventually { !listener.inner.isAwaited }

@@ -40,6 +40,19 @@ extension EventLoopGroup {
   func index(of loop: EventLoop) -> UInt8 { UInt8(loops.firstIndex { $0 === loop } ?? 255) }
 }
 
+extension EventLoop {
+  /// Returns when the loop is blocked, which it is until the event is signalled.
+  nonisolated func block() async throws -> Event {
+    let (blocked, gate) = (Event("a blocked loop"), Event("its release"))
+    try post { _ in
+      blocked.signal()
+      gate.waitBlocking()
+    }
+    try await blocked.wait()
+    return gate
+  }
+}
+
 /// A peer, and the loop that serves it.
 struct ServedPeer: Sendable {
   let socket: PlainSocket
