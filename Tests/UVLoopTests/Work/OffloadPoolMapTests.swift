@@ -38,15 +38,18 @@ import Testing
   @Test func `C-37 the first error ends it: what has not begun never does, and what runs is awaited`() async throws {
     try await withOffloadPool(threads: 2) { pool in
       let (begun, ended) = (Counter(), Counter())
-      let hasFailed = Event("the error")
+      let (otherHasBegun, hasFailed) = (Event("the other call's beginning"), Event("the error"))
       await #expect(throws: Broken(number: 1)) {
         _ = try await pool.map(0..<100) { number in
           begun.add()
           defer { ended.add() }
           if number == 1 {
+            // A call that has not begun would be taken back.
+            otherHasBegun.waitBlocking()
             hasFailed.signal()
             throw Broken(number: 1)
           }
+          otherHasBegun.signal()
           // It ends after the error, and is waited for.
           hasFailed.waitBlocking()
           while !Task.isCancelled { Posix.yield() }
