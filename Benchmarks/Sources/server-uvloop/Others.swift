@@ -20,6 +20,17 @@ func serveLinesAsArrays(_ listener: TCPListener) async throws {
   }
 }
 
+/// Sends back what comes, after work of some 0.4 ms that needs nothing but a CPU.
+func answerAfterComputing(_ loop: isolated EventLoop, _ stream: TCPStream) async throws {
+  var state: UInt64 = 1
+  while var bytes = try await stream.read() {
+    for _ in 0..<200_000 { _ = peer_random(&state) }
+    // The generator's state is never 0; the compiler does not know, and keeps the work.
+    if state == 0 { bytes = [] }
+    try await stream.write(bytes)
+  }
+}
+
 func proxy(_ listener: TCPListener, to target: TCPEndpoint) async throws {
   try await listener.serve { loop, client in
     let server = try await loop.connect(to: target)

@@ -13,8 +13,11 @@ struct Server {
     guard arguments.count >= 3 else { exit(64) }
     let argument = arguments.count > 3 ? arguments[3] : ""
     if let distribution = distribution(of: arguments[1]) {
-      guard arguments[2] == "echo" else { exit(declined) }
-      return try await serveOnLoops(distribution)
+      switch arguments[2] {
+      case "echo": return try await serveOnLoops(distribution) { try await Echo.borrow($0, $1) }
+      case "busy": return try await serveOnLoops(distribution) { try await answerAfterComputing($0, $1) }
+      default: exit(declined)
+      }
     }
     try await withEventLoop { loop in
       switch (arguments[1], arguments[2]) {
@@ -28,6 +31,8 @@ struct Server {
         guard let echo = Echo(peer) else { exit(declined) }
         try startTicks(loop)
         try await echo.serve(loop, listening(loop, on: .loopback(port: 0)))
+      case ("uvloop-swift", "busy"):
+        try await listening(loop, on: .loopback(port: 0)).serve { try await answerAfterComputing($0, $1) }
       case ("uvloop-swift", "lines"): try await serveLines(listening(loop, on: .loopback(port: 0)))
       case ("uvloop-swift-array", "lines"): try await serveLinesAsArrays(listening(loop, on: .loopback(port: 0)))
       case ("uvloop-swift", "proxy"):
@@ -54,11 +59,14 @@ struct Server {
   }
 
   /// Four of them, also where there are fewer CPUs.
-  private static func serveOnLoops(_ distribution: EventLoopGroup.Distribution) async throws {
+  private static func serveOnLoops(
+    _ distribution: EventLoopGroup.Distribution,
+    _ answer: @escaping @Sendable (isolated EventLoop, TCPStream) async throws -> Void
+  ) async throws {
     try await withEventLoopGroup(count: 4) { group in
       let listener = try await group.listen(on: .loopback(port: 0), distribution: distribution)
       tell(listener)
-      try await listener.serve { loop, stream in try await Echo.borrow(loop, stream) }
+      try await listener.serve { loop, stream in try await answer(loop, stream) }
     }
   }
 

@@ -3,6 +3,7 @@
 //   tcpload KIND SIZE CONNECTIONS BYTES SERVER [ARGUMENT ...]
 //
 //   echo, unix    CONNECTIONS each send a message of BYTES and wait for it, for SIZE ms; over a Unix socket
+//   busy          the same, of a server that computes before each answer
 //   proxy         the same through the server to another one, c-uv-try
 //   bulk          CONNECTIONS send messages of BYTES, 16 of them on their way, and have them back, for SIZE ms
 //   fair          the same, beside a timer of the server's: how late its latest tick is
@@ -14,10 +15,10 @@
 //   flood         CONNECTIONS send datagrams of BYTES that nobody answers, as fast as they can, for SIZE ms: how many
 //                 arrive in a second, and which part of them
 //
-// A server is called with what it is to do: its own arguments, then `echo`, `unix PATH`, `proxy PORT`, `lines`, `fair`
-// (prints how late each tick is, in us), `slow`, `udp` or `flood` (answers a datagram of one byte with the number of
-// those that came before, eight bytes in the machine's order). It prints its port when it listens, and runs until it is
-// killed; one that exits with 3 does not do this work, which then is this program's exit code too. All that comes back
+// A server is called with what it is to do: its own arguments, then `echo`, `busy`, `unix PATH`, `proxy PORT`, `lines`,
+// `fair` (prints how late each tick is, in us), `slow`, `udp` or `flood` (answers a datagram of one byte with the number
+// of those that came before, eight bytes in the machine's order). It prints its port when it listens, and runs until it
+// is killed; one that exits with 3 does not do this work, which then is this program's exit code too. All that comes back
 // is compared: other bytes, or an error, end with 70 and no figures.
 #define _GNU_SOURCE
 #include <limits.h>
@@ -32,6 +33,7 @@ static const struct kind {
   void (*run)(const load *load);
 } kinds[] = {
     {"echo", "echo", run_echo}, {"unix", "unix", run_echo},   {"proxy", "proxy", run_echo},
+    {"busy", "busy", run_echo},
     {"bulk", "echo", run_flow}, {"fair", "fair", run_flow},   {"lines", "lines", run_flow},
     {"idle", "echo", run_idle}, {"storm", "echo", run_storm}, {"slow", "slow", run_slow},
     {"udp", "udp", run_echo},   {"flood", "flood", run_flood},

@@ -18,6 +18,11 @@ extension Workload {
       by: ["uvloop-swift", "uvloop-swift-group", "uvloop-swift-reuseport"],
       inQuick: ["uvloop-swift", "uvloop-swift-group"]),
     serving(
+      "W5.group.busy", "50 connections ask for what takes 0.4 ms to compute, of one loop or of four",
+      under: Load("busy", connections: 50, bytes: 64),
+      by: ["uvloop-swift", "uvloop-swift-group", "uvloop-swift-reuseport"],
+      inQuick: ["uvloop-swift", "uvloop-swift-group"]),
+    serving(
       "W5.idle", "9,900 connections keep still beside 50 busy ones: memory of each",
       under: Load("idle", connections: 9_900, bytes: 64),
       by: ["c-uv-try", "uvloop-swift", "uvloop-swift-callback"] + swiftNIO),
