@@ -14,6 +14,7 @@ try await shows()
 try await measures()
 try await findsSlowCalls()
 try await findsTheBlock()
+try await findsWhatHoldsAPool()
 
 func shows() async throws {
   try await withEventLoop(.init(name: "server")) { loop in
@@ -62,6 +63,17 @@ func findsTheBlock() async throws {
     try loop.startWatchdog(over: .milliseconds(100)) { print($0) }
     parseEverything()
     // snippet.end
+  }
+}
+
+func findsWhatHoldsAPool() async throws {
+  try await withOffloadPool(name: "db", threads: 1) { pool in
+    // snippet.pool
+    try pool.startWatchdog(over: .milliseconds(100)) { print($0) }
+    async let report: Void = pool.run(label: "report") { parseEverything() }
+    async let login: Void = pool.run(label: "login") {}
+    // snippet.end
+    _ = try await (report, login)
   }
 }
 

@@ -85,6 +85,57 @@ extension EventLoop {
   }
 }
 
+extension OffloadPool {
+  /// Logs from a thread of its own, while it lasts, that calls wait for the pool for `threshold`, and what holds its
+  /// threads.
+  ///
+  /// ```swift
+  /// try database.logStalls(over: .seconds(1), to: Logger(label: "db"))
+  /// ```
+  ///
+  /// A line comes after the threshold, after twice, four times as much, and so on. Its metadata:
+  ///
+  /// | key | value |
+  /// |---|---|
+  /// | `work` | what calls wait for, such as `pool "db"` |
+  /// | `waited` | for how long the first in line has, a `Duration` in nanoseconds |
+  /// | `queued` | how many wait |
+  /// | `running` | what has the threads, a list: label, age, thread and stack of each |
+  ///
+  /// This is `startWatchdog(over:signal:_:)` with a report that logs: a second call of either replaces the first, and
+  /// `stopWatchdog()` ends both. For an actor's thread and for libuv's pool call theirs, with a report of your own.
+  ///
+  /// - Parameters:
+  ///   - threshold: More than zero, in nanoseconds. Noticed within half as much again.
+  ///   - signal: What asks the threads where they stand: one that the program does not use.
+  ///   - logger: Where the lines go.
+  ///   - level: The level of the lines.
+  /// - Throws: `UVError` with the code `invalidArgument` for a threshold of zero or less, and for a signal that cannot
+  ///   be used; `busy` for one that the program uses; `poolClosed` once the pool has been shut down;
+  ///   `resourceTemporarilyUnavailable` when the thread cannot be created.
+  ///
+  /// > Isolation: Call it from any thread. The logger's handler runs on the watchdog's thread, and may block.
+  ///
+  /// > Ownership: The watchdog keeps `logger`, and ends with `stopWatchdog()` or with the pool.
+  public func logStalls(
+    over threshold: Duration, signal: Signal = .urgentData, to logger: Logger, level: Logger.Level = .error
+  ) throws(UVError) {
+    try startWatchdog(over: threshold, signal: signal) { stall in
+      logger.log(level: level, "calls wait for a thread", metadata: stall.metadata)
+    }
+  }
+}
+
+extension OffloadStall {
+  /// Looks up the names of the stacks.
+  fileprivate var metadata: Logger.Metadata {
+    [
+      "work": "\(work)", "waited": .stringConvertible(waited), "queued": "\(queued)",
+      "running": .array(running.map { .string($0.description) }),
+    ]
+  }
+}
+
 extension SlowCall {
   /// Looks up the names of the site, if there is one. The logger asks for it only where it logs.
   fileprivate var metadata: Logger.Metadata {

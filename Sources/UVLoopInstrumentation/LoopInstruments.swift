@@ -18,7 +18,7 @@ public import UVLoop
 /// | `bytes_read`, `bytes_written` | counter | bytes of the loop's streams since the last report |
 /// | `connections_accepted`, `accept_back_offs` | counter | of its listeners, likewise |
 /// | `queued` | gauge | what waits to run on the loop |
-/// | `offloads_queued`, `offloads_running` | gauge | offloaded calls of the loop |
+/// | `offloads_queued`, `offloads_running` | gauge | offloaded calls of the loop, on whatever pool |
 /// | `utilisation` | gauge | the share of the time since the last report that the loop was at work, from 0 to 1 |
 /// | `lag_seconds` | gauge | how long iterations kept the loop, since the last report |
 /// | `offload_wait_seconds`, `offload_run_seconds` | gauge | how long offloaded calls waited and ran, likewise |
@@ -36,18 +36,10 @@ public final class LoopInstruments: Sendable {
   private let levels: [(instrument: Gauge, value: Member<Int>)]
   /// Nil where the loop does not measure.
   private let utilisation: Gauge?
-  private let latencies: [Latency]
+  private let latencies: [(gauges: PercentileGauges, histogram: Member<LatencyHistogram>)]
   private let last = Mutex<LoopMetrics?>(nil)
 
   private typealias Member<Value> = any KeyPath<LoopMetrics, Value> & Sendable
-
-  /// A percentile of a histogram. Not a `Timer`, which takes one duration at a time: there may be a million of them
-  /// since the last report, and percentiles that a backend makes of percentiles mean nothing.
-  private struct Latency: Sendable {
-    let instrument: Gauge
-    let share: Double
-    let histogram: Member<LatencyHistogram>
-  }
 
   /// Makes the instruments, and reports nothing yet.
   ///
@@ -59,18 +51,13 @@ public final class LoopInstruments: Sendable {
     of loop: EventLoop, dimensions: [(String, String)] = [], factory: any MetricsFactory = MetricsSystem.factory
   ) {
     let dimensions = [("loop", loop.name)] + dimensions
-    func gauge(_ label: String, _ more: [(String, String)] = []) -> Gauge {
-      Gauge(label: "uvloop_\(label)", dimensions: dimensions + more, factory: factory)
+    func gauge(_ label: String) -> Gauge {
+      Gauge(label: "uvloop_\(label)", dimensions: dimensions, factory: factory)
     }
     func counter(_ label: String) -> Counter {
       Counter(label: "uvloop_\(label)", dimensions: dimensions, factory: factory)
     }
-    func latencies(_ label: String, _ histogram: Member<LatencyHistogram>) -> [Latency] {
-      [("0.5", 0.5), ("0.99", 0.99), ("1", 1)].map { quantile, share in
-        Latency(
-          instrument: gauge("\(label)_seconds", [("quantile", quantile)]), share: share, histogram: histogram)
-      }
-    }
+    func percentiles(_ label: String) -> PercentileGauges { PercentileGauges(label, dimensions, factory) }
 
     self.loop = loop
     counters = [
@@ -88,8 +75,10 @@ public final class LoopInstruments: Sendable {
     utilisation = isMeasured ? gauge("utilisation") : nil
     self.latencies =
       isMeasured
-      ? latencies("lag", \.lag) + latencies("offload_wait", \.offloadWait) + latencies("offload_run", \.offloadRun)
-      : []
+      ? [
+        (percentiles("lag"), \.lag), (percentiles("offload_wait"), \.offloadWait),
+        (percentiles("offload_run"), \.offloadRun),
+      ] : []
   }
 
   /// Reports once: what has happened since the last report, and what is now.
@@ -109,10 +98,8 @@ public final class LoopInstruments: Sendable {
       }
       for (instrument, value) in levels { instrument.record(now[keyPath: value]) }
       if let share = now.utilisation(since: last) { utilisation?.record(share) }
-      for latency in latencies {
-        let whole = now[keyPath: latency.histogram]
-        let recent = last.map { whole.since($0[keyPath: latency.histogram]) } ?? whole
-        latency.instrument.record(recent.percentile(latency.share) / .seconds(1))
+      for (gauges, histogram) in latencies {
+        gauges.record(now[keyPath: histogram], since: last?[keyPath: histogram])
       }
       last = now
     }
@@ -138,15 +125,7 @@ public final class LoopInstruments: Sendable {
   /// > Ownership: The task keeps the instruments, and with them the loop.
   @discardableResult
   public func report(every interval: Duration) throws(UVError) -> Task<Void, Never> {
-    let ticks = try loop.ticks(every: interval)
-    return loop.task(name: "metrics") { _ in
-      do {
-        for try await _ in ticks { self.report() }
-      } catch {
-        // Nothing but the end of the loop, which is the end of the reports.
-      }
-      self.report()
-    }
+    try loop.reports(every: interval) { self.report() }
   }
 
   /// Tells the backend that the instruments will not be used again, so that it may forget them and their values.
@@ -159,6 +138,23 @@ public final class LoopInstruments: Sendable {
     for (instrument, _) in counters { instrument.destroy() }
     for (instrument, _) in levels { instrument.destroy() }
     utilisation?.destroy()
-    for latency in latencies { latency.instrument.destroy() }
+    for (gauges, _) in latencies { gauges.destroy() }
+  }
+}
+
+extension EventLoop {
+  /// Calls `report` at an interval, and once more at the end of the loop or of the task.
+  nonisolated func reports(every interval: Duration, _ report: @escaping @Sendable () -> Void) throws(UVError) -> Task<
+    Void, Never
+  > {
+    let ticks = try ticks(every: interval)
+    return task(name: "metrics") { _ in
+      do {
+        for try await _ in ticks { report() }
+      } catch {
+        // Nothing but the end of the loop, which is the end of the reports.
+      }
+      report()
+    }
   }
 }

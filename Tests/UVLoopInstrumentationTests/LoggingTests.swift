@@ -109,4 +109,18 @@ import UVLoopInstrumentation
     #expect(code { () throws(UVError) in try loop.logSlowCalls(over: .seconds(1), to: log.logger("a")) } == .loopClosed)
     #expect(code { () throws(UVError) in try loop.logStalls(over: .seconds(1), to: log.logger("a")) } == .loopClosed)
   }
+
+  @Test func `calls that wait for a pool are logged while they do, with what holds its threads`() async throws {
+    let log = Log()
+    let pool = try OffloadPool(name: "db", threads: 1)
+    try pool.logStalls(over: .milliseconds(50), to: log.logger("pools"))
+    try pool.submit(label: "slow") { _ = blocksUntil { log.lines.contains { $0.list("running").count == 1 } } }
+    try await pool.run(label: "late") {}
+    await pool.shutdown()
+    let line = try #require(log.lines.first { $0.list("running").count == 1 })
+    #expect(line.logger == "pools" && line.level == .error && line.message == "calls wait for a thread")
+    #expect(line.text("work") == "pool \"db\"" && line.text("queued") == "1")
+    #expect(try #require(line.duration("waited")) >= .milliseconds(50))
+    #expect(line.list("running")[0].hasPrefix("\"slow\", for "))
+  }
 }

@@ -30,9 +30,9 @@ public struct LoopMetrics: Sendable, Codable {
   public let acceptBackOffs: Int
   /// What waits to run now.
   public let queued: Int
-  /// Offloaded calls that wait for a worker now.
+  /// Offloaded calls that wait now, for libuv's pool, another one or a place in a lane.
   public let offloadsQueued: Int
-  /// Offloaded calls that run now.
+  /// Offloaded calls that run now, on whatever pool.
   public let offloadsRunning: Int
 
   /// How long the loop has waited in its poll; nil without ``EventLoop/Options/metrics``.
@@ -42,9 +42,10 @@ public struct LoopMetrics: Sendable, Codable {
   /// How long each iteration kept the loop from looking for what had come: by so much everything may be late. Empty
   /// without ``EventLoop/Options/metrics``.
   public let lag: LatencyHistogram
-  /// How long offloaded calls have waited for a worker. Empty without ``EventLoop/Options/metrics``.
+  /// How long offloaded calls have waited for a worker of libuv's pool; of others
+  /// ``OffloadPool/Statistics-swift.struct`` tells. Empty without ``EventLoop/Options/metrics``.
   public let offloadWait: LatencyHistogram
-  /// How long offloaded calls have run; each is counted a moment after its caller goes on. Empty without
+  /// How long offloaded calls have run there; each is counted a moment after its caller goes on. Empty without
   /// ``EventLoop/Options/metrics``.
   public let offloadRun: LatencyHistogram
 
@@ -68,7 +69,7 @@ extension EventLoop {
   ///
   /// After shutdown it says what had been done by then, with nothing queued or running.
   ///
-  /// - Complexity: O(1), and O(n) in the n calls that wait for the pool.
+  /// - Complexity: O(1), and O(n) in the n offloaded calls of the process that wait and run.
   ///
   /// > Isolation: Call it from any thread, also while the loop is blocked. The numbers are read one after the other:
   /// they agree with each other when the loop itself reads them.
@@ -80,6 +81,7 @@ extension EventLoop {
       monitor.offloadQueue.map { OffloadScheduler.process.summary(of: $0) } ?? (
         queued: 0, running: 0, times: OffloadTimes()
       )
+    let elsewhere = OffloadScheduler.process.elsewhere(of: core)
     return LoopMetrics(
       elapsed: .nanoseconds(uptime.elapsed), iterations: core.counters.iterations.value,
       polls: core.counters.polls.value,
@@ -89,7 +91,8 @@ extension EventLoop {
       bytesWritten: core.counters.bytesWritten.value, connectionsAccepted: core.counters.accepts.value,
       acceptBackOffs: core.counters.acceptBackOffs.value,
       queued: core.life.state == .stopped ? 0 : core.queue.count,
-      offloadsQueued: pool.queued, offloadsRunning: pool.running,
+      offloadsQueued: pool.queued + elsewhere.waiting.count,
+      offloadsRunning: pool.running + elsewhere.running.count,
       idle: uptime.isIdleMeasured ? .nanoseconds(uptime.idle) : nil,
       lag: monitor.lagSoFar, offloadWait: pool.times.waits, offloadRun: pool.times.runs)
   }

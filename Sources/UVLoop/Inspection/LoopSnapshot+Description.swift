@@ -45,15 +45,34 @@ extension LoopSnapshot: CustomStringConvertible {
       lines.append("other waits: \(waits) (\(kinds.joined(separator: "; ")))")
     }
     list("tasks", tasks.map { "\(titled("task", $0.name)), \($0.age.text) old" }, &lines)
-    list("offloaded calls that run", offloadsRunning.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
-    list("offloaded calls that wait", offloadsQueued.map { "\(titled("call", $0.label)), for \($0.age.text)" }, &lines)
+    func offload(_ call: Offload) -> String {
+      let place = call.pool.map { " on pool \"\($0)\"" } ?? call.lane.map { " in lane \"\($0)\"" } ?? ""
+      return "\(titled("call", call.label))\(place), for \(call.age.text)"
+    }
+    list("offloaded calls that run", offloadsRunning.map(offload), &lines)
+    list("offloaded calls that wait", offloadsQueued.map(offload), &lines)
     list("requests", requests.map { "\(titled("request", $0.kind)), for \($0.age.text)" }, &lines)
     list(
       "handles of C code",
       foreignHandles?.map { $0.kind + $0.particulars } ?? [], &lines)
     if let foreignRequests, foreignRequests > 0 { lines.append("requests of C code: \(foreignRequests)") }
     if lines.count == 2 && running == nil { lines.append("nothing keeps it busy") }
+    lines += placesWithLines
     return lines.joined(separator: "\n")
+  }
+
+  /// What calls of the loop wait for, with those of others.
+  private var placesWithLines: [String] {
+    func line(_ title: String, _ queued: Int, _ running: Int, _ oldest: Duration?) -> String? {
+      oldest.map { "\(title): \(running) run, \(queued) wait, the first in line for \($0.text)" }
+    }
+    let (pools, lanes) = (Set(offloadsQueued.map(\.pool)), Set(offloadsQueued.map(\.lane)))
+    return ownPools.filter { pools.contains($0.name) }.compactMap {
+      line("pool \"\($0.name)\"", $0.queued + $0.waitingForRoom + $0.tasksQueued, $0.running, $0.oldestQueued)
+    }
+      + self.lanes.filter { lanes.contains($0.name) }.compactMap {
+        line("lane \"\($0.name)\"", $0.queued, $0.running, $0.oldestQueued)
+      }
   }
 
   private func titled(_ kind: String, _ name: String?) -> String { name.map { "\(kind) \"\($0)\"" } ?? kind }

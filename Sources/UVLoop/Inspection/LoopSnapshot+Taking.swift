@@ -79,13 +79,19 @@ extension LoopSnapshot {
     scheduledCalls = calls
     self.limits = limits
 
-    // The pool has a lock of its own.
+    // The pools have locks of their own.
+    let scheduler = OffloadScheduler.process
     let offloads = monitor.offloadQueue
-    offloadsQueued =
-      offloads.map { OffloadScheduler.process.waiting($0).map { Offload(label: $0.label, age: $1) } } ?? []
-    offloadsRunning =
-      offloads.map { OffloadScheduler.process.running($0).map { Offload(label: $0.label, age: $1) } } ?? []
+    let elsewhere = scheduler.elsewhere(of: core)
+    let waiting = (offloads.map { scheduler.waiting($0) } ?? []) + elsewhere.waiting
+    let running = (offloads.map { scheduler.running($0) } ?? []) + elsewhere.running
+    offloadsQueued = waiting.map { Offload($0, age: $1) }
+    offloadsRunning = running.sorted { $0.1 > $1.1 }.map { Offload($0, age: $1) }
     pool = ThreadPool.statistics
+    let own = scheduler.ownThreads
+    ownPools = own.pools.map(\.statistics)
+    lanes = scheduler.laneStatistics
+    actorThreads = own.threads.map(\.statistics)
     foreignHandles = lists.foreignHandles
     foreignRequests = lists.foreignRequests
   }
@@ -105,6 +111,15 @@ extension LoopSnapshot.Running {
     kind = running.call.kind
     label = running.label
     age = .nanoseconds(max(0, now - running.began))
+  }
+}
+
+extension LoopSnapshot.Offload {
+  init(_ call: UVLoop.Offload, age: Duration) {
+    label = call.label
+    self.age = age
+    pool = call.poolName
+    lane = call.lane?.name
   }
 }
 

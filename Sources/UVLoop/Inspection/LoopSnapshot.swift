@@ -72,6 +72,10 @@ public struct LoopSnapshot: Sendable, Codable {
     public let label: String?
     /// For how long it has waited, or run.
     public let age: Duration
+    /// The name of its pool; nil for libuv's.
+    public let pool: String?
+    /// The name of its lane, where it has one.
+    public let lane: String?
   }
 
   /// A stream that is open.
@@ -145,9 +149,10 @@ public struct LoopSnapshot: Sendable, Codable {
   public let waitKinds: [String: Int]
   /// The loop's tasks, the oldest first.
   public let tasks: [Task]
-  /// Its offloaded calls that wait for a worker of libuv's pool, the first in line first.
+  /// Its offloaded calls that wait, for libuv's pool, another one or a place in a lane: of each the first in line
+  /// first.
   public let offloadsQueued: [Offload]
-  /// Its offloaded calls that run on libuv's pool, the oldest first. Of others ``OffloadPool/statistics`` tells.
+  /// Its offloaded calls that run, on whatever pool, the oldest first.
   public let offloadsRunning: [Offload]
   /// Its streams, in no order.
   public let streams: [Stream]
@@ -165,6 +170,12 @@ public struct LoopSnapshot: Sendable, Codable {
   public let foreignRequests: Int?
   /// The pool that all loops share.
   public let pool: ThreadPool.Statistics
+  /// The pools of one's own that there are in the process, in no order; see ``OffloadPool``.
+  public let ownPools: [OffloadPool.Statistics]
+  /// The lanes of libuv's pool in which calls run or wait, in no order; see ``OffloadLane``.
+  public let lanes: [OffloadLane.Statistics]
+  /// The threads of actors that there are in the process, in no order; see ``OffloadThread``.
+  public let actorThreads: [OffloadThread.Statistics]
 
   /// How many tasks wait for something else on the loop; see ``waitKinds``.
   public var waits: Int { waitKinds.values.reduce(0, +) }

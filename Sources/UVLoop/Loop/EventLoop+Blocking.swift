@@ -47,7 +47,8 @@ extension EventLoop {
     }
     core.tasks.attach(id) { task.cancel() }
 
-    guard let outcome = call.wait(until: deadline) else {
+    let outcome = BlockedWork.process.noting("runBlocking of loop \"\(name)\"") { call.wait(until: deadline) }
+    guard let outcome else {
       task.cancel()
       throw Self.timedOut(timeout ?? .zero)
     }

@@ -71,6 +71,20 @@ import Synchronization
       running: held.filter { !$0.isOver }, waiting: line.waiting, below: pool)
   }
 
+  /// Calls that have a place, or wait for one.
+  var isInUse: Bool {
+    forgetParent()
+    return !held.isEmpty || !line.isEmpty
+  }
+
+  /// As a watchdog sees it.
+  var load: WorkLoad {
+    let running = held.filter { unsafe !$0.isOver && $0.line == nil }.sorted { unsafe $0.since < $1.since }
+    return WorkLoad(
+      id: ObjectIdentifier(self), lane: name, queued: line.count, oldest: line.waiting.first.map { unsafe $0.since },
+      running: running.map { .init($0) })
+  }
+
   func statistics(at now: Int64) -> OffloadLane.Statistics {
     forgetParent()
     func age(_ call: Offload) -> Duration { unsafe .nanoseconds(max(0, now - call.since)) }
@@ -78,7 +92,7 @@ import Synchronization
     let unended = held.filter { !$0.isOver }
     let running = unended.filter { unsafe $0.line == nil }.sorted { unsafe $0.since < $1.since }
     return OffloadLane.Statistics(
-      limit: limit, queued: line.count, running: unended.count,
+      name: name, limit: limit, queued: line.count, running: unended.count,
       jobs: running.map { ThreadPool.Job(label: $0.label, age: age($0)) }, oldestQueued: line.waiting.first.map(age),
       waits: times.waits, runs: times.runs)
   }

@@ -47,6 +47,8 @@ actor Offload: WorkerLease, ScopedWait {
   nonisolated(unsafe) var index = 0  // Holds for the reason above.
   /// When it was queued, and then when it began.
   nonisolated(unsafe) var since: Int64 = 0  // Holds for the reason above.
+  /// Who wants to know on which thread it runs.
+  nonisolated(unsafe) var observer: (any WorkerObserver)?  // Holds for the reason above.
 
   // Holds for these because whoever runs the job reads them after the loop has handed it over, by queueing it or
   // through libuv's pool.
@@ -190,7 +192,10 @@ extension Offload: SerialExecutor {
     // Nobody asks any more whom it holds up, and a call that starts the next would be kept by it, with all before it.
     if unsafe !chain.isEmpty { unsafe chain = [] }
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe job?.bits ?? 0 }
+    let observer = unsafe observer
+    observer?.willRun(self)
     WorkerLeases.run(under: self) { runWork() }
+    observer?.didRun(self)
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
   }
 

@@ -15,6 +15,8 @@
 public final class OffloadLane: Sendable {
   /// What a lane does at a moment.
   public struct Statistics: Sendable, Codable {
+    /// The lane's name.
+    public let name: String
     /// How many calls may have a place at once.
     public let limit: Int
     /// Calls that wait for a place.

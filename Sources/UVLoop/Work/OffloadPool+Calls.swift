@@ -127,7 +127,10 @@ extension OffloadPool {
       // What the lease waits for has come.
       call.finish(.failure(error))
     }
-    guard let outcome = call.wait(until: deadline) else {
+    let outcome = BlockedWork.process.noting("runBlocking of \(offload.title) on \(core.title)") {
+      call.wait(until: deadline)
+    }
+    guard let outcome else {
       _ = core.withdraw(offload)
       throw timedOut(timeout ?? .zero)
     }

@@ -32,6 +32,8 @@ public final class OffloadPool: Sendable {
 
   /// What a pool does at a moment.
   public struct Statistics: Sendable, Codable {
+    /// The pool's name.
+    public let name: String
     /// Threads that there are.
     public let threads: Int
     /// Calls that wait for a thread, at most `queueLimit`.

@@ -13,13 +13,16 @@ import Synchronization
 #endif
 
 /// Which offloaded calls of the process wait, which run, and who waits for whom; and what a pool task does next.
-final class OffloadScheduler: @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
+final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds because every variable is guarded by `lock`.
   private let lock = Lock()
   private var queues: [OffloadQueue] = []
-  /// The lanes in which calls wait.
+  /// The lanes in which calls have places, or wait for one.
   private var lanes: [LaneState] = []
   /// The pools of one's own that have not ended.
   private var pools: [WorkerPool] = []
+  /// The actors' threads that have not ended.
+  private var threads: [ThreadExecutor] = []
+  private var observer: (any WorkerObserver)?
 
   static let process = OffloadScheduler()
 
@@ -32,9 +35,12 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
         OffloadScheduler.process.queues = []
         OffloadScheduler.process.lanes = []
         // Their locks may be somebody's who is not here, and so they are not looked at, nor freed.
-        let lost = OffloadScheduler.process.pools
+        let lost: [AnyObject] = OffloadScheduler.process.pools + OffloadScheduler.process.threads
+        for object in lost { _ = unsafe Unmanaged.passRetained(object) }
         OffloadScheduler.process.pools = []
-        for pool in lost { _ = unsafe Unmanaged.passRetained(pool) }
+        OffloadScheduler.process.threads = []
+        if let watchdog = OffloadScheduler.process.observer { _ = unsafe Unmanaged.passRetained(watchdog as AnyObject) }
+        OffloadScheduler.process.observer = nil
         OffloadScheduler.process.lock.unlock()
       })
     if status != 0 { fatalError("UVLoop: pthread_atfork failed with errno \(status).") }
@@ -68,6 +74,13 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func register(_ pool: WorkerPool) { lock.withLock { pools.append(pool) } }
 
   func unregister(_ pool: WorkerPool) { lock.withLock { pools.removeAll { $0 === pool } } }
+
+  func register(_ thread: ThreadExecutor) { lock.withLock { threads.append(thread) } }
+
+  func unregister(_ thread: ThreadExecutor) { lock.withLock { threads.removeAll { $0 === thread } } }
+
+  /// The pools of one's own and the actors' threads that have not ended.
+  var ownThreads: (pools: [WorkerPool], threads: [ThreadExecutor]) { lock.withLock { (pools, threads) } }
 
   /// What of a loop waits and runs on pools of one's own, and what waits in lanes.
   ///
@@ -107,7 +120,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   /// Under the lock.
   private func admit(_ lane: LaneState) -> [Offload] {
     let admitted = lane.admit()
-    if lane.line.isEmpty { lanes.removeAll { $0 === lane } }
+    if !lane.isInUse { lanes.removeAll { $0 === lane } }
     return admitted
   }
 
@@ -124,6 +137,12 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
   func statistics(of lane: LaneState) -> OffloadLane.Statistics {
     let now = MonotonicClock.now()
     return lock.withLock { lane.statistics(at: now) }
+  }
+
+  /// Those in use.
+  var laneStatistics: [OffloadLane.Statistics] {
+    let now = MonotonicClock.now()
+    return lock.withLock { lanes.map { $0.statistics(at: now) } }
   }
 
   /// What of a loop runs on libuv's pool, the oldest first, and for how long it has.
@@ -170,6 +189,28 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     }
   }
 
+  // MARK: On any thread: watched
+
+  var title: String { "libuv's pool" }
+
+  var loads: [WorkLoad] {
+    lock.withLock {
+      let own = WorkLoad(
+        id: ObjectIdentifier(self), queued: queues.reduce(0) { $0 + $1.line.count },
+        oldest: queues.compactMap { queue in queue.line.waiting.first.map { unsafe $0.since } }.min(),
+        running: oldestFirst(queues).map { .init($0) })
+      return [own] + lanes.map(\.load)
+    }
+  }
+
+  func observe(with new: (any WorkerObserver)?) -> (any WorkerObserver)? {
+    lock.withLock {
+      let old = observer
+      observer = new
+      return old
+    }
+  }
+
   // MARK: On the loop
 
   enum Admission {
@@ -199,10 +240,8 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     unsafe offload.since = now
     if let lane = offload.lane {
       unsafe offload.queue = queue
-      if !lane.takes(offload) {
-        if !lanes.contains(where: { $0 === lane }) { lanes.append(lane) }
-        return .waitsInLane
-      }
+      if !lane.isInUse { lanes.append(lane) }
+      if !lane.takes(offload) { return .waitsInLane }
     }
     queue.line.append(offload)
     queue.arrivals.add(1, ordering: .releasing)
@@ -309,10 +348,12 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     callsElsewhere(of: loop).waiting.filter { $0.isTakenOut() }
   }
 
-  /// What of a loop runs on pools of one's own, and for how long.
-  func runningElsewhere(of loop: LoopCore) -> [(Offload, Duration)] {
+  /// What of a loop runs on pools of one's own, and what waits there and in lanes, and for how long.
+  func elsewhere(of loop: LoopCore) -> (running: [(Offload, Duration)], waiting: [(Offload, Duration)]) {
     let now = MonotonicClock.now()
-    return callsElsewhere(of: loop).held.filter { !$0.isOver }.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+    func aged(_ call: Offload) -> (Offload, Duration) { (call, .nanoseconds(unsafe max(0, now - call.since))) }
+    let (held, waiting) = callsElsewhere(of: loop)
+    return (held.filter { !$0.isOver }.map(aged), waiting.map(aged))
   }
 
   // MARK: On a worker
@@ -387,6 +428,7 @@ final class OffloadScheduler: @unchecked Sendable {  // Holds because every vari
     if queue.measuresTimes { queue.times.waits.record(nanoseconds: unsafe now - offload.since) }
     if let lane = offload.lane { lane.times.waits.record(nanoseconds: unsafe now - offload.since) }
     unsafe offload.since = now
+    if let observer { unsafe offload.observer = observer }
     poolTask.call = offload
     return true
   }

@@ -30,6 +30,8 @@
 public final class OffloadThread: Sendable {
   /// What a thread does at a moment.
   public struct Statistics: Sendable, Codable {
+    /// The thread's name.
+    public let name: String
     /// How many pieces of work wait. Each is a method's, or what a method does between two of its waits.
     public let queued: Int
     /// For how long the one that runs has run; nil if none does. The runtime does not tell an executor which task's it

@@ -22,7 +22,7 @@
 ///
 /// A call of a method cannot be refused, as one of `offload` is: an executor sees neither the task nor for whom it
 /// works. A method that blocks in `runBlocking` until another method of the same thread has run waits for ever, or for
-/// its `timeout:`.
+/// its `timeout:`; ``OffloadThread/startWatchdog(over:signal:_:)`` shows it.
 ///
 /// Declare the conformance with the actor, and leave `unownedExecutor` to this protocol: an actor of another module
 /// that is made a `ThreadActor` by an extension keeps the executor with which it was compiled, and does not run here.

@@ -9,8 +9,10 @@ import Synchronization
 // elsewhere.
 
 /// The jobs of an ``OffloadThread``, and the thread that runs them.
+///
+/// Every variable is guarded by `lock`, but for those of which something else is said.
 @usableFromInline
-final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because of `lock`; the others are said below.
+final class ThreadExecutor: ReportedEnd, WatchedWork, @unchecked Sendable {  // Holds because of the line above.
   private enum Work {
     /// A task's, and whether that is to resume on the loop that it comes from with both executors of that.
     case job(UnownedJob, resumesOnLoop: Bool)
@@ -44,6 +46,9 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
   /// After the end: whether somebody runs what comes.
   private var isDraining = false
   private var times = OffloadTimes()
+  private var observer: (any WorkerObserver)?
+  /// Who has been told of the one that runs. Only who runs it uses this.
+  private var informed: (any WorkerObserver)?
   private var began: Int64?
   private var report: ShutdownReport?
   private var waiters: [@Sendable (ShutdownReport) -> Void] = []
@@ -79,6 +84,7 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     let latch = StartLatch()
     try DetachedThread.start(named: name, stackSize: stackSize) { self.main(latch) }
     identity = latch.wait()
+    OffloadScheduler.process.register(self)
   }
 
   var statistics: OffloadThread.Statistics {
@@ -87,8 +93,35 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     func age(_ since: Int64) -> Duration { .nanoseconds(max(0, now - since)) }
     return lock.withLock {
       OffloadThread.Statistics(
-        queued: line.count - head, running: running.map(age),
+        name: name, queued: line.count - head, running: running.map(age),
         oldestQueued: head < line.count ? line[head].map { age($0.since) } : nil, waits: times.waits, runs: times.runs)
+    }
+  }
+
+  // MARK: - On any thread: watched
+
+  var title: String { "thread \"\(name)\"" }
+
+  var loads: [WorkLoad] {
+    // The task's name is known where it waits in `runBlocking`, and nowhere else.
+    let id = ObjectIdentifier(self)
+    let label = BlockedWork.process.note(of: id)?.task
+    return lock.withLock {
+      [
+        WorkLoad(
+          id: id, queued: line.count - head, oldest: head < line.count ? line[head]?.since : nil,
+          running: running.map { [.init(id: id, label: label, since: $0)] } ?? [])
+      ]
+    }
+  }
+
+  func observe(with new: (any WorkerObserver)?) throws(UVError) -> (any WorkerObserver)? {
+    requireOwnProcess()
+    return try lock.withLock { () throws(UVError) in
+      if new != nil && isClosed { throw closedError("OffloadThread.startWatchdog") }
+      let old = observer
+      observer = new
+      return old
     }
   }
 
@@ -98,12 +131,13 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
   func post(_ body: @escaping @Sendable () -> Void) throws(UVError) {
     requireOwnProcess()
     try lock.withLock { () throws(UVError) in
-      if isClosed {
-        throw UVError(
-          .poolClosed, call: "ThreadActor.post", "Thread \"\(name)\" has been shut down, and takes no more calls.")
-      }
+      if isClosed { throw closedError("ThreadActor.post") }
       append(.call(body))
     }
+  }
+
+  private func closedError(_ call: String) -> UVError {
+    UVError(.poolClosed, call: call, "Thread \"\(name)\" has been shut down, and takes no more calls.")
   }
 
   /// Under the lock.
@@ -180,12 +214,14 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     latch.open()
     while let work = next() { run(work) }
     ThreadSlot.actorThread.word = 0
+    OffloadScheduler.process.unregister(self)
     // Nobody runs anything else before: until here it was current.
-    let (mustDrain, tell) = lock.withLock {
+    let (mustDrain, tell, last) = lock.withLock {
       hasEnded = true
       isDraining = head < line.count
-      return (isDraining, report(naming: []))
+      return (isDraining, report(naming: []), observer.take())
     }
+    last?.end()
     tell()
     if mustDrain { drain() }
   }
@@ -235,10 +271,12 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
     let now = MonotonicClock.now()
     times.waits.record(nanoseconds: now - entry.since)
     running = now
+    informed = observer
     return entry.work
   }
 
   private func run(_ work: consuming Work) {
+    informed?.willRun(self)
     switch consume work {
     case .job(let job, let resumesOnLoop):
       if resumesOnLoop { ThreadSlot.resumptionHint.word = job.bits }
@@ -246,6 +284,7 @@ final class ThreadExecutor: ReportedEnd, @unchecked Sendable {  // Holds because
       if resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
     case .call(let body): body()
     }
+    informed?.didRun(self)
     let now = MonotonicClock.now()
     lock.withLock {
       if let running { times.runs.record(nanoseconds: now - running) }

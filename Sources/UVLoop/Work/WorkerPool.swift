@@ -19,7 +19,7 @@ import Synchronization
 ///
 /// Its users keep it, each of its threads, and until it has ended the scheduler, which looks at all pools.
 // Holds because every variable is guarded by `lock`, but for `arrivals`.
-final class WorkerPool: ReportedEnd, @unchecked Sendable {
+final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   struct Options {
     var name = "pool"
     var threads = 4
@@ -66,6 +66,7 @@ final class WorkerPool: ReportedEnd, @unchecked Sendable {
   /// What did not begin because the time of a shutdown was over.
   private var dropped: [ShutdownReport.Unfinished] = []
   private var isExpired = false
+  private var observer: (any WorkerObserver)?
   private var report: ShutdownReport?
   private var waiters: [@Sendable (ShutdownReport) -> Void] = []
   /// For how long a thread spins, waiting for another call.
@@ -218,7 +219,11 @@ final class WorkerPool: ReportedEnd, @unchecked Sendable {
 
   /// It has no threads any more, and gets none.
   private func unregisterIfGone() {
-    let isGone = lock.withLock { isClosed && workers.isEmpty && !isStarting && line.isEmpty }
+    let (isGone, last) = lock.withLock {
+      let isGone = isClosed && workers.isEmpty && !isStarting && line.isEmpty
+      return (isGone, isGone ? observer.take() : nil)
+    }
+    last?.end()
     if isGone { OffloadScheduler.process.unregister(self) }
   }
 
@@ -248,6 +253,7 @@ final class WorkerPool: ReportedEnd, @unchecked Sendable {
     if call.isTaskJob { queuedJobs -= 1 }
     times.waits.record(nanoseconds: unsafe now - call.since)
     unsafe call.since = now
+    if let observer { unsafe call.observer = observer }
     return (call, nextStep())
   }
 
@@ -395,12 +401,35 @@ final class WorkerPool: ReportedEnd, @unchecked Sendable {
       let (running, waiting) = lockedCalls
       let queued = waiting.count - queuedJobs
       return OffloadPool.Statistics(
-        threads: workers.count, queued: min(queued, options.queueLimit),
+        name: options.name, threads: workers.count, queued: min(queued, options.queueLimit),
         waitingForRoom: max(0, queued - options.queueLimit), running: running.count,
         jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
         oldestQueued: waiting.first.map { .nanoseconds(unsafe max(0, now - $0.since)) },
         tasksQueued: queuedJobs, tasksRunning: running.count(where: \.isTaskJob),
         waits: times.waits, runs: times.runs)
+    }
+  }
+
+  var title: String { "pool \"\(options.name)\"" }
+
+  var loads: [WorkLoad] {
+    lock.withLock {
+      let (running, waiting) = lockedCalls
+      return [
+        WorkLoad(
+          id: ObjectIdentifier(self), queued: waiting.count, oldest: waiting.first.map { unsafe $0.since },
+          running: running.map { .init($0) })
+      ]
+    }
+  }
+
+  func observe(with new: (any WorkerObserver)?) throws(UVError) -> (any WorkerObserver)? {
+    requireOwnProcess()
+    return try lock.withLock { () throws(UVError) in
+      if new != nil && isClosed { throw closedError }
+      let old = observer
+      observer = new
+      return old
     }
   }
 

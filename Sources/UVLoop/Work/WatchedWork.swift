@@ -1,0 +1,48 @@
+/// Something with threads of its own for which work waits: a watchdog looks at it.
+///
+/// Any thread may call it.
+protocol WatchedWork: AnyObject, Sendable {
+  /// How people call it, such as `pool "db"`.
+  var title: String { get }
+
+  /// What waits and runs now, for each line.
+  var loads: [WorkLoad] { get }
+
+  /// From now on `new` learns what runs where. Gives the one before it; throws once nothing will run any more.
+  func observe(with new: (any WorkerObserver)?) throws(UVError) -> (any WorkerObserver)?
+}
+
+/// Wants to know which thread runs what.
+protocol WorkerObserver: AnyObject, Sendable {
+  /// On the worker: it is about to run `work`.
+  func willRun(_ work: AnyObject)
+  /// On the worker: that has ended.
+  func didRun(_ work: AnyObject)
+  /// On any thread: nothing will run any more, or somebody else wants to know.
+  func end()
+}
+
+/// One line, and what has the places for which it waits.
+struct WorkLoad {
+  struct Running {
+    let id: ObjectIdentifier
+    let label: String?
+    let since: Int64
+  }
+
+  /// What has the line.
+  let id: ObjectIdentifier
+  /// The lane whose line it is; nil for that of the threads themselves.
+  var lane: String?
+  let queued: Int
+  /// Since when the first in line has waited.
+  let oldest: Int64?
+  /// The oldest first.
+  let running: [Running]
+}
+
+extension WorkLoad.Running {
+  init(_ call: Offload) {
+    self.init(id: ObjectIdentifier(call), label: call.label, since: unsafe call.since)
+  }
+}
