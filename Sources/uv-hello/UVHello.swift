@@ -10,7 +10,7 @@ struct UVHello: ParsableCommand {
     commandName: "uv-hello",
     abstract: "On which thread does my event loop run, and am I on it?",
     discussion: """
-      Without a subcommand it plays all scenes, which takes about six seconds.\
+      Without a subcommand it plays all scenes, which takes about seven seconds.\
        Each scene has a loop of its own, on a thread that is named after it.\
        Ctrl-C ends the loop, and then the program.
 
@@ -22,8 +22,8 @@ struct UVHello: ParsableCommand {
       Swift \(swiftVersion)
       """,
     subcommands: [
-      Hello.self, Threads.self, Timers.self, Wake.self, Offload.self, Deadlock.self, CountSignals.self, Sync.self,
-      Inspect.self, Echo.self, Fetch.self,
+      Hello.self, Threads.self, Timers.self, Wake.self, Offload.self, Pools.self, Deadlock.self, CountSignals.self,
+      Sync.self, Inspect.self, Echo.self, Fetch.self,
     ])
 
   @OptionGroup var format: FormatOptions
@@ -49,7 +49,7 @@ struct UVHello: ParsableCommand {
 
   func run() throws {
     let commands = [
-      "hello", "threads", "timers", "wake", "offload", "deadlock", "signals --send", "sync",
+      "hello", "threads", "timers", "wake", "offload", "pools", "deadlock", "signals --send", "sync",
       "inspect --once", "echo \(Echo.example)", "fetch \(Fetch.example)",
     ]
     let scenes = try commands.map { try (command: $0, scene: scene($0)) }

@@ -7,7 +7,8 @@ import Testing
 @Suite(.sideBySide) struct DemoTests {
   static let scenes = [
     ["hello", "--sleep", "20ms"], ["threads"], ["timers", "--every", "20ms", "--count", "3"],
-    ["wake", "--threads", "2", "--sends", "50"], ["offload", "--jobs", "3", "--block", "20ms"], ["deadlock"],
+    ["wake", "--threads", "2", "--sends", "50"], ["offload", "--jobs", "3", "--block", "20ms"],
+    ["pools", "--calls", "12", "--block", "20ms"], ["deadlock"],
     ["deadlock", "--workers", "1"], ["signals", "--send"], ["signals", "--within", "20ms"],
     ["sync", "--block", "60ms"], ["inspect", "--once"], ["inspect", "--for", "300ms", "--every", "50ms"],
     ["echo", "--port", "0", "--clients", "2", "--for", "200ms", "--every", "50ms"], ["fetch", "--say", "hello"],
@@ -50,6 +51,7 @@ import Testing
     (["wake", "--sends", "many"], "'--sends <number>': it must be a whole number from 1 to 1000000"),
     (["offload", "--jobs", "0"], "'--jobs <number>': it must be a whole number from 1 to 1000"),
     (["offload", "--block", "2m"], "'--block <time>': it must be a time from 1ms to 1m"),
+    (["pools", "--calls", "0"], "'--calls <number>': it must be a whole number from 1 to 1000"),
     (["deadlock", "--workers", "0"], "'--workers <number>': it must be a whole number from 1 to 64"),
     (["signals", "--within", "0ms"], "'--within <time>': it must be a time from 1ms to 1h"),
     (["signals", "--count"], "Missing value for '--count <number>'"),
@@ -102,7 +104,8 @@ import Testing
 
   @Test(arguments: [
     (["timers", "--every", "1s", "--count", "100"], "        1  "), (["hello", "--sleep", "1m"], "   Hello"),
-    (["offload", "--jobs", "9", "--block", "300ms"], "        "), (["sync", "--block", "1m"], "   The main thread"),
+    (["offload", "--jobs", "9", "--block", "300ms"], "        "), (["pools", "--block", "1s"], "   A name"),
+    (["sync", "--block", "1m"], "   The main thread"),
     (["inspect"], "   loop"), ([], "   Hello"),
   ])
   func `an interrupt ends a scene and the tour with 130 and one line`(_ arguments: [String], _ line: String)
