@@ -21,6 +21,14 @@ let documentation: [Package.Dependency] =
   Context.environment["UVLOOP_DOCS"] == nil
   ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")]
 
+// Only a snippet needs SQLite, and `Scripts/clients` builds that: nobody else needs its headers.
+// A snippet sees what is in a product.
+let hasSQLite = Context.environment["UVLOOP_SQLITE"] != nil
+let sqliteProducts: [Product] = hasSQLite ? [.library(name: "CSQLite", targets: ["CSQLite"])] : []
+let sqliteTargets: [Target] =
+  hasSQLite
+  ? [.target(name: "CSQLite", path: "Snippets/CSQLite", linkerSettings: [.linkedLibrary("sqlite3")])] : []
+
 let package = Package(
   name: "UVLoop",
   platforms: [.macOS(.v26)],
@@ -28,7 +36,7 @@ let package = Package(
     .library(name: "UVLoop", targets: ["UVLoop"]),
     .library(name: "UVLoopInstrumentation", targets: ["UVLoopInstrumentation"]),
     .executable(name: "uv-hello", targets: ["uv-hello"]),
-  ],
+  ] + sqliteProducts,
   dependencies: [
     // None of these is for the library itself. Whoever depends on that gets them fetched, and compiles and links none.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),  // The demo.
@@ -70,6 +78,6 @@ let package = Package(
       ],
       swiftSettings: settings + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
     ),
-  ],
+  ] + sqliteTargets,
   swiftLanguageModes: [.v6]
 )

@@ -131,8 +131,19 @@ func resultsAndBlockingCode() async throws {
     }
     print(text.isEmpty)
     // snippet.end
+    // snippet.executor
+    try await withOffloadPool(name: "db", threads: 3) { pool in
+      let answers = try await pool.map(1...10) { number in
+        blocksLikeAQuery()
+        return number * number
+      }
+      print(answers)
+    }
+    // snippet.end
   }
 }
+
+func blocksLikeAQuery() { Thread.sleep(forTimeInterval: 0.01) }
 
 func tasks() async throws {
   try await withEventLoop { loop in

@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 import UVLoop
 
-/// Ten queries on a pool of three threads; and what many slow calls do to everybody else: on the pool that all share, in
-/// a lane of that, and on a pool of their own.
+/// Ten queries on a pool of three threads; and what many slow calls do to everybody else: on the pool that all share,
+/// in a lane of that, and on a pool of their own.
 struct Pools: Scene {
   static let name = "pools"
   static let title = "Pools of one's own, and whom they keep from waiting"
@@ -47,8 +47,8 @@ struct Pools: Scene {
     }
   }
 
-  /// Sends the slow calls, and says how long others take meanwhile. When that is known the calls are cancelled that have
-  /// not begun.
+  /// Sends the slow calls, and says how long others take meanwhile. When that is known the calls are cancelled that
+  /// have not begun.
   private func show(
     _ place: String, _ loop: isolated EventLoop, _ output: Output,
     _ call: @escaping @Sendable () async throws -> ThreadIdentity
