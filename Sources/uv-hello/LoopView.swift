@@ -50,7 +50,7 @@ struct LoopView {
       ("tasks", "\(snapshot.tasks.count)"),
       (
         "offloaded calls",
-        "\(snapshot.offloadsRunning.count) run, \(snapshot.offloadsQueued.count) wait for one of"
+        "\(snapshot.offloadsRunning.count) run, \(snapshot.offloadsQueued.count) wait; libuv's pool has"
           + " \(ThreadPool.size) workers"
       ),
     ] + offloads + lastStall

@@ -77,11 +77,10 @@ extension EventLoop {
     requireOwnProcess()
     let uptime = core.observation.uptime
     let (wakes, posts) = core.inbox.counts
-    let pool =
-      monitor.offloadQueue.map { OffloadScheduler.process.summary(of: $0) } ?? (
-        queued: 0, running: 0, times: OffloadTimes()
-      )
-    let elsewhere = OffloadScheduler.process.elsewhere(of: core)
+    let times = monitor.offloadQueue.map { OffloadScheduler.process.times(of: $0) } ?? OffloadTimes()
+    // What a shutdown has left behind is named in its report.
+    let offloads =
+      core.life.state == .stopped ? ([], []) : OffloadScheduler.process.calls(of: core, monitor.offloadQueue)
     return LoopMetrics(
       elapsed: .nanoseconds(uptime.elapsed), iterations: core.counters.iterations.value,
       polls: core.counters.polls.value,
@@ -91,9 +90,8 @@ extension EventLoop {
       bytesWritten: core.counters.bytesWritten.value, connectionsAccepted: core.counters.accepts.value,
       acceptBackOffs: core.counters.acceptBackOffs.value,
       queued: core.life.state == .stopped ? 0 : core.queue.count,
-      offloadsQueued: pool.queued + elsewhere.waiting.count,
-      offloadsRunning: pool.running + elsewhere.running.count,
+      offloadsQueued: offloads.1.count, offloadsRunning: offloads.0.count,
       idle: uptime.isIdleMeasured ? .nanoseconds(uptime.idle) : nil,
-      lag: monitor.lagSoFar, offloadWait: pool.times.waits, offloadRun: pool.times.runs)
+      lag: monitor.lagSoFar, offloadWait: times.waits, offloadRun: times.runs)
   }
 }

@@ -67,9 +67,11 @@ extension LoopSnapshot: CustomStringConvertible {
       oldest.map { "\(title): \(running) run, \(queued) wait, the first in line for \($0.text)" }
     }
     let (pools, lanes) = (Set(offloadsQueued.map(\.pool)), Set(offloadsQueued.map(\.lane)))
-    return ownPools.filter { pools.contains($0.name) }.compactMap {
-      line("pool \"\($0.name)\"", $0.queued + $0.waitingForRoom + $0.tasksQueued, $0.running, $0.oldestQueued)
-    }
+    let shared = offloadsQueued.contains { $0.pool == nil && $0.lane == nil }
+    return (shared ? [line("libuv's pool", pool.queued, pool.running, pool.oldestQueued)].compactMap(\.self) : [])
+      + ownPools.filter { pools.contains($0.name) }.compactMap {
+        line("pool \"\($0.name)\"", $0.queued + $0.waitingForRoom + $0.tasksQueued, $0.running, $0.oldestQueued)
+      }
       + self.lanes.filter { lanes.contains($0.name) }.compactMap {
         line("lane \"\($0.name)\"", $0.queued, $0.running, $0.oldestQueued)
       }

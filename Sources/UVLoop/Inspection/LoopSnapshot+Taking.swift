@@ -79,14 +79,11 @@ extension LoopSnapshot {
     scheduledCalls = calls
     self.limits = limits
 
-    // The pools have locks of their own.
+    // The pools have locks of their own. What a shutdown has left behind is named in its report.
     let scheduler = OffloadScheduler.process
-    let offloads = monitor.offloadQueue
-    let elsewhere = scheduler.elsewhere(of: core)
-    let waiting = (offloads.map { scheduler.waiting($0) } ?? []) + elsewhere.waiting
-    let running = (offloads.map { scheduler.running($0) } ?? []) + elsewhere.running
-    offloadsQueued = waiting.map { Offload($0, age: $1) }
-    offloadsRunning = running.sorted { $0.1 > $1.1 }.map { Offload($0, age: $1) }
+    let offloads = lists.state == .stopped ? ([], []) : scheduler.calls(of: core, monitor.offloadQueue)
+    offloadsQueued = offloads.1.map { Offload($0, age: $1) }
+    offloadsRunning = offloads.0.sorted { $0.1 > $1.1 }.map { Offload($0, age: $1) }
     pool = ThreadPool.statistics
     let own = scheduler.ownThreads
     ownPools = own.pools.map(\.statistics)

@@ -9,7 +9,7 @@ public struct OffloadStall: Sendable, Codable {
     public let label: String?
     /// For how long it has run.
     public let age: Duration
-    /// Where; nil if it had begun before the watch.
+    /// Where; nil if that is not known: it had begun before the watch, or has ended meanwhile.
     public let thread: LoopSnapshot.Thread?
     /// The `runBlocking` in which it waits, and for whom; nil if it is in none.
     public let waitsIn: String?
@@ -26,7 +26,8 @@ public struct OffloadStall: Sendable, Codable {
   public let waited: Duration
   /// How many wait.
   public let queued: Int
-  /// What they wait for, the oldest first.
+  /// What they wait for, the oldest first. A lane's places may also be held by calls that wait for a worker of the
+  /// pool, which are not listed.
   public let running: [Job]
 }
 
@@ -35,7 +36,8 @@ extension OffloadStall: CustomStringConvertible {
   public var description: String {
     let place = lane.map { "lane \"\($0)\" of \(work)" } ?? work
     let waits = queued == 1 ? "a call waits for \(place)" : "\(queued) calls wait for \(place)"
-    let first = "\(waits), the first in line for \(waited.text). \(running.isEmpty ? "Nothing runs." : "What runs:")"
+    let rest = running.isEmpty ? lane == nil ? "Nothing runs." : "Who has places waits too." : "What runs:"
+    let first = "\(waits), the first in line for \(waited.text). \(rest)"
     return ([first] + running.map(\.description)).joined(separator: "\n")
   }
 }

@@ -12,10 +12,15 @@ final class OffloadWatchdog: WorkerObserver, @unchecked Sendable {
   /// A thread that runs something. A sample and its end exclude each other: it may end right afterwards.
   private final class Watched: Sendable {
     let identity = ThreadIdentity.current
+    /// What it runs since then: an actor's thread is told by its executor, whatever job it is.
+    let since: Int64
     private let sampled: SampledThread?
     private let lock = Lock()
 
-    init(by sampler: StackSampler?) { sampled = sampler.map { SampledThread(takes: $0.signal) } }
+    init(since: Int64, by sampler: StackSampler?) {
+      self.since = since
+      sampled = sampler.map { SampledThread(takes: $0.signal) }
+    }
 
     func sample(by sampler: StackSampler) -> [UInt] {
       guard let sampled else { return [] }
@@ -97,8 +102,8 @@ final class OffloadWatchdog: WorkerObserver, @unchecked Sendable {
 
   // MARK: On a worker
 
-  func willRun(_ work: AnyObject) {
-    let thread = Watched(by: sampler)
+  func willRun(_ work: AnyObject, since: Int64) {
+    let thread = Watched(since: since, by: sampler)
     lock.withLock { threads[ObjectIdentifier(work)] = thread }
   }
 
@@ -118,7 +123,8 @@ final class OffloadWatchdog: WorkerObserver, @unchecked Sendable {
         guard let oldest = load.oldest, now - oldest >= threshold else { continue }
         var line = before[load.id] ?? Late(since: oldest, limit: threshold)
         if now - line.since >= line.limit {
-          line.limit = line.limit.saturatingAdding(line.limit)
+          // One report for all that it has missed.
+          while now - line.since >= line.limit { line.limit = line.limit.saturatingAdding(line.limit) }
           tell(of: load, waited: .nanoseconds(now - oldest))
         }
         late[load.id] = line
@@ -138,16 +144,28 @@ final class OffloadWatchdog: WorkerObserver, @unchecked Sendable {
 
   private func tell(of load: WorkLoad, waited: Duration) {
     let running = load.running.enumerated().map { index, running in
-      let thread = lock.withLock { threads[running.id] }
-      let addresses = index < OffloadWatchdog.stackLimit ? sampler.flatMap { thread?.sample(by: $0) } ?? [] : []
-      return OffloadStall.Job(
-        label: running.label, age: .nanoseconds(max(0, MonotonicClock.now() - running.since)),
-        thread: thread.map { LoopSnapshot.Thread($0.identity) },
-        waitsIn: BlockedWork.process.note(of: running.id)?.wait, stack: StackTrace(addresses))
+      describe(running, takingSample: index < OffloadWatchdog.stackLimit)
     }
-    let report = lock.withLock { self.report }
+    // What has gone on meanwhile is not what the stacks show.
+    let isLate = work.loads.contains { $0.id == load.id && $0.oldest.map { $0 <= load.oldest ?? 0 } == true }
+    let report = lock.withLock { isLate ? self.report : nil }
     report?(
       OffloadStall(work: work.title, lane: load.lane, waited: waited, queued: load.queued, running: running))
+  }
+
+  private func describe(_ running: WorkLoad.Running, takingSample: Bool) -> OffloadStall.Job {
+    let id = ObjectIdentifier(running.work)
+    func thread() -> Watched? { lock.withLock { threads[id] }.flatMap { $0.since == running.since ? $0 : nil } }
+    let before = thread()
+    let addresses = takingSample ? sampler.flatMap { before?.sample(by: $0) } ?? [] : []
+    var note = BlockedWork.process.note(of: id)
+    // It has not ended meanwhile: then all of this is about the same call.
+    let watched = thread() === before ? before : nil
+    if watched == nil && before != nil { note = nil }
+    return OffloadStall.Job(
+      label: running.label ?? note?.task, age: .nanoseconds(max(0, MonotonicClock.now() - running.since)),
+      thread: watched.map { LoopSnapshot.Thread($0.identity) }, waitsIn: note?.wait,
+      stack: StackTrace(watched == nil ? [] : addresses))
   }
 }
 
@@ -164,8 +182,9 @@ extension OffloadPool {
   /// that runs for long while nobody waits is not reported: to block is what a pool is for. A second call replaces the
   /// first.
   ///
-  /// Stacks are read by a signal to the threads, which then run with that signal open; see
-  /// ``EventLoop/startWatchdog(over:signal:_:)``. To know who runs where costs each call some microseconds.
+  /// Stacks are read by a signal to the threads, which take that signal while they run something; see
+  /// ``EventLoop/startWatchdog(over:signal:_:)``. To know who runs where costs each call some microseconds, and a call
+  /// that ends while its stack is read waits for that.
   ///
   /// - Parameters:
   ///   - threshold: More than zero, in nanoseconds. Noticed within half as much again.
@@ -179,7 +198,8 @@ extension OffloadPool {
   ///
   /// > Isolation: Call it from any thread.
   ///
-  /// > Ownership: The watchdog keeps `report`, and ends with ``stopWatchdog()`` or with the pool.
+  /// > Ownership: The watchdog keeps `report`, and ends with ``stopWatchdog()`` or with the pool: one that keeps the
+  /// pool itself lets it end by a shutdown only. What runs then keeps its thread's signal open until it ends.
   public func startWatchdog(
     over threshold: Duration, signal: Signal = .urgentData, _ report: @escaping @Sendable (OffloadStall) -> Void
   ) throws(UVError) {

@@ -5,8 +5,13 @@ import Synchronization
 @safe final class LaneState: @unchecked Sendable {  // Holds because of the line above.
   let name: String
   var limit: Int
+  private struct Place {
+    let call: Offload
+    let since: Int64
+  }
+
   /// Those that have a place: they lie in the queue of their loop, or run.
-  private var held: [Offload] = []
+  private var held: [Place] = []
   /// Those that wait for one.
   let line = OffloadLine()
   var times = OffloadTimes()
@@ -16,6 +21,11 @@ import Synchronization
     self.name = name
     self.limit = limit
   }
+
+  private var calls: [Offload] { held.map(\.call) }
+
+  /// Since when a call has its place.
+  func admission(of call: Offload) -> Int64? { held.first { $0.call === call }?.since }
 
   var isFull: Bool {
     forgetParent()
@@ -28,18 +38,19 @@ import Synchronization
       line.append(call)
       return false
     }
-    held.append(call)
+    held.append(Place(call: call, since: unsafe call.since))
     return true
   }
 
   /// One has ended, or will not begin.
-  func leave(_ call: Offload) { held.removeAll { $0 === call } }
+  func leave(_ call: Offload) { held.removeAll { $0.call === call } }
 
   /// Gives the places that are free to those who wait, and puts them into the queues of their loops.
-  func admit() -> [Offload] {
+  func admit(at now: Int64) -> [Offload] {
+    forgetParent()
     var admitted: [Offload] = []
     while held.count < limit, let call = line.popFirst() {
-      held.append(call)
+      held.append(Place(call: call, since: now))
       admitted.append(call)
       if let queue = unsafe call.queue {
         queue.line.append(call)
@@ -53,7 +64,7 @@ import Synchronization
   private func forgetParent() {
     if generation == ProcessGeneration.current { return }
     generation = ProcessGeneration.current
-    for call in held + line.removeAll() { _ = unsafe Unmanaged.passRetained(call) }
+    for call in calls + line.removeAll() { _ = unsafe Unmanaged.passRetained(call) }
     held = []
   }
 
@@ -68,7 +79,7 @@ import Synchronization
   func places(below pool: Int) -> OffloadDeadlock.Pool {
     OffloadDeadlock.Pool(
       title: "lane \"\(name)\"", places: "places", growth: "raise its limit", size: limit,
-      running: held.filter { !$0.isOver }, waiting: line.waiting, below: pool)
+      running: calls.filter { !$0.isOver }, waiting: line.waiting, below: pool)
   }
 
   /// Calls that have a place, or wait for one.
@@ -79,7 +90,7 @@ import Synchronization
 
   /// As a watchdog sees it.
   var load: WorkLoad {
-    let running = held.filter { unsafe !$0.isOver && $0.line == nil }.sorted { unsafe $0.since < $1.since }
+    let running = calls.filter { unsafe !$0.isLeaving && $0.line == nil }.sorted { unsafe $0.since < $1.since }
     return WorkLoad(
       id: ObjectIdentifier(self), lane: name, queued: line.count, oldest: line.waiting.first.map { unsafe $0.since },
       running: running.map { .init($0) })
@@ -89,7 +100,7 @@ import Synchronization
     forgetParent()
     func age(_ call: Offload) -> Duration { unsafe .nanoseconds(max(0, now - call.since)) }
     // One that has ended gives its place back behind its caller, who may look before.
-    let unended = held.filter { !$0.isOver }
+    let unended = calls.filter { !$0.isOver }
     let running = unended.filter { unsafe $0.line == nil }.sorted { unsafe $0.since < $1.since }
     return OffloadLane.Statistics(
       name: name, limit: limit, queued: line.count, running: unended.count,

@@ -94,7 +94,7 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   }
 
   func report(into report: inout ShutdownReport) {
-    let running = unsafe OffloadScheduler.process.running(queue) + OffloadScheduler.process.elsewhere(of: loop).running
+    let running = unsafe OffloadScheduler.process.calls(of: loop, queue).running
     for (offload, age) in running where !offload.isExempt {
       report.unfinished.append(.init(kind: .offload, label: offload.label, age: age, pool: offload.poolName))
     }

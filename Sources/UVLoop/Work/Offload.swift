@@ -193,7 +193,7 @@ extension Offload: SerialExecutor {
     if unsafe !chain.isEmpty { unsafe chain = [] }
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = unsafe job?.bits ?? 0 }
     let observer = unsafe observer
-    observer?.willRun(self)
+    observer?.willRun(self, since: unsafe since)
     WorkerLeases.run(under: self) { runWork() }
     observer?.didRun(self)
     if unsafe resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }

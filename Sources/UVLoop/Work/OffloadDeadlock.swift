@@ -46,7 +46,7 @@ struct OffloadDeadlock {
     // Its own places may be free, and of no use.
     if let below = pool.below, stuck.contains(below) { return refusal(of: call, in: below) }
     let labels = pool.running.map(\.title).joined(separator: ", ")
-    let others = stuck.subtracting([index]).sorted().map { pools[$0].title }
+    let others = stuck.subtracting([index]).sorted().map { pools[$0] }.filter { !$0.waiting.isEmpty }.map(\.title)
     let circle = others.isEmpty ? "" : ", some by way of \(others.joined(separator: ", "))"
     return UVError(
       .wouldDeadlock, call: "offload",

@@ -119,7 +119,7 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
 
   /// Under the lock.
   private func admit(_ lane: LaneState) -> [Offload] {
-    let admitted = lane.admit()
+    let admitted = lane.admit(at: MonotonicClock.now())
     if !lane.isInUse { lanes.removeAll { $0 === lane } }
     return admitted
   }
@@ -145,12 +145,24 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
     return lock.withLock { lanes.map { $0.statistics(at: now) } }
   }
 
-  /// What of a loop runs on libuv's pool, the oldest first, and for how long it has.
-  func running(_ queue: OffloadQueue) -> [(Offload, Duration)] {
+  /// What of a loop runs and what waits, wherever that is, and for how long. Its queue, if it has one, is looked at
+  /// together with the lanes: a call goes from one to the other.
+  func calls(
+    of loop: LoopCore, _ queue: OffloadQueue?
+  ) -> (running: [(Offload, Duration)], waiting: [(Offload, Duration)]) {
     let now = MonotonicClock.now()
-    return lock.withLock {
-      oldestFirst([queue]).map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
+    var (pools, running, waiting) = lock.withLock {
+      (
+        self.pools, queue.map { oldestFirst([$0]).map { $0.aged(at: now) } } ?? [],
+        ((queue?.line.waiting ?? []) + waitingInLanes(of: loop)).map { $0.aged(at: now) }
+      )
     }
+    for pool in pools {
+      let calls = pool.calls(of: loop, at: now)
+      running += calls.running
+      waiting += calls.waiting
+    }
+    return (running, waiting)
   }
 
   /// What runs, by when it began: that is read before the lock is taken, so that pool tasks may have begun in another
@@ -162,20 +174,8 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   /// From now on.
   func measureTimes(of queue: OffloadQueue) { lock.withLock { queue.measuresTimes = true } }
 
-  /// How much of a loop waits and runs, and how long what has run did both.
-  func summary(of queue: OffloadQueue) -> (queued: Int, running: Int, times: OffloadTimes) {
-    lock.withLock {
-      (queue.line.count, queue.running.count { !$0.isOver }, queue.times)
-    }
-  }
-
-  /// What of a loop waits, the first in line first, and for how long it has.
-  func waiting(_ queue: OffloadQueue) -> [(Offload, Duration)] {
-    let now = MonotonicClock.now()
-    return lock.withLock {
-      queue.line.waiting.map { ($0, .nanoseconds(unsafe max(0, now - $0.since))) }
-    }
-  }
+  /// How long calls of a loop have waited for libuv's pool, and run there.
+  func times(of queue: OffloadQueue) -> OffloadTimes { lock.withLock { queue.times } }
 
   var statistics: ThreadPool.Statistics {
     let now = MonotonicClock.now()
@@ -195,10 +195,14 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
 
   var loads: [WorkLoad] {
     lock.withLock {
+      let running = queues.flatMap(\.running).filter { !$0.isLeaving }.sorted { unsafe $0.since < $1.since }
+      // The wait for a place in a lane was none for a worker.
       let own = WorkLoad(
         id: ObjectIdentifier(self), queued: queues.reduce(0) { $0 + $1.line.count },
-        oldest: queues.compactMap { queue in queue.line.waiting.first.map { unsafe $0.since } }.min(),
-        running: oldestFirst(queues).map { .init($0) })
+        oldest: queues.compactMap { queue in
+          queue.line.waiting.first.map { unsafe $0.lane?.admission(of: $0) ?? $0.since }
+        }.min(),
+        running: running.map { .init($0) })
       return [own] + lanes.map(\.load)
     }
   }
@@ -346,14 +350,6 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   /// Takes the calls of a loop out that wait for pools of one's own, or in lanes.
   func withdrawElsewhere(of loop: LoopCore) -> [Offload] {
     callsElsewhere(of: loop).waiting.filter { $0.isTakenOut() }
-  }
-
-  /// What of a loop runs on pools of one's own, and what waits there and in lanes, and for how long.
-  func elsewhere(of loop: LoopCore) -> (running: [(Offload, Duration)], waiting: [(Offload, Duration)]) {
-    let now = MonotonicClock.now()
-    func aged(_ call: Offload) -> (Offload, Duration) { (call, .nanoseconds(unsafe max(0, now - call.since))) }
-    let (held, waiting) = callsElsewhere(of: loop)
-    return (held.filter { !$0.isOver }.map(aged), waiting.map(aged))
   }
 
   // MARK: On a worker

@@ -47,7 +47,7 @@ final class ThreadExecutor: ReportedEnd, WatchedWork, @unchecked Sendable {  // 
   private var isDraining = false
   private var times = OffloadTimes()
   private var observer: (any WorkerObserver)?
-  /// Who has been told of the one that runs. Only who runs it uses this.
+  /// Who is to be told of the one that runs. Only who runs it uses this.
   private var informed: (any WorkerObserver)?
   private var began: Int64?
   private var report: ShutdownReport?
@@ -103,14 +103,11 @@ final class ThreadExecutor: ReportedEnd, WatchedWork, @unchecked Sendable {  // 
   var title: String { "thread \"\(name)\"" }
 
   var loads: [WorkLoad] {
-    // The task's name is known where it waits in `runBlocking`, and nowhere else.
-    let id = ObjectIdentifier(self)
-    let label = BlockedWork.process.note(of: id)?.task
-    return lock.withLock {
+    lock.withLock {
       [
         WorkLoad(
-          id: id, queued: line.count - head, oldest: head < line.count ? line[head]?.since : nil,
-          running: running.map { [.init(id: id, label: label, since: $0)] } ?? [])
+          id: ObjectIdentifier(self), queued: line.count - head, oldest: head < line.count ? line[head]?.since : nil,
+          running: running.map { [.init(work: self, label: nil, since: $0)] } ?? [])
       ]
     }
   }
@@ -276,7 +273,8 @@ final class ThreadExecutor: ReportedEnd, WatchedWork, @unchecked Sendable {  // 
   }
 
   private func run(_ work: consuming Work) {
-    informed?.willRun(self)
+    let observer = informed.take()
+    if let observer { observer.willRun(self, since: lock.withLock { running } ?? 0) }
     switch consume work {
     case .job(let job, let resumesOnLoop):
       if resumesOnLoop { ThreadSlot.resumptionHint.word = job.bits }
@@ -284,7 +282,7 @@ final class ThreadExecutor: ReportedEnd, WatchedWork, @unchecked Sendable {  // 
       if resumesOnLoop { ThreadSlot.resumptionHint.word = 0 }
     case .call(let body): body()
     }
-    informed?.didRun(self)
+    observer?.didRun(self)
     let now = MonotonicClock.now()
     lock.withLock {
       if let running { times.runs.record(nanoseconds: now - running) }

@@ -14,8 +14,8 @@ protocol WatchedWork: AnyObject, Sendable {
 
 /// Wants to know which thread runs what.
 protocol WorkerObserver: AnyObject, Sendable {
-  /// On the worker: it is about to run `work`.
-  func willRun(_ work: AnyObject)
+  /// On the worker: it is about to run `work`, which runs since then.
+  func willRun(_ work: AnyObject, since: Int64)
   /// On the worker: that has ended.
   func didRun(_ work: AnyObject)
   /// On any thread: nothing will run any more, or somebody else wants to know.
@@ -25,7 +25,8 @@ protocol WorkerObserver: AnyObject, Sendable {
 /// One line, and what has the places for which it waits.
 struct WorkLoad {
   struct Running {
-    let id: ObjectIdentifier
+    /// Kept, so that nothing else has its address meanwhile.
+    let work: AnyObject
     let label: String?
     let since: Int64
   }
@@ -41,8 +42,13 @@ struct WorkLoad {
   let running: [Running]
 }
 
+extension Offload {
+  /// Under the lock of its pool: with how long it has waited, or run.
+  nonisolated func aged(at now: Int64) -> (Offload, Duration) { unsafe (self, .nanoseconds(max(0, now - since))) }
+}
+
 extension WorkLoad.Running {
   init(_ call: Offload) {
-    self.init(id: ObjectIdentifier(call), label: call.label, since: unsafe call.since)
+    self.init(work: call, label: call.label, since: unsafe call.since)
   }
 }

@@ -33,6 +33,8 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   private final class Worker {
     let number: Int
     var call: Offload?
+    /// Since when its start hook runs.
+    var hook: Int64?
     /// It has found none, and does not sleep yet: it looks again.
     var isLooking = false
 
@@ -139,8 +141,10 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     return isFound
   }
 
-  var closedError: UVError {
-    UVError(.poolClosed, call: "OffloadPool", "Pool \"\(options.name)\" has been shut down, and takes no more calls.")
+  var closedError: UVError { closedError("OffloadPool") }
+
+  private func closedError(_ call: String) -> UVError {
+    UVError(.poolClosed, call: call, "Pool \"\(options.name)\" has been shut down, and takes no more calls.")
   }
 
   var isOwnProcess: Bool { generation == ProcessGeneration.current }
@@ -213,8 +217,9 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
       return endIfOver()
     }
     if let failure { for call in refused { call.refuse(failure) } }
-    ends?()
+    // Who is told of the end finds it in no list.
     unregisterIfGone()
+    ends?()
   }
 
   /// It has no threads any more, and gets none.
@@ -230,7 +235,7 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   // MARK: - On a worker
 
   private func work(_ worker: Worker) {
-    do { try options.onThreadStart?() } catch { return leave(worker, afterFailedStart: error) }
+    do { try runStartHook(worker) } catch { return leave(worker, afterFailedStart: error) }
     var (call, step) = lock.withLock {
       isStarting = false
       return take(worker, at: MonotonicClock.now())
@@ -243,6 +248,21 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     }
     options.onThreadEnd?()
     leave(worker)
+  }
+
+  private func runStartHook(_ worker: Worker) throws {
+    guard let hook = options.onThreadStart else { return }
+    let now = MonotonicClock.now()
+    let observer = lock.withLock {
+      worker.hook = now
+      return self.observer
+    }
+    observer?.willRun(worker, since: now)
+    defer {
+      observer?.didRun(worker)
+      lock.withLock { worker.hook = nil }
+    }
+    try hook()
   }
 
   /// Under the lock: gives the worker the next call, if one waits, and says whom to send for the others.
@@ -317,8 +337,8 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
       lock.wakeAll()
       return endIfOver()
     }
-    ends?()
     unregisterIfGone()
+    ends?()
   }
 
   /// The same for a shutdown, which does not wait for the call that asks for it.
@@ -389,6 +409,17 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     lock.withLock { (workers.compactMap(\.call), line.waiting) }
   }
 
+  /// What of a loop runs and what waits, and for how long.
+  func calls(of loop: LoopCore, at now: Int64) -> (running: [(Offload, Duration)], waiting: [(Offload, Duration)]) {
+    func aged(_ calls: [Offload]) -> [(Offload, Duration)] {
+      calls.filter { $0.loop === loop }.map { $0.aged(at: now) }
+    }
+    return lock.withLock {
+      let (running, waiting) = lockedCalls
+      return (aged(running), aged(waiting))
+    }
+  }
+
   /// What runs, the oldest first, and what waits, the first in line first. Under the lock.
   var lockedCalls: (running: [Offload], waiting: [Offload]) {
     (workers.compactMap(\.call).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }, line.waiting)
@@ -414,11 +445,14 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
 
   var loads: [WorkLoad] {
     lock.withLock {
-      let (running, waiting) = lockedCalls
+      let calls = workers.compactMap(\.call).filter { !$0.isLeaving }.map { WorkLoad.Running($0) }
+      let hooks = workers.compactMap { worker in
+        worker.hook.map { WorkLoad.Running(work: worker, label: "the start hook", since: $0) }
+      }
       return [
         WorkLoad(
-          id: ObjectIdentifier(self), queued: waiting.count, oldest: waiting.first.map { unsafe $0.since },
-          running: running.map { .init($0) })
+          id: ObjectIdentifier(self), queued: line.count, oldest: line.waiting.first.map { unsafe $0.since },
+          running: (calls + hooks).sorted { $0.since < $1.since })
       ]
     }
   }
@@ -426,7 +460,7 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   func observe(with new: (any WorkerObserver)?) throws(UVError) -> (any WorkerObserver)? {
     requireOwnProcess()
     return try lock.withLock { () throws(UVError) in
-      if new != nil && isClosed { throw closedError }
+      if new != nil && isClosed { throw closedError("OffloadPool.startWatchdog") }
       let old = observer
       observer = new
       return old

@@ -34,9 +34,10 @@ import Testing
       defer { functions.release() }
       try pool.startWatchdog(over: .milliseconds(50)) { log.add($0) }
       try pool.submit(label: "slow") { functions.sleepsInUsleep() }
+      try await functions.began.wait()
       try pool.submit(label: "late") {}
       try pool.submit(label: "later") {}
-      let stall = try await log.first { $0.running.first?.stack.isEmpty == false }
+      let stall = try await log.first { $0.queued == 2 && $0.running.first?.stack.isEmpty == false }
       #expect(stall.work == "pool \"db\"" && stall.lane == nil)
       #expect(stall.queued == 2 && stall.waited >= .milliseconds(50))
       let job = try #require(stall.running.first)
@@ -99,7 +100,103 @@ import Testing
       #expect(first.all.isEmpty)
       pool.stopWatchdog()
       pool.stopWatchdog()
+      let count = second.all.count
+      // The watchdog of another pool tells that time has passed.
+      let others = Log()
+      try await withOffloadPool(threads: 1) { other in
+        let otherHeld = try await HeldThreads(1, of: other)
+        try other.startWatchdog(over: .milliseconds(20)) { others.add($0) }
+        try other.submit {}
+        try await others.wait(times: 5)
+        otherHeld.release()
+      }
+      // One may have been under way.
+      #expect(second.all.count <= count + 1)
       held.release()
+    }
+  }
+
+  @Test func `J-14 a start hook that holds the only thread is named, and its stack is shown`() async throws {
+    let (log, functions) = (Log(), BlockingFunctions())
+    let pool = try OffloadPool(name: "db", threads: 1, onThreadStart: { functions.sleepsInUsleep() })
+    defer { functions.release() }
+    try pool.startWatchdog(over: .milliseconds(50)) { log.add($0) }
+    try pool.submit {}
+    let stall = try await log.first { $0.running.first?.stack.isEmpty == false }
+    #expect(stall.running.map(\.label) == ["the start hook"], "\(stall)")
+    #expect(stall.running.first?.stack.description.contains("sleepsInUsleep") == true, "\(stall)")
+    functions.release()
+    await pool.shutdown()
+  }
+
+  @Test func `J-14 what has been late for long when the watch begins is reported once`() async throws {
+    let log = Log()
+    try await withOffloadPool(threads: 1) { pool in
+      let held = try await HeldThreads(1, of: pool)
+      try pool.submit {}
+      await expectEventually { (pool.statistics.oldestQueued ?? .zero) >= .milliseconds(100) }
+      try pool.startWatchdog(over: .milliseconds(1)) { log.add($0) }
+      try await log.wait(times: 2)
+      held.release()
+    }
+    #expect(log.all[1].waited >= .milliseconds(128), "\(log.all.map(\.waited))")
+  }
+
+  @Test func `J-14 no thread, no handler and no memory is left of watches`() async {
+    await #expect(processExitsWith: .success) {
+      final class Weak: Sendable {
+        weak let object: (any WatchedWork)?
+        init(_ object: any WatchedWork) { self.object = object }
+      }
+      var weak: [Weak] = []
+      for round in 0..<20 {
+        let (pool, thread) = (try OffloadPool(threads: 2), try OffloadThread())
+        let clerk = Clerk(on: thread)
+        try pool.startWatchdog(over: .seconds(1)) { _ in }
+        try thread.startWatchdog(over: .seconds(1)) { _ in }
+        try await pool.run {}
+        await clerk.nothing()
+        if round % 3 == 0 {
+          pool.stopWatchdog()
+          thread.stopWatchdog()
+        }
+        weak += [Weak(pool.core), Weak(thread.core)]
+        await pool.shutdown()
+        await thread.shutdown()
+      }
+      await expectEventually { WatchdogLifeTests.watchdogs == 0 }
+      await expectEventually { weak.allSatisfy { $0.object == nil } }
+      #expect(SignalClaimTests.disposition(.urgentData) == 0)
+    }
+  }
+
+  @Test func `J-14 a watch that is stopped gives its signal back, though the thread is idle`() async {
+    await #expect(processExitsWith: .success) {
+      let (pool, thread) = (try OffloadPool(threads: 1), try OffloadThread())
+      try pool.startWatchdog(over: .seconds(1)) { _ in }
+      try thread.startWatchdog(over: .seconds(1)) { _ in }
+      try await pool.run {}
+      await Clerk(on: thread).nothing()
+      #expect(SignalClaimTests.disposition(.urgentData) > 1)
+      pool.stopWatchdog()
+      thread.stopWatchdog()
+      await expectEventually { SignalClaimTests.disposition(.urgentData) == 0 }
+    }
+  }
+
+  @Test func `J-14 a child of a fork has none of the watches, and its pools work`() async {
+    await #expect(processExitsWith: .success) {
+      try ThreadPool.startWatchdog(over: .milliseconds(10)) { _ in }
+      let works = try await onPlainThread {
+        try #require(
+          Fork.child {
+            guard let own = try? OffloadPool(threads: 1), (try? own.runBlocking { 3 }) == 3 else { return 1 }
+            guard (try? own.startWatchdog(over: .seconds(1)) { _ in }) != nil else { return 2 }
+            return (try? own.runBlocking { 4 }) == 4 ? 0 : 3
+          }
+        ).wait()
+      }
+      #expect(works == .exited(0))
     }
   }
 
@@ -162,7 +259,9 @@ import Testing
     let begun = Event("the method")
     let task = Task(name: "deadlocked") { try await clerk.waitsForItself(by: pool, begun) }
     try await begun.wait()
-    let stall = try await log.first { $0.running.first?.stack.isEmpty == false }
+    let stall = try await log.first { stall in
+      stall.running.first.map { !$0.stack.isEmpty && $0.waitsIn != nil } ?? false
+    }
     #expect(stall.work == "thread \"clerk\"" && stall.queued == 1)
     let job = try #require(stall.running.first)
     #expect(job.label == "deadlocked" && job.thread?.kernelID == thread.identity.kernelID)
@@ -196,6 +295,24 @@ import Testing
       #expect(stall.description.hasPrefix("a call waits for lane \"disk\" of libuv's pool, "), "\(stall)")
       functions.release()
       for call in calls.value { try await call.value }
+    }
+  }
+
+  @Test func `J-16 what waits for a worker of libuv's pool is reported with what has all of them`() async {
+    await #expect(processExitsWith: .success) {
+      let log = Log()
+      try ThreadPool.startWatchdog(over: .milliseconds(50)) { log.add($0) }
+      try await withTestLoop("full") { loop, _ in
+        let workers = try await HeldWorkers(ThreadPool.size, on: loop)
+        let late = Task { try await loop.offload(label: "late") {} }
+        let stall = try await log.first { $0.running.allSatisfy { !$0.stack.isEmpty } }
+        #expect(stall.work == "libuv's pool" && stall.lane == nil && stall.queued == 1)
+        #expect(Set(stall.running.map(\.label)) == Set((1...ThreadPool.size).map { "holder \($0)" }))
+        #expect(stall.running.allSatisfy { $0.thread?.name == "libuv-worker" }, "\(stall)")
+        try await workers.release()
+        try await late.value
+      }
+      ThreadPool.stopWatchdog()
     }
   }
 

@@ -26,7 +26,7 @@ import Testing
         throw error
       }
       await stage.end()
-      if let queue { await expectEventually { OffloadScheduler.process.running(queue).isEmpty } }
+      if let queue { await expectEventually { OffloadScheduler.process.calls(of: loop.core, queue).running.isEmpty } }
     }
   }
 
