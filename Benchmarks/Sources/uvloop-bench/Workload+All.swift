@@ -3,7 +3,7 @@ extension Workload {
   static let all: [Workload] =
     [
       posting(producers: 1), posting(producers: 4), taskPosting, selfPosting, yielding, onLoopCalls,
-      roundTrips, hops,
+      roundTrips, hops, threadHops,
       timerChurn, timerReschedule, oneShots, sleepers,
       offloading, offloadLatency, pooling, poolingWithoutScope, poolLatency,
       startup,

@@ -14,6 +14,9 @@ enum Seeds {
     return Array(1...max(1, number("UVLOOP_SEEDS") ?? UInt64(count)))
   }
 
+  /// How many pools a storm has, each with 10,000 calls, where `UVLOOP_STORM` says so.
+  static var stormSize: Int? { number("UVLOOP_STORM").map(Int.init) }
+
   private static func number(_ name: String) -> UInt64? {
     unsafe getenv(name).flatMap { unsafe UInt64(String(cString: $0)) }
   }

@@ -309,44 +309,64 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 2, 3])
+  /// What has become of a call.
+  private enum Outcome { case ended, cancelled, refused }
+
+  @Test(arguments: Seeds.first(3))
   func `C-35 in a storm of calls that are cancelled, and pools that end, each ends exactly once`(
     seed: UInt64
   ) async throws {
+    let (pools, calls) = (Seeds.stormSize ?? 8, Seeds.stormSize == nil ? 500 : 10_000)
     try await withTestLoop { loop, _ in
-      var random = SplitMix(seed: seed)
-      let (begun, ended, cancelled, refused) = (Counter(), Counter(), Counter(), Counter())
       try await withThrowingTaskGroup(of: Void.self) { storm in
-        for _ in 0..<8 {
-          let pool = try OffloadPool(threads: Int.random(in: 1...3, using: &random))
-          let closesAt = Int.random(in: 0..<600, using: &random)
-          for number in 0..<500 {
-            let (isCancelled, kind) = (Bool.random(using: &random), Int.random(in: 0..<3, using: &random))
-            storm.addTask {
-              let task = Task {
-                do {
-                  switch kind {
-                  case 0: _ = try await pool.run { begun.add() }
-                  case 1: _ = try await loop.offload(on: pool) { begun.add() }
-                  default: _ = try await loop.run { loop in try await loop.offload(on: pool) { begun.add() } }
-                  }
-                  ended.add()
-                } catch is CancellationError {
-                  cancelled.add()
-                } catch let error as UVError where error.code == .poolClosed {
-                  refused.add()
-                }
-              }
-              if isCancelled { task.cancel() }
-              if number == closesAt { await pool.shutdown() }
-              try await task.value
-            }
+        for number in 0..<pools {
+          var random = SplitMix(seed: seed << 32 + UInt64(number))
+          storm.addTask {
+            let (begun, outcomes) = try await Self.storm(calls, on: loop, &random)
+            #expect(begun == outcomes[.ended, default: 0])
+            #expect(outcomes.values.reduce(0, +) == calls)
           }
         }
         try await storm.waitForAll()
       }
-      #expect(begun.value == ended.value)
-      #expect(ended.value + cancelled.value + refused.value == 4_000)
     }
+  }
+
+  /// Calls a pool in each of the ways that there are, from up to 500 tasks at once, and ends it at a random moment.
+  private static func storm(_ calls: Int, on loop: EventLoop, _ random: inout SplitMix) async throws -> (
+    begun: Int, outcomes: [Outcome: Int]
+  ) {
+    let pool = try OffloadPool(threads: Int.random(in: 1...3, using: &random))
+    let closesAt = Int.random(in: 0..<calls * 6 / 5, using: &random)
+    let begun = Counter()
+    var outcomes: [Outcome: Int] = [:]
+    try await withThrowingTaskGroup(of: Outcome.self) { group in
+      for number in 0..<calls {
+        if number >= 500, let end = try await group.next() { outcomes[end, default: 0] += 1 }
+        let (isCancelled, kind) = (Bool.random(using: &random), Int.random(in: 0..<3, using: &random))
+        group.addTask {
+          let task = Task {
+            do {
+              switch kind {
+              case 0: _ = try await pool.run { begun.add() }
+              case 1: _ = try await loop.offload(on: pool) { begun.add() }
+              default: _ = try await loop.run { loop in try await loop.offload(on: pool) { begun.add() } }
+              }
+              return Outcome.ended
+            } catch is CancellationError {
+              return .cancelled
+            } catch let error as UVError where error.code == .poolClosed {
+              return .refused
+            }
+          }
+          if isCancelled { task.cancel() }
+          if number == closesAt { await pool.shutdown() }
+          return try await task.value
+        }
+      }
+      for try await end in group { outcomes[end, default: 0] += 1 }
+    }
+    await pool.shutdown()
+    return (begun.value, outcomes)
   }
 }

@@ -31,6 +31,19 @@ actor LoopMeter: Meter, LoopActor {
   func check() throws { try tally.check() }
 }
 
+actor ThreadMeter: Meter, ThreadActor {
+  nonisolated let thread: OffloadThread
+  private let tally: Tally
+
+  init(_ thread: OffloadThread, _ tally: Tally) {
+    self.thread = thread
+    self.tally = tally
+  }
+
+  func mark(_ id: Int) { tally.mark(id) }
+  func check() throws { try tally.check() }
+}
+
 actor NIOMeter: Meter {
   private nonisolated let loop: any NIOCore.EventLoop
   private let tally: Tally

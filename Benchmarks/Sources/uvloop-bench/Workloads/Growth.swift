@@ -24,7 +24,7 @@ struct Growth: Sendable {
 
   /// In the order in which they run.
   static let all: [Growth] = [
-    timers, sleepers, handles, sends, producers, loops, lives, connections, idleConnections,
+    timers, sleepers, handles, sends, producers, threads, loops, lives, connections, idleConnections,
   ]
 
   static let decades = [10, 100, 1_000, 10_000, 100_000]

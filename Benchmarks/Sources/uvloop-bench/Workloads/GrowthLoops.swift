@@ -14,6 +14,11 @@ extension Growth {
     }
   }
 
+  /// Threads of a pool that runs short jobs, 64 at a time.
+  static let threads = Growth(
+    "threads", "trivial jobs on a pool, 64 in flight", over: "threads", doublings, size: 200_000, quickSize: 20_000
+  ) { Workload.pooling(threads: $0) }
+
   /// Loops that one thread posts to, to each in turn.
   static let loops = Growth(
     "loops", "posts of one thread, to each loop in turn", over: "loops", doublings, size: 500_000, quickSize: 50_000

@@ -1,5 +1,6 @@
 import CPeers
 import Dispatch
+import Glibc
 import NIOCore
 import NIOPosix
 import UVLoop
@@ -65,27 +66,40 @@ extension Workload {
       Peer("dispatch") { try onDispatch($0, inFlight: 1).latencies },
     ] + Script.all)
 
+  /// The peers that may have any number of threads.
+  static func pooling(threads: Int) -> [Peer] {
+    [
+      Peer("c-uv") { count in
+        setenv("UV_THREADPOOL_SIZE", "\(threads)", 1)
+        return try .throughput(count, peer_offload(count, 64))
+      },
+      Peer("uvloop-swift") { try await pool($0, inFlight: 64, threads: threads).throughput },
+      Peer("nio") { try await onNIO($0, inFlight: 64, threads: threads).throughput },
+    ]
+  }
+
   /// Hands out jobs until there have been enough. What a job does is to mark its id.
   private final class Jobs: @unchecked Sendable {  // Holds because the loop's thread takes and ends, one at a time.
     private let count: Int
     private let seen: Seen
-    private let times: Times
+    /// Nil where the throughput is measured: to read the clock twice for each job would count, too.
+    private let times: Times?
     private var next = 0
     private var ended = 0
     private let watch = Stopwatch()
     private var figures: [Figure] = []
     let tally: Tally
 
-    init(_ count: Int) {
+    init(_ count: Int, inFlight: Int) {
       self.count = count
       seen = Seen(count)
-      times = Times(count)
+      times = inFlight == 1 ? Times(count) : nil
       tally = Tally(count)
     }
 
     func take() -> Int? {
       if next == count { return nil }
-      times[next] = peer_now()
+      times?[next] = peer_now()
       next += 1
       return next - 1
     }
@@ -93,7 +107,7 @@ extension Workload {
     func run(_ id: Int) { seen.mark(id) }
 
     func end(_ id: Int) {
-      times[id] = peer_now() - times[id]
+      if let times { times[id] = peer_now() - times[id] }
       ended += 1
       if ended == count { figures = watch.throughput(count) }
       tally.mark(id)
@@ -103,7 +117,7 @@ extension Workload {
     func results() throws -> (throughput: [Figure], latencies: [Figure]) {
       try seen.check()
       try tally.check()
-      return (figures, .latencies(times.all))
+      return (figures, times.map { .latencies($0.all) } ?? [])
     }
   }
 
@@ -111,7 +125,7 @@ extension Workload {
 
   private static func offload(_ count: Int, inFlight: Int) async throws -> Results {
     try await withEventLoop { loop in
-      let jobs = Jobs(count)
+      let jobs = Jobs(count, inFlight: inFlight)
       let tasks = (0..<inFlight).map { _ in
         loop.task { loop in
           while let id = jobs.take() {
@@ -125,10 +139,10 @@ extension Workload {
     }
   }
 
-  private static func pool(_ count: Int, inFlight: Int) async throws -> Results {
-    try await withOffloadPool(threads: 4) { pool in
+  private static func pool(_ count: Int, inFlight: Int, threads: Int = 4) async throws -> Results {
+    try await withOffloadPool(threads: threads) { pool in
       try await withEventLoop { loop in
-        let jobs = Jobs(count)
+        let jobs = Jobs(count, inFlight: inFlight)
         let tasks = (0..<inFlight).map { _ in
           loop.task { loop in
             while let id = jobs.take() {
@@ -146,7 +160,7 @@ extension Workload {
   private static func poolWithoutScope(_ count: Int, inFlight: Int) async throws -> Results {
     try await withOffloadPool(threads: 4) { pool in
       let loop = try EventLoop()
-      let jobs = Jobs(count)
+      let jobs = Jobs(count, inFlight: inFlight)
       let submitter = PoolSubmitter(on: loop)
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<inFlight {
@@ -171,11 +185,11 @@ extension Workload {
     }
   }
 
-  private static func onNIO(_ count: Int, inFlight: Int) async throws -> Results {
-    let pool = NIOThreadPool(numberOfThreads: 4)
+  private static func onNIO(_ count: Int, inFlight: Int, threads: Int = 4) async throws -> Results {
+    let pool = NIOThreadPool(numberOfThreads: threads)
     pool.start()
     let results = try await withNIOLoop { loop in
-      let jobs = Jobs(count)
+      let jobs = Jobs(count, inFlight: inFlight)
       @Sendable func submit() {
         guard let id = jobs.take() else { return }
         pool.runIfActive(eventLoop: loop) { jobs.run(id) }.whenComplete { _ in
@@ -195,7 +209,7 @@ extension Workload {
     let pool = NIOThreadPool(numberOfThreads: 4)
     pool.start()
     let results = try await withNIOLoop { loop in
-      let jobs = Jobs(count)
+      let jobs = Jobs(count, inFlight: inFlight)
       await NIOSubmitter(loop).submit(jobs, pool, inFlight: inFlight)
       return try jobs.results()
     }
@@ -223,7 +237,7 @@ extension Workload {
   }
 
   private static func onDispatch(_ count: Int, inFlight: Int) throws -> Results {
-    let jobs = Jobs(count)
+    let jobs = Jobs(count, inFlight: inFlight)
     let queue = DispatchQueue(label: "bench")
     let pool = DispatchQueue.global()
     @Sendable func submit() {
@@ -242,7 +256,7 @@ extension Workload {
   }
 
   private static func detached(_ count: Int, inFlight: Int) async throws -> Results {
-    let jobs = Jobs(count)
+    let jobs = Jobs(count, inFlight: inFlight)
     let submitter = Submitter()
     await withDiscardingTaskGroup { group in
       for _ in 0..<inFlight { group.addTask { await submitter.work(jobs) } }

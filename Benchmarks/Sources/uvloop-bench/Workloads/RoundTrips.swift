@@ -68,6 +68,37 @@ extension Workload {
       Peer("conc") { try await hop($0, DefaultMeter(Tally($0))) },
     ])
 
+  /// A task of the loop awaits a method of an actor on a thread of its own, which may block there.
+  static let threadHops = Workload(
+    name: "W2b.thread", title: "a task of the loop awaits a method of an actor on another thread", size: 50_000,
+    quickSize: 5_000, placements: [.free, .oneCPU],
+    peers: [
+      Peer("uvloop-swift") { count in
+        let thread = try OffloadThread()
+        let figures = try await hopFromLoop(count, ThreadMeter(thread, Tally(count)))
+        await thread.shutdown()
+        return figures
+      },
+      Peer("dispatch-actor") { try await hopFromLoop($0, DispatchMeter(Tally($0))) },
+      Peer("conc") { try await hopFromLoop($0, DefaultMeter(Tally($0))) },
+    ])
+
+  private static func hopFromLoop(_ count: Int, _ meter: some Meter) async throws -> [Figure] {
+    let times = Times(count)
+    try await withEventLoop { loop in
+      // Isolated to the loop: each call begins and ends on its thread.
+      await loop.task { _ in
+        for id in 0..<count {
+          let began = peer_now()
+          await meter.mark(id)
+          times[id] = peer_now() - began
+        }
+      }.value
+    }
+    try await meter.check()
+    return .latencies(times.all)
+  }
+
   @concurrent
   private static func hop(_ count: Int, _ meter: some Meter) async throws -> [Figure] {
     var times = [UInt64](repeating: 0, count: count)
