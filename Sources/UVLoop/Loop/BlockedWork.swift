@@ -1,6 +1,7 @@
 import CLibUV
 
-/// What an offloaded call, or a job on an actor's thread, waits for in `runBlocking`, so that a watchdog can tell.
+/// What an offloaded call, or a job on an actor's thread, waits for in `runBlocking` or `shutdownBlocking`, so that a
+/// watchdog can tell.
 final class BlockedWork: @unchecked Sendable {  // Holds because `notes` is guarded by `lock`.
   struct Note {
     /// What it waits for, such as `runBlocking of loop "db"`.

@@ -42,17 +42,23 @@ extension EventLoop {
   /// - Throws: ``UVError/Code/wouldDeadlock`` on a loop's thread, this one's or another's; nothing is stopped then.
   ///
   /// > Isolation: Not available in asynchronous code. In an offloaded call it is allowed; the shutdown does not wait
-  /// for that call.
+  /// for that call. Where such calls hold every thread of a pool, or every place of a lane, what waits there for the
+  /// loop is refused with ``UVError/Code/loopClosed``: it could never begin.
   @available(*, noasync, message: "It would block a thread of Swift's pool: use `await loop.shutdown()`.")
   @discardableResult
   public nonisolated func shutdownBlocking(within limit: Duration? = nil) throws(UVError) -> ShutdownReport {
     requireOwnProcess()
     try core.refuseToBlock("shutdownBlocking", instead: "`await loop.shutdown()`")
-    requestShutdown(within: limit)
     let call = BlockingCall<ShutdownReport>()
-    whenShutDown { call.finish(.success(Disconnected($0))) }
+    // Said before the loop can look for whom this holds up.
+    if let lease = WorkerLeases.current { call.block(lease) }
+    let outcome = BlockedWork.process.noting("shutdownBlocking of loop \"\(name)\"") {
+      requestShutdown(within: limit)
+      whenShutDown { call.finish(.success(Disconnected($0))) }
+      return call.wait(until: nil)
+    }
     // Neither fails nor times out: the report always comes.
-    guard case .success(let report) = call.wait(until: nil) else { return ShutdownReport() }
+    guard case .success(let report) = outcome else { return ShutdownReport() }
     return report.take()
   }
 

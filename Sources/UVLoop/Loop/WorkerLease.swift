@@ -11,7 +11,8 @@ protocol WorkerLease: AnyObject, Sendable {
   func unblock()
   /// Whether it has ended, and so holds no thread any more.
   var isOver: Bool { get }
-  /// It asked for the shutdown of a loop, and if it is one of that loop's it is not waited for.
+  /// It asked for the shutdown of a loop, and if it is one of that loop's it is not waited for. While it blocks it
+  /// waits for that end.
   func exempt(from core: LoopCore)
 }
 

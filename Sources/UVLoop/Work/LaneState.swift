@@ -75,6 +75,9 @@ import Synchronization
     }
   }
 
+  /// Whether calls wait and all that have a place block: after the limit was lowered they may be held up for good.
+  var mayBeStuck: Bool { !line.isEmpty && held.count >= limit && held.allSatisfy(\.call.isBlocked) }
+
   /// As whoever looks for deadlocks sees it.
   func places(below pool: Int) -> OffloadDeadlock.Pool {
     OffloadDeadlock.Pool(

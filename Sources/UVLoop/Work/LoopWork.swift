@@ -34,14 +34,14 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// what was registered with `atexit`, and what these wait for must not wait for `exit`. So it can be cancelled too:
   /// they may wait for its task without having started it, as the shutdown of another loop does.
   private func addLate(_ offload: Offload) throws(UVError) -> Bool {
-    if unsafe !offload.chain.isEmpty {
-      throw UVError(
-        .loopClosed, call: "offload",
-        """
-        \(offload.title) cannot begin: the process exits, and waits for whoever offloaded it.
-        """)
-    }
+    if unsafe !offload.chain.isEmpty { throw exitError(of: offload) }
     return OffloadScheduler.process.keep(offload, in: late)
+  }
+
+  private func exitError(of offload: Offload) -> UVError {
+    UVError(
+      .loopClosed, call: "offload",
+      "\(offload.title) cannot begin: the process exits, and waits for whoever offloaded it.")
   }
 
   func releaseWaits() {
@@ -55,7 +55,10 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
 
   /// A call that waited in its lane has a place, and lies in the queue.
   func sendPoolTask() {
-    if !ExitGuard.enter() { return }
+    if !ExitGuard.enter() {
+      for offload in OffloadScheduler.process.withdrawAwaited(queue) { offload.refuse(exitError(of: offload)) }
+      return
+    }
     defer { ExitGuard.leave() }
     if OffloadScheduler.process.mustSubmitPoolTask(to: queue) { submitPoolTask() }
   }
@@ -75,11 +78,12 @@ final class LoopWork: LoopComponent, @unchecked Sendable {  // Holds because of 
   /// A call that its caller has abandoned may never end, and nobody waits for it.
   var hasNoWork: Bool { unsafe OffloadScheduler.process.hasNoWork(queue, of: loop) }
 
-  /// At the end of the loop a pool task that has not begun is called back when nothing is left for it: the pool may
-  /// belong to others for long.
+  /// At the end of the loop what could never begin is refused, and a pool task that has not begun is called back when
+  /// nothing is left for it: the pool may belong to others for long.
   func beforePoll() -> Bool {
+    let hasRefused = unsafe loop.life != .accepting && OffloadScheduler.process.refuseStuck(awaitingEndOf: loop)
     if unsafe loop.life.hasDrained && OffloadScheduler.process.isEmpty(queue) { withdrawPoolTasks() }
-    return false
+    return hasRefused
   }
 
   func cancelUnbegun() {

@@ -1,5 +1,8 @@
 import Synchronization
 
+// The file is long because the state of a call is private to it: who runs it, cancels it, waits for it and ends what it
+// belongs to asks here.
+//
 // waiting ──▶ queued ──▶ running ──▶ ended: its task goes home
 //    │           │
 //    │           └─cancelled, expired─▶ withdrawn: the task learns of it on the loop
@@ -36,7 +39,10 @@ actor Offload: WorkerLease, ScopedWait {
   private nonisolated let blocks = Atomic<Int>(0)
   private nonisolated let isInitiator = Atomic<Bool>(false)
   private nonisolated let hasEndedPool = Atomic<Bool>(false)
-
+  /// The address of the pool or loop for whose end it blocks.
+  private nonisolated let awaitedEnd = Atomic<UInt>(0)
+  /// How many calls do.
+  static let endWaiters = Atomic<Int>(0)
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
   // Holds for these because the lock of the scheduler guards them, or that of the pool.
@@ -151,9 +157,14 @@ extension Offload: SerialExecutor {
     // A worker may run it to its end before the next one is sent for, and then nobody may keep the pool.
     let kept = unsafe Unmanaged.passRetained(pool)
     defer { unsafe kept.release() }
+    let loop = loop
     do throws(UVError) {
-      // Nothing may follow; see below.
-      if try pool.add(self) { return }
+      // Nothing of this object may follow; see below.
+      if try pool.add(self) {
+        // A loop that ends may have looked for its calls before this one was there.
+        if let loop, loop.life != .accepting { loop.enqueue {} }
+        return
+      }
     } catch {
       return refuse(error)
     }
@@ -240,36 +251,51 @@ extension Offload {
   }
 
   /// Takes it out of its line, and says whether it was there. Whoever does that refuses it.
-  nonisolated func isTakenOut() -> Bool { pool?.withdraw(self) ?? OffloadScheduler.process.withdraw(self) }
+  nonisolated func isTakenOut(dropped: Bool = false) -> Bool {
+    pool?.withdraw(self, dropped: dropped) ?? OffloadScheduler.process.withdraw(self)
+  }
 
   /// Whether it is one of the pool's.
-  nonisolated func isRunning(on pool: WorkerPool) -> Bool { pool === self.pool }
+  nonisolated func belongs(to pool: WorkerPool) -> Bool { pool === self.pool }
 
   /// Its pool, as a report says.
   nonisolated var poolName: String? { pool?.options.name }
 
-  /// It was taken out of its line by a shutdown of its loop whose time was over.
-  nonisolated func refuseWithdrawn() {
-    refuse(loop?.closedError("offload") ?? CancellationError())
-  }
+  /// It was taken out of its line by a shutdown of its loop.
+  nonisolated func refuseWithdrawn() { refuse(loop?.closedError("offload") ?? CancellationError()) }
 
   nonisolated func block() { blocks.add(1, ordering: .acquiringAndReleasing) }
 
-  nonisolated func unblock() { blocks.subtract(1, ordering: .acquiringAndReleasing) }
+  nonisolated func unblock() {
+    if blocks.subtract(1, ordering: .acquiringAndReleasing).newValue > 0 { return }
+    if awaitedEnd.exchange(0, ordering: .acquiringAndReleasing) != 0 {
+      Offload.endWaiters.subtract(1, ordering: .relaxed)
+    }
+  }
 
   nonisolated func exempt(from loop: LoopCore) {
     if loop === self.loop { isInitiator.store(true, ordering: .releasing) }
+    noteEnd(of: loop)
   }
 
   nonisolated func exempt(from pool: WorkerPool) {
     if pool === self.pool { hasEndedPool.store(true, ordering: .releasing) }
+    noteEnd(of: pool)
   }
 
-  /// Whether it asked for its pool's shutdown.
-  nonisolated var isPoolInitiator: Bool { hasEndedPool.load(ordering: .acquiring) }
+  private nonisolated func noteEnd(of object: AnyObject) {
+    if !isBlocked { return }
+    let end = UInt(bitPattern: ObjectIdentifier(object))
+    if awaitedEnd.exchange(end, ordering: .acquiringAndReleasing) == 0 { Offload.endWaiters.add(1, ordering: .relaxed) }
+  }
+
+  /// Whether it blocks for something's end.
+  nonisolated func awaitsEnd(of object: AnyObject?) -> Bool {
+    object.map { awaitedEnd.load(ordering: .acquiring) == UInt(bitPattern: ObjectIdentifier($0)) } ?? false
+  }
 
   /// Whether its pool's shutdown must not wait for it: it asked for that, or its caller has gone.
-  nonisolated var isExemptFromPool: Bool { isPoolInitiator || isAbandoned }
+  nonisolated var isExemptFromPool: Bool { hasEndedPool.load(ordering: .acquiring) || isAbandoned }
 
   /// Whether its caller wants it no more. Who cancels says so first and looks for it in the queue then: whoever queues
   /// it asks under the lock of the queue, and one of the two finds the other.
@@ -291,6 +317,15 @@ extension Offload {
   /// captured is released where its caller goes on, but for a call that may be abandoned: then on the worker.
   nonisolated var isLeaving: Bool { isOver && !isAbandonable }
 
-  /// Under the scheduler's lock.
-  nonisolated func waits(for call: Offload) -> Bool { unsafe chain.contains { $0 === call } }
+  /// Under the locks of all pools: whether a call holds its thread until this one has ended.
+  nonisolated func isAwaited(by call: Offload) -> Bool {
+    call.isBlocked
+      && (unsafe chain.contains { $0 === call } || call.awaitsEnd(of: pool) || call.awaitsEnd(of: loop))
+  }
+
+  /// Under the locks of all pools: why it is refused where its pool or its loop takes no more work.
+  nonisolated var endError: UVError? {
+    if let pool, pool.isEnding { return pool.closedError }
+    return loop.flatMap { $0.life == .accepting ? nil : $0.closedError("offload") }
+  }
 }

@@ -1,7 +1,7 @@
-// A call could never begin if each worker that could take it is held by a call that blocks, in `runBlocking`, for
-// something which waits itself for a call that could never begin. With one pool that is a circle; with several it may
-// lead through all of them, and the largest set of calls that hold each other up is found by taking away from all of
-// them, again and again, those that somebody may still let go.
+// A call could never begin if each worker that could take it is held by a call that blocks, in `runBlocking` or for the
+// end of a pool or a loop, for something which waits itself for a call that could never begin. With one pool that is a
+// circle; with several it may lead through all of them, and the largest set of calls that hold each other up is found
+// by taking away from all of them, again and again, those that somebody may still let go.
 
 /// Who holds up whom, over all pools at one moment.
 struct OffloadDeadlock {
@@ -34,9 +34,19 @@ struct OffloadDeadlock {
         if let below = pool.below, stuck.contains(below) { return true }
         return pool.running.count >= pool.size
           && pool.running.allSatisfy { call in
-            hopeless.contains { $0 === call || call.isBlocked && $0.waits(for: call) }
+            // Most neither block nor, in a lane, wait themselves.
+            let mayBeHeld = unsafe call.isBlocked || call.line != nil
+            return mayBeHeld && hopeless.contains { $0 === call || $0.isAwaited(by: call) }
           }
       }
+    }
+  }
+
+  /// What waits and could never begin, and holds somebody up who waits for it; and where it waits.
+  var hopeless: [(call: Offload, index: Int)] {
+    let holders = stuck.flatMap { pools[$0].running }.filter(\.isBlocked)
+    return stuck.flatMap { index in
+      pools[index].waiting.filter { call in holders.contains { call.isAwaited(by: $0) } }.map { ($0, index) }
     }
   }
 

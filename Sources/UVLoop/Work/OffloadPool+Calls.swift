@@ -76,6 +76,9 @@ extension OffloadPool {
 
   /// Runs `body` on one of the pool's threads, soon and in order, and does not wait for it.
   ///
+  /// Python's `submit`, which gives a future, is `Task { try await pool.run { … } }`. Where a start hook fails, `body`
+  /// may never run, which the report of the shutdown says.
+  ///
   /// - Throws: ``UVError/Code/poolClosed``; ``UVError/Code/busy`` if `queueLimit` calls wait. Then `body` is released
   ///   and never runs. What was accepted runs before ``shutdown(within:)`` returns, or is named in its report.
   ///
@@ -131,7 +134,7 @@ extension OffloadPool {
       call.wait(until: deadline)
     }
     guard let outcome else {
-      _ = core.withdraw(offload)
+      _ = core.withdraw(offload, dropped: false)
       throw timedOut(timeout ?? .zero)
     }
     return try outcome.get().take()

@@ -36,7 +36,7 @@ public final class OffloadPool: Sendable {
     public let name: String
     /// Threads that there are.
     public let threads: Int
-    /// Calls that wait for a thread, at most `queueLimit`.
+    /// Calls that wait for a thread: at most `queueLimit`, and those for which one is free.
     public let queued: Int
     /// Calls that wait for room in the queue.
     public let waitingForRoom: Int
@@ -70,8 +70,8 @@ public final class OffloadPool: Sendable {
   ///   - queueLimit: How many calls may wait for a thread. What becomes of others they say; see ``WhenFull``.
   ///   - stackSize: Bytes of stack for each thread, as the system takes them: 16 KiB or more on most, in whole pages.
   ///     Nil for what the system gives.
-  ///   - onThreadStart: Runs on each thread before its first call: to open a connection that stays there, say. If it
-  ///     throws, the thread ends. Where none is left what waits is refused with that error, and the next call tries
+  ///   - onThreadStart: Runs on each thread before its first call: to open a connection that stays there, say. Several
+  ///     threads may run it at once. If it throws, the thread ends. Where none is left what waits is refused with that error, and the next call tries
   ///     again.
   ///   - onThreadEnd: Runs on each thread that has started, after its last call.
   /// - Throws: ``UVError/Code/invalidArgument`` for a number that is out of range.
@@ -113,7 +113,9 @@ public final class OffloadPool: Sendable {
   /// Takes no more calls, and returns when those that were accepted have ended, with what they did on their threads.
   ///
   /// Call it as often as you like: everyone gets the same report. Asked for from one of the pool's own calls, it does
-  /// not wait for that call; where each thread has such a call, what waits for one is refused at once.
+  /// not wait for that call. Where every thread is held by a call that waits for this end, or for something which could
+  /// never begin, what waits in line for them is refused. Two pools whose calls shut each other down wait for each
+  /// other: give one of them a limit.
   ///
   /// - Parameter limit: How long to wait; nil waits for as long as it takes. When it is over calls that have not begun
   ///   are refused with ``UVError/Code/poolClosed``, and what runs is named in the report and goes on. Jobs of tasks go
@@ -150,7 +152,7 @@ public final class OffloadPool: Sendable {
         \(instead) instead.
         """)
     }
-    if call == "shutdownBlocking", let lease = WorkerLeases.current as? Offload, lease.isRunning(on: core) {
+    if call == "shutdownBlocking", let lease = WorkerLeases.current as? Offload, lease.belongs(to: core) {
       throw UVError(
         .wouldDeadlock, call: "OffloadPool.\(call)",
         "\(call) was called on a thread of pool \"\(name)\" itself, and would wait for that. Use \(instead) instead.")

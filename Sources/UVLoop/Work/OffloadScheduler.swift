@@ -125,11 +125,12 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   }
 
   func setLimit(_ limit: Int, of lane: LaneState) {
-    let admitted = lock.withLock {
+    let (admitted, mayBeStuck) = lock.withLock {
       lane.limit = limit
-      return admit(lane)
+      return (admit(lane), lane.mayBeStuck)
     }
     LaneState.send(for: admitted)
+    if mayBeStuck { refuseStuck() }
   }
 
   func limit(of lane: LaneState) -> Int { lock.withLock { lane.limit } }
@@ -264,31 +265,34 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   }
 
   /// Runs `body` while nothing begins or ends on any pool.
-  func withAllPools<R>(_ body: () throws(UVError) -> R) throws(UVError) -> R {
-    try lock.withLock { () throws(UVError) in
+  func withAllPools<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    try lock.withLock { () throws(E) in
       for pool in pools { pool.acquire() }
       defer { for pool in pools.reversed() { pool.release() } }
       return try body()
     }
   }
 
+  /// While nothing begins or ends: the pools of one's own, libuv's, and the lanes of that.
+  private var searchedPools: [OffloadDeadlock.Pool] {
+    let own = pools.map { pool in
+      let (running, waiting) = pool.lockedCalls
+      return OffloadDeadlock.Pool(
+        title: pool.title, growth: "give it more threads", size: pool.lockedSize, running: running, waiting: waiting)
+    }
+    let shared = OffloadDeadlock.Pool(
+      title: "the pool", growth: "make the pool larger with ThreadPool.setSize", size: PoolStart.fixSize(),
+      running: queues.flatMap(\.running).filter { !$0.isOver }, waiting: queues.flatMap(\.line.waiting))
+    return own + [shared] + lanes.map { $0.places(below: own.count) }
+  }
+
   /// While nothing begins or ends: throws if the call could never begin; in libuv's pool without another one.
   func refuseDeadlock(of offload: Offload, in pool: WorkerPool?) throws(UVError) {
     if offload.isWithdrawn { return }
-    var all = pools.map { pool in
-      let (running, waiting) = pool.lockedCalls
-      return OffloadDeadlock.Pool(
-        title: "pool \"\(pool.options.name)\"", growth: "give it more threads", size: pool.options.threads,
-        running: running, waiting: waiting)
-    }
-    all.append(
-      OffloadDeadlock.Pool(
-        title: "the pool", growth: "make the pool larger with ThreadPool.setSize", size: PoolStart.fixSize(),
-        running: queues.flatMap(\.running).filter { !$0.isOver }, waiting: queues.flatMap(\.line.waiting)))
+    var all = searchedPools
     let shared = pools.count
     // One that has ended refuses the call by itself.
     guard var index = pool.map({ pool in pools.firstIndex { $0 === pool } }) ?? shared else { return }
-    for lane in lanes { all.append(lane.places(below: shared)) }
     if let lane = offload.lane, lane.isFull {
       index = lanes.firstIndex { $0 === lane }.map { shared + 1 + $0 } ?? all.count
       if index == all.count { all.append(lane.places(below: shared)) }
@@ -306,6 +310,11 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
     }
     LaneState.send(for: admitted)
     return all
+  }
+
+  /// Takes out the calls that wait for libuv's pool and for which a call that holds a thread waits.
+  func withdrawAwaited(_ queue: OffloadQueue) -> [Offload] {
+    lock.withLock { queue.line.waiting.filter { unsafe !$0.chain.isEmpty } }.filter { $0.isTakenOut() }
   }
 
   /// Whether one more pool task must be sent for what waits, which is then counted.
@@ -347,6 +356,32 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
     return (held + waiting).allSatisfy(isExempt)
   }
 
+  /// Refuses what could never begin and holds up who waits for it. To be called when somebody begins to wait for the
+  /// end of a pool or a loop, or a thread or a place is lost; calls are judged by themselves when they are submitted.
+  ///
+  /// - Parameters:
+  ///   - end: Nothing is done unless somebody waits for the end of this.
+  ///   - failure: Why a pool has lost a thread, and what calls there are refused with.
+  /// - Returns: Whether something was refused.
+  @discardableResult
+  func refuseStuck(awaitingEndOf end: AnyObject? = nil, after failure: (pool: WorkerPool, error: any Error)? = nil)
+    -> Bool
+  {
+    if end != nil && Offload.endWaiters.load(ordering: .acquiring) == 0 { return false }
+    let found = withAllPools { () -> [(Offload, any Error)] in
+      let all = searchedPools
+      if let end, !all.contains(where: { $0.running.contains { $0.awaitsEnd(of: end) } }) { return [] }
+      let deadlock = OffloadDeadlock(all)
+      return deadlock.hopeless.map { call, index in
+        if let failure, call.belongs(to: failure.pool) { return (call, failure.error) }
+        return (call, call.endError ?? deadlock.refusal(of: call, in: index))
+      }
+    }
+    let refused = found.filter { call, _ in call.isTakenOut(dropped: true) }
+    for (call, error) in refused { call.refuse(error) }
+    return !refused.isEmpty
+  }
+
   /// Takes the calls of a loop out that wait for pools of one's own, or in lanes.
   func withdrawElsewhere(of loop: LoopCore) -> [Offload] {
     callsElsewhere(of: loop).waiting.filter { $0.isTakenOut() }
@@ -381,11 +416,13 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   func next(after offload: Offload, for poolTask: PoolTask, at now: Int64, hasUsedBudget: Bool) -> Next {
     let queue = poolTask.queue
     var admitted: [Offload] = []
+    var mayBeStuck = false
     let next = lock.withLock { () -> Next in
       if queue.measuresTimes { queue.times.runs.record(nanoseconds: unsafe now - offload.since) }
       if let lane = offload.lane {
         lane.times.runs.record(nanoseconds: unsafe now - offload.since)
         admitted = leave(offload)
+        mayBeStuck = lane.mayBeStuck
       }
       let mayTake = !hasUsedBudget || queue.poolTasks.pending == 0
       if mayTake, assignNext(to: poolTask, at: now), let next = poolTask.call { return .call(next) }
@@ -400,6 +437,7 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
     }
     if case .call(let taken) = next { admitted.removeAll { $0 === taken } }
     LaneState.send(for: admitted)
+    if mayBeStuck { refuseStuck() }
     return next
   }
 

@@ -31,6 +31,7 @@ extension ReportedEnd {
   func endedBlocking(within limit: Duration?) -> ShutdownReport {
     let call = BlockingCall<ShutdownReport>()
     let deadline = limit.map { MonotonicClock.now(plus: max(.zero, $0)) }
+    if let lease = WorkerLeases.current { call.block(lease) }
     requestShutdown { call.finish(.success(Disconnected($0))) }
     var outcome = call.wait(until: deadline)
     if outcome == nil {

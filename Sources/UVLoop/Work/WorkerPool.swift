@@ -20,23 +20,16 @@ import Synchronization
 /// Its users keep it, each of its threads, and until it has ended the scheduler, which looks at all pools.
 // Holds because every variable is guarded by `lock`, but for `arrivals`.
 final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
-  struct Options {
-    var name = "pool"
-    var threads = 4
-    var queueLimit = Int.max
-    var stackSize: Int?
-    var onThreadStart: (@Sendable () throws -> Void)?
-    var onThreadEnd: (@Sendable () -> Void)?
-  }
-
   /// One thread.
   private final class Worker {
     let number: Int
+    /// What it runs, a hook too.
     var call: Offload?
-    /// Since when its start hook runs.
-    var hook: Int64?
     /// It has found none, and does not sleep yet: it looks again.
     var isLooking = false
+    /// It runs a hook, and it will take a call when its start hook has ended.
+    var isInHook = false
+    var isBeginning = false
 
     init(_ number: Int) { self.number = number }
   }
@@ -48,7 +41,7 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   }
 
   let options: Options
-  private let generation = ProcessGeneration.join()
+  let generation = ProcessGeneration.join()
   private let lock = Lock()
   private let line = OffloadLine()
   /// How many of those in line are jobs of tasks.
@@ -62,6 +55,8 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   private var woken = 0
   private var isSpinning = false
   private var isStarting = false
+  /// The last thread that was to be started could not be, or its hook failed.
+  private var hasFailedToStart = false
   private var times = OffloadTimes()
   private var isClosed = false
   private var began: Int64?
@@ -73,6 +68,7 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   private var waiters: [@Sendable (ShutdownReport) -> Void] = []
   /// For how long a thread spins, waiting for another call.
   private static let spinTime: Int64 = 10_000
+  private static let droppedLimit = 1_000
 
   init(_ options: Options) {
     self.options = options
@@ -124,16 +120,22 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
 
   /// Whether as many calls wait for a thread as may, not counting those for which there is one. Under the lock.
   private var isFull: Bool {
-    let free = options.threads - workers.count { $0.call?.isOver == false }
     let queued = line.count - queuedJobs
     return queued >= free && queued - free >= options.queueLimit
   }
 
+  /// How many threads there are, or may be, that run nothing. Under the lock.
+  private var free: Int { options.threads - workers.count { !$0.isBeginning && $0.call?.isOver == false } }
+
   /// Takes a call out that was cancelled, or has no caller any more; false if it has begun.
-  func withdraw(_ call: Offload) -> Bool {
+  ///
+  /// - Parameter dropped: Whether a shutdown is to name it.
+  func withdraw(_ call: Offload, dropped isDropped: Bool) -> Bool {
     let (isFound, ends) = lock.withLock {
       let line = unsafe call.line
       line?.remove(call)
+      if line != nil && call.isTaskJob { queuedJobs -= 1 }
+      if line != nil && isDropped { drop([call]) }
       // Also where it runs and is abandoned, a shutdown waits for it no more.
       return (line != nil, endIfOver())
     }
@@ -145,19 +147,6 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
 
   private func closedError(_ call: String) -> UVError {
     UVError(.poolClosed, call: call, "Pool \"\(options.name)\" has been shut down, and takes no more calls.")
-  }
-
-  var isOwnProcess: Bool { generation == ProcessGeneration.current }
-
-  /// Traps in the child of a fork, where the threads do not exist.
-  func requireOwnProcess() {
-    if !isOwnProcess {
-      fatalError(
-        """
-        UVLoop: pool "\(options.name)" belongs to the parent of this process. After a fork its threads do not exist \
-        here. Make a new OffloadPool in the child, or exec.
-        """)
-    }
   }
 
   // MARK: - On any thread: threads
@@ -202,21 +191,25 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   }
 
   /// The thread is gone, or has never been. What waits will not begin where there is no other, or where all others
-  /// wait, in `runBlocking`, for what may be this.
+  /// wait for that.
   private func leave(_ worker: Worker, afterFailedStart failure: (any Error)? = nil) {
     var refused: [Offload] = []
     let ends = lock.withLock {
       workers.removeAll { $0 === worker }
       if failure != nil {
-        isStarting = false
-        if workers.allSatisfy({ $0.call?.isBlocked == true }) {
+        if !worker.isBeginning { isStarting = false }
+        hasFailedToStart = true
+        if workers.isEmpty {
           refused = emptyLine()
-          dropped += unfinished(refused.filter { !$0.isAwaited && !$0.isTaskJob })
+          drop(refused.filter { !$0.isAwaited })
         }
       }
       return endIfOver()
     }
-    if let failure { for call in refused { call.refuse(failure) } }
+    if let failure {
+      for call in refused { call.refuse(failure) }
+      OffloadScheduler.process.refuseStuck(after: (self, failure))
+    }
     // Who is told of the end finds it in no list.
     unregisterIfGone()
     ends?()
@@ -235,9 +228,13 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   // MARK: - On a worker
 
   private func work(_ worker: Worker) {
-    do { try runStartHook(worker) } catch { return leave(worker, afterFailedStart: error) }
+    if let hook = options.onThreadStart {
+      do { try run(hook, isStart: true, on: worker) } catch { return leave(worker, afterFailedStart: error) }
+    }
     var (call, step) = lock.withLock {
-      isStarting = false
+      if !worker.isBeginning { isStarting = false }
+      worker.isBeginning = false
+      hasFailedToStart = false
       return take(worker, at: MonotonicClock.now())
     }
     send(step)
@@ -246,23 +243,34 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
       current.runOnWorker()
       call = next(worker, after: current)
     }
-    options.onThreadEnd?()
+    if let hook = options.onThreadEnd { try? run(hook, isStart: false, on: worker) }
     leave(worker)
   }
 
-  private func runStartHook(_ worker: Worker) throws {
-    guard let hook = options.onThreadStart else { return }
-    let now = MonotonicClock.now()
-    let observer = lock.withLock {
-      worker.hook = now
-      return self.observer
+  /// Runs a hook as a call that has the thread: what it waits for may need another one, and who asks sees it.
+  private func run(_ hook: @escaping @Sendable () throws -> Void, isStart: Bool, on worker: Worker) throws {
+    let outcome = BlockingCall<Void>()
+    let label = isStart ? "the start hook" : "the end hook"
+    let call = Offload(in: self, label: label, isAwaited: false) { _ in
+      outcome.finish(Result { Disconnected(try hook()) })
     }
-    observer?.willRun(worker, since: now)
-    defer {
-      observer?.didRun(worker)
-      lock.withLock { worker.hook = nil }
+    let step = lock.withLock {
+      unsafe call.since = MonotonicClock.now()
+      unsafe call.observer = observer
+      worker.call = call
+      worker.isInHook = true
+      if isStart { isStarting = false }
+      worker.isBeginning = isStart
+      // As many as calls wait, and no more for those: but who comes later does not wait for a hook that takes long.
+      return workers.count(where: \.isBeginning) < line.count ? nextStep() : .none
     }
-    try hook()
+    send(step)
+    call.runOnWorker()
+    lock.withLock {
+      worker.call = nil
+      worker.isInHook = false
+    }
+    if case .failure(let error) = outcome.wait(until: nil) { throw error }
   }
 
   /// Under the lock: gives the worker the next call, if one waits, and says whom to send for the others.
@@ -352,11 +360,8 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     }
     if let old { return deliver(old) }
     close()
-    // Each thread waits for this shutdown: what is in line could never begin.
-    let isHopeless = lock.withLock {
-      workers.count == options.threads && workers.allSatisfy { $0.call?.isPoolInitiator == true }
-    }
-    if isHopeless { expire() }
+    // Threads may wait for this end, and what is in line for them.
+    OffloadScheduler.process.refuseStuck(awaitingEndOf: self)
   }
 
   /// The time of a shutdown is over: what has not begun never does, and what runs is named.
@@ -365,7 +370,7 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     let ends = lock.withLock {
       if report != nil { return endIfOver() }
       refused = emptyLine()
-      dropped += unfinished(refused.filter { !$0.isTaskJob })
+      drop(refused)
       isExpired = true
       return endIfOver()
     }
@@ -379,7 +384,12 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     return line.removeAll()
   }
 
-  private func unfinished(_ calls: [Offload]) -> [ShutdownReport.Unfinished] {
+  /// Under the lock: a report is to name them, as many as anybody reads. Jobs of tasks run elsewhere.
+  private func drop(_ calls: [Offload]) {
+    dropped += unfinished(calls.filter { !$0.isTaskJob }.prefix(max(0, WorkerPool.droppedLimit - dropped.count)))
+  }
+
+  private func unfinished(_ calls: some Sequence<Offload>) -> [ShutdownReport.Unfinished] {
     let now = MonotonicClock.now()
     return calls.map { call in
       unsafe .init(
@@ -420,6 +430,11 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     }
   }
 
+  /// How many threads it will have. Under the lock, as the next.
+  var lockedSize: Int { hasFailedToStart ? max(1, workers.count) : options.threads }
+
+  var isEnding: Bool { isClosed }
+
   /// What runs, the oldest first, and what waits, the first in line first. Under the lock.
   var lockedCalls: (running: [Offload], waiting: [Offload]) {
     (workers.compactMap(\.call).filter { !$0.isOver }.sorted { unsafe $0.since < $1.since }, line.waiting)
@@ -429,11 +444,14 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
     requireOwnProcess()
     let now = MonotonicClock.now()
     return lock.withLock {
-      let (running, waiting) = lockedCalls
+      let waiting = line.waiting
+      let running = workers.filter { !$0.isInHook }.compactMap(\.call).filter { !$0.isOver }
+        .sorted { unsafe $0.since < $1.since }
       let queued = waiting.count - queuedJobs
+      let waitingForRoom = max(0, max(0, queued - free) - options.queueLimit)
       return OffloadPool.Statistics(
-        name: options.name, threads: workers.count, queued: min(queued, options.queueLimit),
-        waitingForRoom: max(0, queued - options.queueLimit), running: running.count,
+        name: options.name, threads: workers.count, queued: queued - waitingForRoom,
+        waitingForRoom: waitingForRoom, running: running.count,
         jobs: running.map { ThreadPool.Job(label: $0.label, age: .nanoseconds(unsafe max(0, now - $0.since))) },
         oldestQueued: waiting.first.map { .nanoseconds(unsafe max(0, now - $0.since)) },
         tasksQueued: queuedJobs, tasksRunning: running.count(where: \.isTaskJob),
@@ -445,14 +463,11 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
 
   var loads: [WorkLoad] {
     lock.withLock {
-      let calls = workers.compactMap(\.call).filter { !$0.isLeaving }.map { WorkLoad.Running($0) }
-      let hooks = workers.compactMap { worker in
-        worker.hook.map { WorkLoad.Running(work: worker, label: "the start hook", since: $0) }
-      }
+      let running = workers.compactMap(\.call).filter { !$0.isLeaving }.map { WorkLoad.Running($0) }
       return [
         WorkLoad(
           id: ObjectIdentifier(self), queued: line.count, oldest: line.waiting.first.map { unsafe $0.since },
-          running: (calls + hooks).sorted { $0.since < $1.since })
+          running: running.sorted { $0.since < $1.since })
       ]
     }
   }
