@@ -71,8 +71,8 @@ public final class OffloadPool: Sendable {
   ///   - stackSize: Bytes of stack for each thread, as the system takes them: 16 KiB or more on most, in whole pages.
   ///     Nil for what the system gives.
   ///   - onThreadStart: Runs on each thread before its first call: to open a connection that stays there, say. Several
-  ///     threads may run it at once. If it throws, the thread ends. Where none is left what waits is refused with that error, and the next call tries
-  ///     again.
+  ///     threads may run it at once. If it throws, the thread ends. Where none is left what waits is refused with that
+  ///     error, and the next call tries again.
   ///   - onThreadEnd: Runs on each thread that has started, after its last call.
   /// - Throws: ``UVError/Code/invalidArgument`` for a number that is out of range.
   public init(
