@@ -49,7 +49,7 @@ struct UVHello: ParsableCommand {
 
   func run() throws {
     let commands = [
-      "hello", "threads", "timers", "wake", "offload", "pools", "deadlock", "signals --send", "sync",
+      "hello", "threads", "timers", "wake", "offload", "pools --block 40ms", "deadlock", "signals --send", "sync",
       "inspect --once", "echo \(Echo.example)", "fetch \(Fetch.example)",
     ]
     let scenes = try commands.map { try (command: $0, scene: scene($0)) }

@@ -10,7 +10,7 @@ struct Pools: Scene {
   static let example = "--calls 16 --block 100ms"
 
   @Option(in: 1...1_000, "How many slow calls there are") var calls = 64
-  @Option(in: "1ms"..."10s", "How long each of them blocks its thread") var block: Span = "40ms"
+  @Option(in: "1ms"..."10s", "How long each of them blocks its thread") var block: Span = "200ms"
   @OptionGroup var format: FormatOptions
 
   func play(on loop: EventLoop, _ output: Output) throws {
