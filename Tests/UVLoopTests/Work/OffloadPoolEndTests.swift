@@ -286,6 +286,36 @@ import Testing
     }
   }
 
+  @Test(arguments: [true, false])
+  func `C-34 a call of a pool, and a method of an actor's thread, may end the process`(isPool: Bool) async {
+    await #expect(processExitsWith: .exitCode(7)) { [isPool] in
+      let loop = try EventLoop(.init(name: "cut off"))
+      let (pool, thread) = (try OffloadPool(threads: 4), try OffloadThread())
+      let held = try await HeldThreads(2, of: pool)
+      let begun = Event("a call of the loop")
+      let call = Task {
+        try await loop.offload(on: pool) {
+          begun.signal()
+          while true { Posix.yield() }
+        }
+      }
+      try await begun.wait()
+      if isPool {
+        try pool.submit { exit(7) }
+      } else {
+        try Leaver(thread).post { _ in exit(7) }
+      }
+      try await call.value
+      held.release()
+    }
+  }
+
+  private actor Leaver: ThreadActor {
+    nonisolated let thread: OffloadThread
+
+    init(_ thread: OffloadThread) { self.thread = thread }
+  }
+
   @Test func `C-34 in the child of a fork a pool of the parent traps, and a new one works`() async {
     await #expect(processExitsWith: .success) {
       let pool = try OffloadPool(name: "parent's", threads: 1)
@@ -313,7 +343,7 @@ import Testing
   }
 
   /// What has become of a call.
-  private enum Outcome { case ended, cancelled, refused }
+  private enum Outcome { case ended, submitted, cancelled, refused }
 
   @Test(arguments: Seeds.first(3))
   func `C-35 in a storm of calls that are cancelled, and pools that end, each ends exactly once`(
@@ -326,7 +356,7 @@ import Testing
           var random = SplitMix(seed: seed << 32 + UInt64(number))
           storm.addTask {
             let (begun, outcomes) = try await Self.storm(calls, on: loop, &random)
-            #expect(begun == outcomes[.ended, default: 0])
+            #expect(begun == outcomes[.ended, default: 0] + outcomes[.submitted, default: 0])
             #expect(outcomes.values.reduce(0, +) == calls)
           }
         }
@@ -339,26 +369,32 @@ import Testing
   private static func storm(_ calls: Int, on loop: EventLoop, _ random: inout SplitMix) async throws -> (
     begun: Int, outcomes: [Outcome: Int]
   ) {
-    let pool = try OffloadPool(threads: Int.random(in: 1...3, using: &random))
+    let pool = try OffloadPool(
+      threads: Int.random(in: 1...3, using: &random), queueLimit: Bool.random(using: &random) ? 20 : .max)
     let closesAt = Int.random(in: 0..<calls * 6 / 5, using: &random)
     let begun = Counter()
     var outcomes: [Outcome: Int] = [:]
     try await withThrowingTaskGroup(of: Outcome.self) { group in
       for number in 0..<calls {
         if number >= 500, let end = try await group.next() { outcomes[end, default: 0] += 1 }
-        let (isCancelled, kind) = (Bool.random(using: &random), Int.random(in: 0..<3, using: &random))
+        let (isCancelled, kind) = (Bool.random(using: &random), Int.random(in: 0..<6, using: &random))
         group.addTask {
           let task = Task {
             do {
               switch kind {
               case 0: _ = try await pool.run { begun.add() }
               case 1: _ = try await loop.offload(on: pool) { begun.add() }
+              case 2: _ = try await pool.run(whenFull: .fail) { begun.add() }
+              case 3:
+                try pool.submit { begun.add() }
+                return Outcome.submitted
+              case 4: _ = await Task(executorPreference: pool.taskExecutor) { begun.add() }.value
               default: _ = try await loop.run { loop in try await loop.offload(on: pool) { begun.add() } }
               }
               return Outcome.ended
             } catch is CancellationError {
               return .cancelled
-            } catch let error as UVError where error.code == .poolClosed {
+            } catch let error as UVError where error.code == .poolClosed || error.code == .busy {
               return .refused
             }
           }
