@@ -274,11 +274,11 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   }
 
   /// While nothing begins or ends: the pools of one's own, libuv's, and the lanes of that.
-  private var searchedPools: [OffloadDeadlock.Pool] {
+  private func searchedPools(size: (WorkerPool) -> Int) -> [OffloadDeadlock.Pool] {
     let own = pools.map { pool in
       let (running, waiting) = pool.lockedCalls
       return OffloadDeadlock.Pool(
-        title: pool.title, growth: "give it more threads", size: pool.lockedSize, running: running, waiting: waiting)
+        title: pool.title, growth: "give it more threads", size: size(pool), running: running, waiting: waiting)
     }
     let shared = OffloadDeadlock.Pool(
       title: "the pool", growth: "make the pool larger with ThreadPool.setSize", size: PoolStart.fixSize(),
@@ -289,7 +289,8 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   /// While nothing begins or ends: throws if the call could never begin; in libuv's pool without another one.
   func refuseDeadlock(of offload: Offload, in pool: WorkerPool?) throws(UVError) {
     if offload.isWithdrawn { return }
-    var all = searchedPools
+    // A thread that failed is tried again for this call.
+    var all = searchedPools(size: \.options.threads)
     let shared = pools.count
     // One that has ended refuses the call by itself.
     guard var index = pool.map({ pool in pools.firstIndex { $0 === pool } }) ?? shared else { return }
@@ -369,7 +370,7 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
   {
     if end != nil && Offload.endWaiters.load(ordering: .acquiring) == 0 { return false }
     let found = withAllPools { () -> [(Offload, any Error)] in
-      let all = searchedPools
+      let all = searchedPools(size: \.lockedSize)
       if let end, !all.contains(where: { $0.running.contains { $0.awaitsEnd(of: end) } }) { return [] }
       let deadlock = OffloadDeadlock(all)
       return deadlock.hopeless.map { call, index in

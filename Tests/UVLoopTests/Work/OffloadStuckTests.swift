@@ -201,6 +201,19 @@ import Testing
     }
   }
 
+  @Test func `C-27 a call from inside another one gets the thread that could not be made before`() async throws {
+    let starts = Counter()
+    let pool = try OffloadPool(
+      threads: 2,
+      onThreadStart: {
+        starts.add()
+        if starts.value == 2 { throw Broken() }
+      })
+    await #expect(throws: Broken.self) { try await pool.run { try pool.runBlocking { 1 } } }
+    #expect(try await pool.run { try pool.runBlocking { 2 } } == 2)
+    await pool.shutdown()
+  }
+
   private struct Broken: Error {}
 
   // More memory than any process may have.
