@@ -41,8 +41,9 @@ actor Offload: WorkerLease, ScopedWait {
   private nonisolated let hasEndedPool = Atomic<Bool>(false)
   /// The address of the pool or loop for whose end it blocks.
   private nonisolated let awaitedEnd = Atomic<UInt>(0)
-  /// How many calls do.
+  /// How many calls do; and what stands there for several ends.
   static let endWaiters = Atomic<Int>(0)
+  private static let severalEnds = UInt.max
   private nonisolated let hasEnded = Atomic<Bool>(false)
 
   // Holds for these because the lock of the scheduler guards them, or that of the pool.
@@ -286,12 +287,19 @@ extension Offload {
   private nonisolated func noteEnd(of object: AnyObject) {
     if !isBlocked { return }
     let end = UInt(bitPattern: ObjectIdentifier(object))
-    if awaitedEnd.exchange(end, ordering: .acquiringAndReleasing) == 0 { Offload.endWaiters.add(1, ordering: .relaxed) }
+    // Before it can be taken back.
+    Offload.endWaiters.add(1, ordering: .relaxed)
+    let before = awaitedEnd.exchange(end, ordering: .acquiringAndReleasing)
+    if before == 0 { return }
+    Offload.endWaiters.subtract(1, ordering: .relaxed)
+    if before != end { awaitedEnd.store(Offload.severalEnds, ordering: .releasing) }
   }
 
-  /// Whether it blocks for something's end.
+  /// Whether it blocks for something's end. One that does for several is taken to do so for all.
   nonisolated func awaitsEnd(of object: AnyObject?) -> Bool {
-    object.map { awaitedEnd.load(ordering: .acquiring) == UInt(bitPattern: ObjectIdentifier($0)) } ?? false
+    guard let object else { return false }
+    let end = awaitedEnd.load(ordering: .acquiring)
+    return end == UInt(bitPattern: ObjectIdentifier(object)) || end == Offload.severalEnds
   }
 
   /// Whether its pool's shutdown must not wait for it: it asked for that, or its caller has gone.

@@ -281,7 +281,8 @@ final class OffloadScheduler: WatchedWork, @unchecked Sendable {  // Holds becau
         title: pool.title, growth: "give it more threads", size: size(pool), running: running, waiting: waiting)
     }
     let shared = OffloadDeadlock.Pool(
-      title: "the pool", growth: "make the pool larger with ThreadPool.setSize", size: PoolStart.fixSize(),
+      title: "the pool", growth: "make the pool larger with ThreadPool.setSize",
+      size: PoolStart.size ?? PoolStart.sizeFromEnvironment,
       running: queues.flatMap(\.running).filter { !$0.isOver }, waiting: queues.flatMap(\.line.waiting))
     return own + [shared] + lanes.map { $0.places(below: own.count) }
   }

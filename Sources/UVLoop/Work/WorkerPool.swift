@@ -155,7 +155,9 @@ final class WorkerPool: ReportedEnd, WatchedWork, @unchecked Sendable {
   private func nextStep() -> Step {
     if line.isEmpty || isSpinning || woken > 0 { return .none }
     // Some have run their call, and are about to take the next: who waited for it may be here with that already.
-    if workers.count(where: { $0.isLooking || $0.call?.isLeaving == true }) >= line.count { return .none }
+    // One behind its start hook may have failed.
+    let coming = workers.count { $0.isLooking || !$0.isInHook && $0.call?.isLeaving == true }
+    if coming >= line.count { return .none }
     if idle > 0 {
       idle -= 1
       woken += 1

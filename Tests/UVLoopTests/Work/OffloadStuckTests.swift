@@ -46,6 +46,32 @@ import Testing
     }
   }
 
+  @Test func `C-50 a call that waits for the ends of several loops holds none of them up`() async throws {
+    try await withTestLoop { loop, _ in
+      let pool = try OffloadPool(threads: 1)
+      let loops = try (1...3).map { try EventLoop(.init(name: "ended \($0)")) }
+      let (begun, gate) = (Event("the first call"), Event("the ends"))
+      let first = Task {
+        try await pool.run {
+          begun.signal()
+          gate.waitBlocking()
+          try loop.runBlocking { _ in
+            await withTaskGroup { ends in
+              for loop in loops { ends.addTask { _ = await loop.shutdown() } }
+            }
+          }
+        }
+      }
+      try await begun.wait()
+      let calls = loops.map { loop in Task { try await loop.offload(on: pool) {} } }
+      await expectEventually { pool.statistics.queued == 3 }
+      gate.signal()
+      for call in calls { try await expectCode(.loopClosed) { try await call.value } }
+      try await first.value
+      await pool.shutdown()
+    }
+  }
+
   @Test func `C-51 a shutdown that a job of the pool's executor asks for waits for what was accepted`() async throws {
     let pool = try OffloadPool(threads: 1)
     let (begun, gate) = (Event("the job"), Event("its end"))
