@@ -328,7 +328,8 @@ extension Offload {
   /// Under the locks of all pools: whether a call holds its thread until this one has ended.
   nonisolated func isAwaited(by call: Offload) -> Bool {
     call.isBlocked
-      && (unsafe chain.contains { $0 === call } || call.awaitsEnd(of: pool) || call.awaitsEnd(of: loop))
+      && (unsafe chain.contains { $0 === call } || pool?.isEnding == true && call.awaitsEnd(of: pool)
+        || loop?.life != .accepting && call.awaitsEnd(of: loop))
   }
 
   /// Under the locks of all pools: why it is refused where its pool or its loop takes no more work.
